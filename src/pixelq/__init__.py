@@ -1,0 +1,57 @@
+"""pixelq: deep Q-learning from pixels.
+
+    run = pixelq.train("pong")
+    agent = pixelq.load(run.folder)
+    actions = agent.act(observations)
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pixelq.config import Config, read_recipe
+from pixelq.errors import UserError
+
+if TYPE_CHECKING:
+    from pixelq.policy import Agent
+    from pixelq.training.session import Result
+
+__all__ = ["Config", "UserError", "load", "read_recipe", "resume", "train"]
+
+
+def train(game: str, recipe: str = "default", run_dir: Path | str | None = None, **overrides: Any) -> Result:
+    """Train a new agent to the end of its recipe.
+
+    Args:
+        game: an ale-py name (pong, MsPacman) or a Gymnasium id (ALE/Pong-v5, PongNoFrameskip-v4).
+        recipe: a shipped recipe's name, or the path of a TOML file.
+        run_dir: the run's folder; None: `runs/<game>-<recipe>-<seed>-<time>`.
+        overrides: any field of `Config` (`batch_size=64`).
+
+    Raises:
+        UserError: anything wrong with the arguments or the machine; nothing has been written then.
+    """
+    from pixelq.config import configure
+    from pixelq.training.session import start
+
+    return start(configure(game, recipe, overrides), Path(run_dir) if run_dir else None)
+
+
+def resume(run: Path | str, *, fallback: bool = False) -> Result:
+    """Continue a run from its last checkpoint; see `pixelq.training.session.resume`."""
+    from pixelq.training.session import resume as resume_session
+
+    return resume_session(Path(run), fallback=fallback)
+
+
+def load(run: Path | str, device: str = "cpu") -> Agent:
+    """Load a trained policy: the best of a run folder, or a `policy.safetensors`.
+
+    Raises:
+        UserError: there is no policy there, or it is damaged.
+    """
+    from pixelq.device import choose_device
+    from pixelq.training.policy_file import load_agent
+
+    return load_agent(Path(run), choose_device(device)[0])

@@ -1,0 +1,389 @@
+"""The typed recipe: every hyperparameter of a run, validated once at the door and written whole into its folder."""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import math
+import tomllib
+import typing
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+from typing import Any, Literal
+
+import tomli_w
+
+from pixelq.errors import UserError
+
+
+@dataclass(frozen=True)
+class Config:
+    """Every choice that decides a run. An agent step is one action; a frame is one emulator frame."""
+
+    # --- the task -----------------------------------------------------------------------------------------------
+    game: str = "pong"
+    """Game: an ale-py name (pong, MsPacman) or a Gymnasium id (ALE/Pong-v5, PongNoFrameskip-v4)."""
+    recipe: str = "default"
+    """Name of the recipe the other fields started from."""
+    seed: int = 1
+    """Seed of every random stream of the run: network, exploration, replay sampling, episodes."""
+    steps: int = 10_000_000
+    """Length of the run, in agent steps."""
+    stop_score: float | None = None
+    """Stop when the mean score of the last 100 games exceeds this, in points; none: run all steps."""
+    loop: Literal["replay", "parallel"] = "replay"
+    """Training loop: replay (DQN and its family) or parallel (PQN: many environments, no replay)."""
+    num_envs: int = 1
+    """Environments stepped together; the ratio of updates to agent steps does not depend on it."""
+
+    # --- preprocessing ------------------------------------------------------------------------------------------
+    frame_skip: int = 4
+    """Frames per agent step: the action is repeated this often."""
+    max_pool: bool = True
+    """Take the pixel-wise maximum of the last two frames of an agent step (sprites that flicker)."""
+    grayscale: bool = True
+    """Observe luminance instead of colour."""
+    screen_size: int = 84
+    """Height and width of an observed frame, in pixels."""
+    frame_stack: int = 4
+    """Newest frames that make one state phi."""
+    noop_max: int = 30
+    """At most this many no-op frames, chosen at random, before an episode starts; 0: none."""
+    fire_on_reset: bool = True
+    """Press FIRE at the start of an episode in games that wait for it."""
+    opening_fire_max: int = 0
+    """Hold FIRE for 1 to this many agent steps at the start of an episode; 0: none."""
+    life_loss_ends_target: bool = True
+    """A lost life ends the learning target (no bootstrap over it); the game itself goes on."""
+    clip_reward: bool = True
+    """Learn from the sign of the reward; scores shown are always the game's own."""
+    sticky_actions: float = 0.0
+    """Probability that the emulator repeats the previous action; a full id (ALE/...-v5: 0.25) overrides the recipe."""
+    full_action_set: bool = False
+    """All 18 actions instead of the game's minimal set."""
+    max_frames_per_episode: int = 108_000
+    """Truncate an episode after this many frames (the target bootstraps over a truncation)."""
+
+    # --- network ------------------------------------------------------------------------------------------------
+    network: Literal["2013", "2015"] = "2015"
+    """Torso: 2013 (arXiv 1312.5602) or 2015 (Nature)."""
+    norm: Literal["none", "layer"] = "none"
+    """Normalisation over all channels and positions after each hidden layer: none, or layer (as PQN uses)."""
+    initialisation: Literal["torch", "orthogonal"] = "torch"
+    """Initial weights: torch (uniform in 1/sqrt(fan in), as the papers' Torch7) or orthogonal."""
+    precision: Literal["float32", "bf16"] = "float32"
+    """Arithmetic of the torso; the head, Q-values, targets, loss and master weights are always float32."""
+
+    # --- loss ---------------------------------------------------------------------------------------------------
+    loss: str = "dqn"
+    """Target: the name of a file in pixelq/losses (dqn, double, lambda_returns)."""
+    error: Literal["squared", "huber"] = "huber"
+    """Penalty on the TD error delta: squared (delta^2) or huber (delta clipped to 1)."""
+    reduction: Literal["mean", "sum"] = "mean"
+    """How the losses of a minibatch become one number."""
+    gamma: float = 0.99
+    """Discount per agent step."""
+    n_step: int = 1
+    """Rewards summed before bootstrapping, in agent steps (replay loop)."""
+
+    # --- optimizer ----------------------------------------------------------------------------------------------
+    optimizer: Literal["rmsprop", "adam", "adamw", "radam"] = "adam"
+    """rmsprop is centred, as in the 2015 paper."""
+    learning_rate: float = 1e-4
+    """Step size at the start."""
+    learning_rate_end: float | None = None
+    """Step size at the end of a linear decay; none: constant."""
+    learning_rate_steps: int = 0
+    """Length of the linear decay, in agent steps; 0: the whole run."""
+    optimizer_eps: float = 1e-8
+    """Added to the denominator (inside the root for rmsprop, as in the 2015 paper's code)."""
+    rmsprop_decay: float = 0.95
+    """Decay of RMSProp's running averages of the gradient and its square."""
+    adam_beta1: float = 0.9
+    """Decay of Adam's running mean of the gradient."""
+    adam_beta2: float = 0.999
+    """Decay of Adam's running mean of the squared gradient."""
+    weight_decay: float = 0.0
+    """Decoupled weight decay (adamw)."""
+    amsgrad: bool = False
+    """Use the maximum of past squared-gradient averages (adam, adamw)."""
+    gradient_clip: Literal["none", "value", "norm"] = "none"
+    """Clip gradients: none, each value, or the global norm."""
+    gradient_clip_at: float = 10.0
+    """Bound for gradient_clip."""
+
+    # --- replay -------------------------------------------------------------------------------------------------
+    replay_capacity: int = 1_000_000
+    """Transitions kept, over all environments."""
+    replay_start: int = 50_000
+    """Agent steps played before the first update."""
+    batch_size: int = 32
+    """Transitions per update."""
+    train_every: int = 4
+    """Agent steps per update (replay loop)."""
+
+    # --- target network -----------------------------------------------------------------------------------------
+    target: Literal["none", "hard", "soft"] = "hard"
+    """Target network: none (bootstrap from the network itself), hard copy, or soft average at every update."""
+    target_every: int = 10_000
+    """Agent steps between hard copies (C)."""
+    target_tau: float = 0.005
+    """Share of the new weights in a soft average (tau)."""
+
+    # --- exploration --------------------------------------------------------------------------------------------
+    epsilon_schedule: Literal["constant", "linear", "exponential"] = "linear"
+    """Shape of epsilon over agent steps; constant stays at epsilon_start."""
+    epsilon_start: float = 1.0
+    """Probability of a random action at agent step 0."""
+    epsilon_end: float = 0.01
+    """Probability of a random action in the end."""
+    epsilon_steps: int = 1_000_000
+    """Length of the linear fall, or time constant of the exponential one, in agent steps."""
+
+    # --- parallel loop (PQN) ------------------------------------------------------------------------------------
+    rollout_length: int = 32
+    """Agent steps of each environment between updates (parallel loop)."""
+    epochs: int = 2
+    """Passes over each rollout (parallel loop)."""
+    trace_lambda: float = 0.65
+    """lambda of the lambda-returns (parallel loop)."""
+
+    # --- the run ------------------------------------------------------------------------------------------------
+    load: str = ""
+    """Run folder or policy to start the weights from; auto: the newest fitting run here, if any; empty: fresh."""
+    eval_every: int = 250_000
+    """Agent steps between evaluations, which choose the best policy; 0: off (then the mean of 100 games chooses)."""
+    eval_episodes: int = 10
+    """Whole games per evaluation during training."""
+    eval_epsilon: float = 0.01
+    """Probability of a random action during evaluation."""
+    checkpoint_every: int = 100_000
+    """Agent steps between checkpoints; 0: only at the end or when stopped."""
+    log_every: int = 5_000
+    """Agent steps between rows of progress.csv."""
+    device: Literal["auto", "cpu", "cuda", "mps", "vulkan"] = "auto"
+    """auto takes CUDA, then Apple MPS, then the CPU."""
+    threads: int = 0
+    """CPU threads of torch and of the emulators; 0: one per core."""
+    deterministic: bool = False
+    """Use only deterministic kernels, so that a resumed run repeats an unbroken one to the byte."""
+    track: Literal["none", "wandb", "wandb-offline"] = "none"
+    """Also report to Weights & Biases (needs the extra pixelq[wandb])."""
+
+
+FIELDS: dict[str, dataclasses.Field[Any]] = {f.name: f for f in dataclasses.fields(Config)}
+_TYPES: dict[str, Any] = typing.get_type_hints(Config)
+
+
+# --- reading --------------------------------------------------------------------------------------------------------
+
+
+def recipe_names() -> list[str]:
+    """Names of the recipes that ship with pixelq, sorted, `default` first."""
+    names = {p.name.removesuffix(".toml") for p in _recipe_folder().iterdir() if p.name.endswith(".toml")}
+    return sorted(names, key=lambda name: (name != "default", name))
+
+
+def read_recipe(name: str) -> Config:
+    """Read a shipped recipe by name, or a TOML file by path (it ends in `.toml`).
+
+    A recipe may name another as its `base`; its own values then override the base's.
+
+    Raises:
+        UserError: no such recipe or file, unreadable TOML, unknown field or wrong type.
+    """
+    values = _recipe_values(name, depth=0)
+    values.setdefault("recipe", Path(name).stem)
+    return config_from_values(values, where=f"recipe {name}")
+
+
+def read_config(path: Path) -> Config:
+    """Read a run's `config.toml`.
+
+    Raises:
+        UserError: the file is missing, not TOML, or not a complete and valid configuration.
+    """
+    values = _read_toml(path, what="config")
+    missing = [n for n in FIELDS if n not in values and _TYPES[n] not in (float | None,)]
+    if missing:
+        raise UserError(f"{path}: field {missing[0]!r} is missing; restore the file or start a new run")
+    config = config_from_values(values, where=str(path))
+    validate(config)
+    return config
+
+
+def configure(game: str, recipe: str = "default", overrides: dict[str, Any] | None = None) -> Config:
+    """A recipe's configuration for a game.
+
+    The recipe says how sticky actions are unless the game's id does (`ALE/...-v5`: 0.25, `...NoFrameskip-v4`: 0.0);
+    an override says it over both.
+
+    Raises:
+        UserError: unknown game, recipe or field, or a value of the wrong type.
+    """
+    from pixelq.envs.games import resolve_game
+
+    config = dataclasses.replace(read_recipe(recipe), game=game)
+    sticky = resolve_game(game).sticky_actions
+    if sticky is not None:
+        config = dataclasses.replace(config, sticky_actions=sticky)
+    return config_from_values(dataclasses.asdict(config) | (overrides or {}), where="override")
+
+
+def write_config(config: Config, path: Path) -> None:
+    """Write every field as TOML. `None` has no TOML form: such a field is left out, which reads back as `None`."""
+    values = {k: v for k, v in dataclasses.asdict(config).items() if v is not None}
+    path.write_text(tomli_w.dumps(values), encoding="utf-8")
+
+
+def config_from_values(values: dict[str, Any], where: str) -> Config:
+    """Build a `Config` from plain values, checking names and types (ranges are `validate`'s).
+
+    Raises:
+        UserError: an unknown field (the nearest name is offered) or a value of the wrong type.
+    """
+    checked: dict[str, Any] = {n: None for n in FIELDS if _TYPES[n] == float | None}
+    for name, value in values.items():
+        if name not in FIELDS:
+            raise UserError(f"{where}: unknown field {name!r}{_nearest(name, list(FIELDS))}")
+        checked[name] = _checked(name, value, where)
+    return Config(**checked)
+
+
+def _recipe_folder() -> Any:
+    return resources.files("pixelq") / "recipes"
+
+
+def _recipe_values(name: str, depth: int) -> dict[str, Any]:
+    if name.endswith(".toml"):
+        values = _read_toml(Path(name), what="recipe")
+    else:
+        if name not in recipe_names():
+            raise UserError(f"unknown recipe {name!r}{_nearest(name, recipe_names())}; see `pixelq list recipes`")
+        values = tomllib.loads((_recipe_folder() / f"{name}.toml").read_text(encoding="utf-8"))
+    base = values.pop("base", None)
+    if base is None:
+        return values
+    if not isinstance(base, str) or depth > 8:
+        raise UserError(f"recipe {name}: base must name another recipe, without a circle")
+    return _recipe_values(base, depth + 1) | {"recipe": Path(name).stem} | values
+
+
+def _read_toml(path: Path, what: str) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise UserError(f"{what} {path}: no such file") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"{what} {path}: cannot be read ({error})") from None
+    except (ValueError, RecursionError) as error:  # tomllib lets through those of endless numbers and nestings
+        raise UserError(f"{what} {path}: not valid TOML ({error})") from None
+
+
+def _nearest(word: str, known: list[str]) -> str:
+    close = difflib.get_close_matches(word.lower(), known, n=3, cutoff=0.5)
+    return f"; did you mean {' or '.join(close)}?" if close else ""
+
+
+def _checked(name: str, value: Any, where: str) -> Any:
+    """Return `value` in the field's type; an int is welcome where a float is asked, a bool never is."""
+    kind = _TYPES[name]
+    if type(value) is int and not -(2**63) <= value < 2**63:
+        raise UserError(f"{where}: {name} is a number beyond 64 bits")
+    if typing.get_origin(kind) is Literal:
+        choices = typing.get_args(kind)
+        if value not in choices:
+            raise UserError(f"{where}: {name} = {value!r}; choose one of {', '.join(map(str, choices))}")
+        return value
+    if kind in (float, float | None) and isinstance(value, int | float) and not isinstance(value, bool):
+        return float(value)
+    if (value is None and kind == float | None) or (kind in (int, str, bool) and type(value) is kind):
+        return value
+    wanted = {int: "a whole number", str: "text", bool: "true or false"}.get(kind, "a number")
+    raise UserError(f"{where}: {name} = {value!r} must be {wanted}")
+
+
+# --- validating -----------------------------------------------------------------------------------------------------
+
+_AT_LEAST_ONE = (
+    "steps num_envs frame_skip frame_stack n_step batch_size train_every target_every replay_capacity "
+    "rollout_length epochs log_every eval_episodes max_frames_per_episode"
+).split()
+_AT_LEAST_ZERO = (
+    "seed noop_max opening_fire_max replay_start epsilon_steps learning_rate_steps eval_every checkpoint_every threads"
+).split()
+_PROBABILITIES = (
+    "epsilon_start epsilon_end eval_epsilon sticky_actions gamma trace_lambda target_tau "
+    "rmsprop_decay adam_beta1 adam_beta2"
+).split()
+
+
+def validate(config: Config) -> None:
+    """Check every range and every agreement between fields. The device and the memory are the machine's to check.
+
+    Raises:
+        UserError: naming the first field that is out of range, its value, and what would do.
+    """
+
+    def require(good: bool, name: str, rule: str) -> None:
+        if not good:
+            flag = "--" + name.replace("_", "-")
+            raise UserError(f"{name} = {getattr(config, name)} is out of range: it must be {rule}; mend it with {flag}")
+
+    for name, kind in _TYPES.items():
+        value = getattr(config, name)
+        if kind in (float, float | None) and value is not None:
+            require(math.isfinite(value), name, "a finite number")
+    for name in _AT_LEAST_ONE:
+        require(getattr(config, name) >= 1, name, "at least 1")
+    for name in _AT_LEAST_ZERO:
+        require(getattr(config, name) >= 0, name, "at least 0")
+    for name in _PROBABILITIES:
+        value = getattr(config, name)
+        require(value is None or 0 <= value <= 1, name, "between 0 and 1")
+    require(config.learning_rate > 0, "learning_rate", "above 0")
+    end = config.learning_rate_end
+    require(end is None or 0 <= end <= config.learning_rate, "learning_rate_end", "between 0 and learning_rate")
+    require(config.optimizer_eps > 0, "optimizer_eps", "above 0")
+    require(config.weight_decay >= 0, "weight_decay", "at least 0")
+    require(config.gradient_clip_at > 0, "gradient_clip_at", "above 0")
+    require(36 <= config.screen_size <= 512, "screen_size", "between 36 and 512 pixels")
+    require(config.seed < 2**31, "seed", "below 2^31")
+    require(config.threads <= 1024, "threads", "at most 1024")
+    if config.epsilon_schedule != "constant":
+        require(config.epsilon_steps >= 1, "epsilon_steps", "at least 1 for a schedule that falls")
+    if config.loop == "replay":
+        _validate_replay(config, require)
+    else:
+        _validate_parallel(config, require)
+
+
+def _validate_replay(config: Config, require: typing.Callable[[bool, str, str], None]) -> None:
+    require(config.loss != "lambda_returns", "loss", "a loss of the replay loop (dqn, double)")
+    require(
+        config.replay_capacity >= config.batch_size, "replay_capacity", f"at least batch_size ({config.batch_size})"
+    )
+    require(
+        config.replay_start <= config.replay_capacity,
+        "replay_start",
+        f"at most replay_capacity ({config.replay_capacity})",
+    )
+    # Until the first update there must be whole n-step transitions to draw a batch from, in every environment.
+    least = config.num_envs * (config.frame_stack + config.n_step)
+    require(config.replay_start >= least, "replay_start", f"at least num_envs x (frame_stack + n_step) = {least}")
+    require(
+        config.replay_capacity >= 4 * least, "replay_capacity", f"at least 4 x num_envs x (stack + n_step) = {4 * least}"
+    )
+    require(config.loss != "double" or config.target != "none", "target", "hard or soft for the double loss")
+
+
+def _validate_parallel(config: Config, require: typing.Callable[[bool, str, str], None]) -> None:
+    rollout = config.num_envs * config.rollout_length
+    require(config.loss == "lambda_returns", "loss", "lambda_returns in the parallel loop")
+    require(
+        config.batch_size <= rollout and rollout % config.batch_size == 0,
+        "batch_size",
+        f"a divisor of num_envs x rollout_length ({rollout})",
+    )
+    require(config.target == "none", "target", "none in the parallel loop (it bootstraps from the network itself)")
