@@ -1,0 +1,121 @@
+"""Atari games on ale-py's C++ vector environment, whose preprocessing runs in its worker threads."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from typing import cast
+
+import numpy as np
+from ale_py import Action
+from ale_py.vector_env import AtariVectorEnv
+from gymnasium.spaces import Discrete
+from gymnasium.vector import AutoresetMode
+
+from pixelq.config import Config
+from pixelq.envs.games import Game, rom_file
+from pixelq.errors import UserError
+
+# The emulator stops at its cap before it has grabbed the last frame, so the state a truncated episode bootstraps from
+# would show an older one. The cap is therefore counted here, and the emulator's own is out of reach.
+_NO_CAP = 2**30
+
+
+class AtariGames:
+    """N copies of one game, each restarted from a given seed (satisfies `seeded_episodes.SeededStarts`).
+
+    An observation is uint8 `(stack, H, W)` (`(stack, H, W, 3)` in colour), newest frame last, zeros before the start.
+    Rewards are the game's own. Where a game ended, its newest frame repeats the last one grabbed while it was on.
+    """
+
+    def __init__(self, config: Config, game: Game, *, num_envs: int, threads: int = 0) -> None:
+        """Start the emulators.
+
+        Args:
+            config: its preprocessing fields. `config.sticky_actions` holds: `configure` has merged the id's into it.
+            game: from `games.resolve_game`.
+            num_envs: N.
+            threads: worker threads; 0: as many as cores, at most N.
+
+        Raises:
+            UserError: the ROM is missing or damaged.
+        """
+        rom_file(game.rom)
+        with contextlib.redirect_stdout(sys.stderr):  # ale-py prints ALE_ROMS_DIR, and stdout may be somebody's JSON.
+            self._games = AtariVectorEnv(
+                game.rom,
+                num_envs,
+                num_threads=threads,
+                max_num_frames_per_episode=_NO_CAP,
+                repeat_action_probability=config.sticky_actions,
+                full_action_space=config.full_action_set,
+                autoreset_mode=AutoresetMode.NEXT_STEP,
+                img_height=config.screen_size,
+                img_width=config.screen_size,
+                grayscale=config.grayscale,
+                stack_num=config.frame_stack,
+                frameskip=config.frame_skip,
+                maxpool=config.max_pool,
+                noop_max=config.noop_max + 1,  # ale-py draws from 0..noop_max-1.
+                episodic_life=False,
+                life_loss_info=False,
+                reward_clipping=False,
+                use_fire_reset=config.fire_on_reset,
+            )
+        self.num_envs = num_envs
+        self.single_observation_space = self._games.single_observation_space
+        self.single_action_space = cast(Discrete, self._games.single_action_space)
+        self._last_step = -(-config.max_frames_per_episode // config.frame_skip)
+        self._steps = np.zeros(num_envs, np.int64)
+
+    def fire_action(self) -> int | None:
+        """Return the index of FIRE in the action set; None where the game has no such action."""
+        actions = list(self._games.ale.get_action_set())
+        return actions.index(Action.FIRE) if Action.FIRE in actions else None
+
+    def reset_some(self, seeds: np.ndarray, mask: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Restart the masked games; see `SeededStarts.reset_some`."""
+        self._steps[mask] = 0
+        observations, info = self._games.reset(seed=seeds, options={"reset_mask": mask})
+        return observations, info["lives"]
+
+    def step(self, actions: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+        """Play one agent step in every game; see `SeededStarts.step`.
+
+        An episode is truncated after `max_frames_per_episode` frames, rounded up to whole agent steps.
+        """
+        observations, rewards, terminated, _, info = self._games.step(actions)
+        self._steps += 1
+        truncated = (self._steps >= self._last_step) & ~terminated
+        return observations, rewards, terminated, truncated, info["lives"]
+
+    def close(self) -> None:
+        """Stop the worker threads and free the emulators."""
+        del self._games
+
+
+def opening_fire(games: AtariGames, config: Config, game: Game) -> int | None:
+    """Return the action held at the start of an episode, None where the recipe asks for none.
+
+    Raises:
+        UserError: the recipe holds FIRE and the game has no such action.
+    """
+    if config.opening_fire_max == 0:
+        return None
+    fire = games.fire_action()
+    if fire is None:
+        raise UserError(
+            f"opening_fire_max = {config.opening_fire_max}: {game.title} has no FIRE among its "
+            f"{games.single_action_space.n} actions; use --opening-fire-max 0 or --full-action-set"
+        )
+    return fire
+
+
+def reseed_after(num_envs: int) -> int:
+    """Return how many agent steps each of `num_envs` games plays between seeds.
+
+    ale-py takes a seed only by loading the ROM anew, at the price of some 250 agent steps (it searches a palette for
+    64^3 colours); an episode without a new seed starts for 10. Rare seeds make play faster and a resume slower, for it
+    plays all since the last seed again, in all games: some 4,096 x 32 agent steps at most, and the last episodes.
+    """
+    return int(np.clip(65_536 // num_envs, 4096, 16_384))

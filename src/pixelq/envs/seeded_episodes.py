@@ -1,0 +1,231 @@
+"""Vector environments that are decided by seeds and actions alone, and can therefore be resumed exactly."""
+
+from __future__ import annotations
+
+import zlib
+from typing import Any, Protocol
+
+import gymnasium
+import numpy as np
+from gymnasium.spaces import Discrete
+from gymnasium.vector import AutoresetMode, VectorEnv
+from gymnasium.vector.utils import batch_space
+
+from pixelq.envs.action_record import ActionRecord, checked_array
+from pixelq.errors import UserError
+
+NO_SEED = -1
+
+
+class SeededStarts(Protocol):
+    """What `SeededEpisodes` needs of N environments that step together.
+
+    A seed and the actions after it, over any number of episodes, must decide what is seen, whatever the environment did
+    before the seed. Returned arrays are never written again, neither here nor there.
+    """
+
+    num_envs: int
+    single_observation_space: gymnasium.Space[Any]
+    single_action_space: Discrete
+
+    def reset_some(self, seeds: np.ndarray, mask: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Start an episode where `mask` (N,) bool is true.
+
+        Args:
+            seeds: int64, one per true entry; `NO_SEED`: go on with the environment's own random stream.
+            mask: which environments.
+
+        Returns:
+            observations (N, ...) of all environments, those not restarted as they were, and lives (N,) int.
+        """
+        ...
+
+    def step(self, actions: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+        """Take `actions` (N,) int64; a finished environment is always restarted before the next call.
+
+        Returns:
+            observations (N, ...), raw rewards (N,), terminated and truncated (N,) bool, never both, lives (N,) int.
+        """
+        ...
+
+    def close(self) -> None:
+        """Free what the environments hold."""
+        ...
+
+
+class SeededEpisodes(VectorEnv):
+    """A `VectorEnv` (autoreset SAME_STEP) that seeds its environments itself and records their actions.
+
+    `state_dict` and `load_state_dict` carry it over a restart of the process to the bit, by playing the recorded
+    actions again. An environment gets a fresh seed at the end of the first episode after `reseed_after` agent steps:
+    this bounds what a resume has to play. The j-th seed of environment i depends on (seed, i, j) alone.
+    """
+
+    metadata: dict[str, Any] = {"autoreset_mode": AutoresetMode.SAME_STEP}  # noqa: RUF012 (Gymnasium's own pattern)
+    single_action_space: Discrete
+
+    def __init__(
+        self,
+        inner: SeededStarts,
+        seed: int | np.random.SeedSequence,
+        *,
+        reseed_after: int = 0,
+        opening_action: int | None = None,
+        opening_max: int = 0,
+    ) -> None:
+        """Wrap `inner`; call `reset` or `load_state_dict` before `step`.
+
+        Args:
+            inner: the environments.
+            seed: root of all seeds.
+            reseed_after: agent steps of one environment between seeds, the last episode played out; 0: every episode
+                has its own seed. Above 0 where a seed costs more than an episode's start.
+            opening_action: held for the first k agent steps of an episode whatever the caller passes; None: none.
+            opening_max: k is drawn from 1..opening_max by a generator with the environment's seed; in agent steps.
+        """
+        self._inner = inner
+        self.num_envs = inner.num_envs
+        self.single_observation_space = inner.single_observation_space
+        self.single_action_space = inner.single_action_space
+        self.observation_space = batch_space(inner.single_observation_space, self.num_envs)
+        self.action_space = batch_space(inner.single_action_space, self.num_envs)
+        self._num_actions = int(inner.single_action_space.n)
+        self._reseed_after = reseed_after
+        self._opening_action = opening_action
+        self._opening_max = opening_max
+        self._record = ActionRecord(self.num_envs, self._num_actions, seed)
+        self._observations: np.ndarray | None = None
+        self._lives = np.zeros(self.num_envs, np.int64)
+        self._opening_left = np.zeros(self.num_envs, np.int64)
+        self._opening_draws = [np.random.default_rng(0) for _ in range(self.num_envs)]
+
+    @property
+    def observations(self) -> np.ndarray:
+        """The current observations, uint8 (N, ...): what `reset`, `step` or `load_state_dict` came to last."""
+        if self._observations is None:
+            raise gymnasium.error.ResetNeeded("call reset() or load_state_dict() first")
+        return self._observations
+
+    def reset(
+        self, *, seed: int | list[int | None] | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[np.ndarray, dict[str, Any]]:
+        """Start an episode everywhere, from each stream's next seed; with an int `seed`, from new streams.
+
+        Returns:
+            observations (N, ...), and an empty info.
+
+        Raises:
+            ValueError: a list of seeds, or options: seeds come from the streams.
+        """
+        if options or not (seed is None or isinstance(seed, int)):
+            raise ValueError("reset takes one int seed or none, and no options")
+        if seed is not None:
+            self._record = ActionRecord(self.num_envs, self._num_actions, seed)
+        everywhere = np.ones(self.num_envs, np.bool_)
+        self._record.begin(everywhere)
+        self._observations = self._start(everywhere, self._record.seeds)
+        return self._observations, {}
+
+    def step(self, actions: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, dict[str, np.ndarray]]:
+        """Take one agent step everywhere; where an episode ends, the next one begins at once.
+
+        Args:
+            actions: (N,) integers in 0..num_actions-1.
+
+        Returns:
+            observations (N, ...), the next episode's first where one ended; rewards float32 (N,), raw; terminated and
+            truncated (N,) bool, never both; info with `final_obs` (N, ...), the ended episode's last observation
+            (rows of episodes that go on mean nothing), `life_lost` (N,) bool, a life was lost and the game was not,
+            and `action` int64 (N,), the actions really taken. All arrays are the caller's to keep, not to write to.
+
+        Raises:
+            ValueError: actions of the wrong shape, type or range (ale-py would hang on them).
+        """
+        taken = self._checked(actions)
+        if self._opening_action is not None:
+            taken = np.where(self._opening_left > 0, self._opening_action, taken)
+        lives_before = self._lives
+        last, rewards, terminated, truncated = self._advance(taken)
+        life_lost = (self._lives < lives_before) & ~terminated
+        self._record.append(taken)
+        self._observations = last
+        done = terminated | truncated
+        if done.any():
+            fresh = done & (self._record.lengths >= self._reseed_after)
+            self._record.begin(fresh)
+            self._observations = self._start(done, np.where(fresh, self._record.seeds, NO_SEED))
+        info = {"final_obs": last, "life_lost": life_lost, "action": taken}
+        return self._observations, rewards.astype(np.float32), terminated, truncated, info
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return all that decides the future, as numpy arrays: the streams, the recorded actions and where they led.
+
+        The last, lives (N,) and a CRC-32 of each current observation (N,), lets `load_state_dict` prove its result.
+        """
+        return self._record.state_dict() | {"lives": self._lives.astype(np.int64), "crc32": _crcs(self.observations)}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Play the recorded actions again; takes as many steps as the longest record. On an error call `reset` next.
+
+        Raises:
+            UserError: the state is damaged, or this emulator or its settings lead the same actions elsewhere.
+        """
+        lives = checked_array(state, "lives", np.int64, (self.num_envs,), -(2**31), 2**31)
+        crcs = checked_array(state, "crc32", np.int64, (self.num_envs,), 0, 2**32 - 1)
+        self._record.load_state_dict(state)
+        self._observations = None
+        observations = self._replay()
+        wrong = np.flatnonzero((_crcs(observations) != crcs) | (self._lives != lives))
+        if wrong.size:
+            raise UserError(
+                f"saved environments: the saved actions of environment {wrong[0]} do not lead to its saved screen; "
+                "resume with the emulator version and the game settings of the run"
+            )
+        self._observations = observations
+
+    def close_extras(self, **kwargs: Any) -> None:
+        """Free the environments."""
+        self._inner.close()
+
+    def _start(self, mask: np.ndarray, seeds: np.ndarray) -> np.ndarray:
+        """Start an episode where `mask`, from `seeds` (N,); return all observations."""
+        observations, self._lives = self._inner.reset_some(seeds[mask], mask)
+        if self._opening_action is not None:
+            for i in np.flatnonzero(mask):
+                if seeds[i] != NO_SEED:
+                    self._opening_draws[i] = np.random.default_rng(int(seeds[i]))
+                self._opening_left[i] = self._opening_draws[i].integers(1, self._opening_max, endpoint=True)
+        return observations
+
+    def _advance(self, taken: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+        observations, rewards, terminated, truncated, self._lives = self._inner.step(taken)
+        if self._opening_action is not None:
+            self._opening_left -= 1
+        return observations, rewards, terminated, truncated
+
+    def _replay(self) -> np.ndarray:
+        """Play the records so that all end together: the environments can only step in lockstep."""
+        record = self._record
+        observations = self._start(np.ones(self.num_envs, np.bool_), record.seeds)
+        for remaining in range(int(record.lengths.max()), 0, -1):
+            observations, _, terminated, truncated = self._advance(record.actions_before_end(remaining))
+            # One that waits for its turn plays idly till then; its seed clears what it did.
+            turn = record.lengths == remaining - 1
+            start = terminated | truncated | turn
+            if start.any():
+                observations = self._start(start, np.where(turn, record.seeds, NO_SEED))
+        return observations
+
+    def _checked(self, actions: np.ndarray) -> np.ndarray:
+        if self._observations is None:
+            raise gymnasium.error.ResetNeeded("call reset() or load_state_dict() before step()")
+        given = np.asarray(actions)
+        if given.shape != (self.num_envs,) or given.dtype.kind not in "iu":
+            raise ValueError(f"actions must be ({self.num_envs},) integers, got {given.shape} {given.dtype}")
+        if given.min() < 0 or given.max() >= self._num_actions:
+            raise ValueError(f"actions must lie in 0..{self._num_actions - 1}, got {given}")
+        return given.astype(np.int64)
+
+
+def _crcs(observations: np.ndarray) -> np.ndarray:
+    return np.array([zlib.crc32(one.tobytes()) for one in observations], np.int64)

@@ -1,0 +1,255 @@
+"""The replay memory of DQN (Mnih et al. 2015, Methods, "Training algorithm": D), for several environments at once."""
+
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+import torch
+
+from pixelq.errors import UserError
+from pixelq.replay.batch import Batch
+from pixelq.replay.block_store import FRAMES_PER_BLOCK, BlockStore
+from pixelq.replay.rows import FINAL, OVER, TERMINATED, RowRing
+from pixelq.replay.snapshot import ReplaySnapshot, SealedBlock, fill, take
+
+MAX_ACTION = 2**16 - 1
+
+
+class Replay:
+    """The newest transitions of `num_envs` environments; batches are drawn uniformly from all of them.
+
+    A row is one agent step: the newest frame of the observation, the action taken there, the reward that followed.
+    Where an episode ends, its last observation takes one more row, the final one, at which no action was taken, so
+    that `next_state` is the true one after a termination and after a truncation alike. Each environment keeps its
+    newest ceil(capacity / num_envs) rows in reach of `sample`, and behind them the older frames their stacks need.
+
+    Args:
+        capacity: transitions over all environments (agent steps).
+        num_envs: environments (N).
+        frame_shape: (H, W) or (H, W, channels) of one uint8 frame.
+        stack: frames of one observation.
+        n_step: rewards in a return (n), in agent steps.
+        gamma: discount of one agent step.
+
+    Raises:
+        UserError: a value out of range.
+    """
+
+    def __init__(
+        self, capacity: int, num_envs: int, frame_shape: tuple[int, ...], stack: int, n_step: int, gamma: float
+    ):
+        for name, value in (("num_envs", num_envs), ("stack", stack), ("n_step", n_step), *_named(frame_shape)):
+            if value < 1:
+                raise UserError(f"replay: {name} = {value} must be at least 1")
+        if capacity < num_envs:
+            raise UserError(f"replay: capacity = {capacity} must be at least num_envs = {num_envs}")
+        if not 0 <= gamma <= 1:
+            raise UserError(f"replay: gamma = {gamma} must be between 0 and 1")
+        self.capacity, self.num_envs, self.frame_shape = capacity, num_envs, tuple(frame_shape)
+        self.stack, self.n_step, self.gamma = stack, n_step, gamma
+        self.rows_per_env = -(-capacity // num_envs)
+        self._frames, self._rows = self._empty()
+        self._finals = np.zeros(num_envs, np.int64)  # final rows in reach, kept so that len() need not count them
+        self._discounts = gamma ** np.arange(n_step + 1, dtype=np.float64)
+
+    def __len__(self) -> int:
+        """Transitions that `sample` can draw now: rows in reach, less the final ones, less those whose n steps wait."""
+        written = self._rows.written
+        newest = written[:, None] - 1 - np.arange(min(self.n_step, self.rows_per_env))
+        envs = np.broadcast_to(np.arange(self.num_envs)[:, None], newest.shape)[newest >= 0]
+        newest = newest[newest >= 0]
+        rows, _, whole = self._windows(envs, newest)
+        waiting = np.count_nonzero(~whole & (rows["flags"][:, 0] & FINAL == 0))
+        return int((written - self._oldest() - self._finals).sum() - waiting)
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes held: compressed blocks with their objects, the raw open blocks and the rows."""
+        return self._frames.nbytes + self._rows.rows.nbytes + self._rows.written.nbytes + self._finals.nbytes
+
+    def add(
+        self,
+        observation: np.ndarray,
+        action: np.ndarray,
+        reward: np.ndarray,
+        terminated: np.ndarray,
+        episode_over: np.ndarray,
+        final_observation: np.ndarray,
+    ) -> None:
+        """Store one agent step of every environment.
+
+        Args:
+            observation: uint8 (N, stack, H, W) at which the action was taken; its newest frame is stored.
+            action: int (N,), 0 to 65535.
+            reward: float32 (N,), as learning shall see it.
+            terminated: bool (N,), the target ends (discount 0). True while the episode goes on: a lost life.
+            episode_over: bool (N,), the episode ended. Without `terminated` it is a truncation: the return is cut
+                short and bootstraps from the final observation.
+            final_observation: uint8 (N, stack, H, W), the ended episode's last; read only where `episode_over`.
+
+        Raises:
+            UserError: a wrong shape or an action out of range.
+        """
+        self._check(observation, action)
+        flags = np.asarray(terminated, bool) * TERMINATED + np.asarray(episode_over, bool) * OVER
+        self._append(np.arange(self.num_envs), observation[:, -1], action, reward, flags)
+        over = np.flatnonzero(episode_over)
+        if len(over):
+            self._append(over, final_observation[over, -1], 0, 0, FINAL)
+
+    def sample(self, batch_size: int, generator: np.random.Generator) -> Batch:
+        """Draw transitions uniformly, with replacement, from all that are whole.
+
+        Args:
+            batch_size: B.
+            generator: source of the draws.
+
+        Raises:
+            UserError: there is no whole transition yet.
+        """
+        oldest = self._oldest()
+        ends = np.cumsum(self._rows.written - oldest)
+        offset = self._rows.written - ends  # position = draw + offset of its environment
+        envs, positions, rows, steps = self._draw(batch_size, generator, ends, offset)
+        b = np.arange(batch_size)
+        flags, age = rows["flags"], rows["age"][:, 0].astype(np.int64)
+        last = steps - 1
+        within = np.arange(self.n_step) <= last[:, None]
+        rewards = np.where(within, rows["reward"], 0).astype(np.float64)
+        returns = rewards @ self._discounts[:-1]
+        discount = np.where(flags[b, last] & TERMINATED, 0.0, self._discounts[steps])
+        state, next_state = self._stacks(envs, positions, steps, np.minimum(age, self.stack - 1))
+        return Batch(
+            state=torch.from_numpy(state),
+            action=torch.from_numpy(rows["action"][:, 0].astype(np.int64)),
+            return_n=torch.from_numpy(returns.astype(np.float32)),
+            discount_n=torch.from_numpy(discount.astype(np.float32)),
+            next_state=torch.from_numpy(next_state),
+        )
+
+    def snapshot(self, since: int = 0) -> ReplaySnapshot:
+        """The contents: small arrays copied, sealed blocks (immutable) referred to.
+
+        Args:
+            since: only sealed blocks with this serial or a later one; `meta["next_serial"]` of the last snapshot.
+        """
+        return take(self._sizes(), self._frames, self._rows, since)
+
+    def restore(self, meta: dict[str, Any], arrays: dict[str, np.ndarray], sealed: Iterable[SealedBlock]) -> None:
+        """Become what a snapshot held: the same draws give the same batches, and so do further steps.
+
+        `meta` and `arrays` are of one snapshot; `sealed` are the blocks of it and of the snapshots before it, in any
+        order. `n_step` and `gamma` are not part of the contents and may differ. If it fails, nothing has changed.
+
+        Raises:
+            UserError: it was made with other sizes, a block is missing or damaged, or the parts contradict each other.
+        """
+        frames, rows = self._empty()
+        fill(self._sizes(), meta, arrays, sealed, frames, rows)
+        self._frames, self._rows = frames, rows
+        for env, (oldest, end) in enumerate(zip(self._oldest().tolist(), rows.written.tolist(), strict=True)):
+            flags = rows.at(env, np.arange(oldest, end))["flags"]
+            self._finals[env] = np.count_nonzero(flags == FINAL)
+
+    def state_dict(self) -> dict[str, Any]:
+        """The whole contents as `meta`, `arrays` and `sealed`; see `snapshot`."""
+        snapshot = self.snapshot()
+        return {"meta": snapshot.meta, "arrays": snapshot.arrays, "sealed": snapshot.sealed}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Take over a `state_dict`; see `restore`."""
+        self.restore(state["meta"], state["arrays"], state["sealed"])
+
+    def _empty(self) -> tuple[BlockStore, RowRing]:
+        # Behind the oldest row in reach lie the frames of its stack; blocks are dropped whole, hence one to spare.
+        blocks = -(-(self.rows_per_env + self.stack - 1) // FRAMES_PER_BLOCK) + 1
+        return BlockStore(self.num_envs, blocks, self.frame_shape), RowRing(self.num_envs, blocks * FRAMES_PER_BLOCK)
+
+    def _sizes(self) -> dict[str, Any]:
+        return {
+            "capacity": self.capacity,
+            "num_envs": self.num_envs,
+            "frame_shape": list(self.frame_shape),
+            "stack": self.stack,
+            "frames_per_block": FRAMES_PER_BLOCK,
+        }
+
+    def _draw(
+        self, batch_size: int, generator: np.random.Generator, ends: np.ndarray, offset: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+        """Environments, positions, rows (B, n) and steps (B,) of whole transitions, by rejection."""
+        kept: list[tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]] = []
+        missing = batch_size
+        while missing:
+            draw = generator.integers(0, max(ends[-1], 1), missing)
+            envs = np.minimum(np.searchsorted(ends, draw, side="right"), self.num_envs - 1)
+            positions = draw + offset[envs]
+            rows, steps, whole = self._windows(envs, positions)
+            if whole.all() and not kept:
+                return envs, positions, rows, steps
+            if not whole.any() and not len(self):
+                raise UserError("replay: no whole transition is stored yet; add more steps before sampling")
+            kept.append((envs[whole], positions[whole], rows[whole], steps[whole]))
+            missing -= int(np.count_nonzero(whole))
+        envs, positions, rows, steps = (np.concatenate(part) for part in zip(*kept, strict=True))
+        return envs, positions, rows, steps
+
+    def _windows(self, envs: np.ndarray, positions: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """For each row: the n rows from it on, the steps k its return takes, and whether all of them are stored."""
+        ahead = positions[:, None] + np.arange(self.n_step)
+        written = self._rows.written[envs]
+        rows = self._rows.at(envs[:, None], ahead)
+        ended = (rows["flags"] & (TERMINATED | OVER) != 0) & (ahead < written[:, None])
+        steps = np.where(ended.any(1), ended.argmax(1) + 1, self.n_step)
+        whole = (positions + steps < written) & (rows["flags"][:, 0] & FINAL == 0)
+        return rows, steps, whole
+
+    def _stacks(
+        self, envs: np.ndarray, positions: np.ndarray, steps: np.ndarray, older: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """The frames of state and next_state, views of one array (B, stack + n, H, W) where every window has n steps.
+
+        All frames of a window are of one episode, so those before its start are missing from both stacks alike.
+        """
+        width = self.stack + self.n_step
+        frames = np.empty((len(envs), width, *self.frame_shape), np.uint8)
+        column = self.stack - 1 - older
+        self._frames.gather(envs, positions - older, positions + steps + 1, self._rows.written, frames, column)
+        for i in np.flatnonzero(column).tolist():
+            frames[i, : column[i]] = 0
+        state = frames[:, : self.stack]
+        if (steps == self.n_step).all():
+            return state, frames[:, self.n_step :]
+        b = np.arange(len(envs))
+        return state, frames[b[:, None], steps[:, None] + np.arange(self.stack)]
+
+    def _oldest(self) -> np.ndarray:
+        """Position of the oldest row in reach: int64 (N,)."""
+        return np.maximum(self._rows.written - self.rows_per_env, 0)
+
+    def _append(
+        self,
+        envs: np.ndarray,
+        frames: np.ndarray,
+        action: np.ndarray | int,
+        reward: np.ndarray | float,
+        flags: np.ndarray | int,
+    ) -> None:
+        self._frames.append(envs, self._rows.written[envs], frames)
+        leaving = self._oldest()[envs]
+        self._rows.append(envs, action, reward, flags)
+        left = self._oldest()[envs] > leaving
+        was_final = self._rows.at(envs, leaving)["flags"] & FINAL != 0
+        now_final = self._rows.at(envs, self._rows.written[envs] - 1)["flags"] & FINAL != 0
+        self._finals[envs] += now_final.astype(np.int64) - (left & was_final)
+
+    def _check(self, observation: np.ndarray, action: np.ndarray) -> None:
+        wanted = (self.num_envs, self.stack, *self.frame_shape)
+        if observation.shape != wanted or observation.dtype != np.uint8:
+            raise UserError(f"replay: observation is {observation.dtype} {observation.shape}, must be uint8 {wanted}")
+        if np.min(action) < 0 or np.max(action) > MAX_ACTION:
+            raise UserError(f"replay: actions must be 0 to {MAX_ACTION}; got {np.min(action)} to {np.max(action)}")
+
+
+def _named(frame_shape: tuple[int, ...]) -> list[tuple[str, int]]:
+    return [(f"frame_shape[{i}]", size) for i, size in enumerate(frame_shape)]

@@ -1,0 +1,76 @@
+"""What is known of each stored frame besides its pixels: action, reward, how the step ended, age in its episode."""
+
+import numpy as np
+
+from pixelq.errors import UserError
+
+TERMINATED = 1
+"""The action taken at this row ended the target (game over or a life lost): discount 0."""
+OVER = 2
+"""The action taken at this row ended the episode; the next row is its final one."""
+FINAL = 4
+"""The last observation of an episode: no action was taken here."""
+
+MAX_AGE = 255
+ROW = np.dtype([("reward", "<f4"), ("action", "<u2"), ("flags", "u1"), ("age", "u1")])
+"""One row, 8 bytes. `age`: older frames of the same episode, at most 255."""
+
+
+class RowRing:
+    """The newest rows of each environment.
+
+    Args:
+        num_envs: environments (N).
+        size: rows held for each.
+    """
+
+    def __init__(self, num_envs: int, size: int):
+        self.size = size
+        self.rows = np.zeros((num_envs, size), ROW)
+        self.written = np.zeros(num_envs, np.int64)
+        """Rows that each environment has stored in all: int64 (N,). Row p lies in place p % size."""
+
+    def append(
+        self, envs: np.ndarray, action: np.ndarray | int, reward: np.ndarray | float, flags: np.ndarray | int
+    ) -> None:
+        """Store one row for each of some environments (each at most once); arguments (M,) or one value for all."""
+        position = self.written[envs]
+        place = position % self.size
+        rows = np.empty(len(envs), ROW)
+        rows["reward"], rows["action"], rows["flags"] = reward, action, flags
+        rows["age"] = self.next_age(envs, position)
+        self.rows[envs, place] = rows
+        self.written[envs] += 1
+
+    def next_age(self, envs: np.ndarray, position: np.ndarray) -> np.ndarray:
+        """Age of the row at `position`, from the row before it: int64 (M,)."""
+        before = self.rows[envs, (position - 1) % self.size]
+        age = np.minimum(before["age"].astype(np.int64) + 1, MAX_AGE)
+        return np.where((position == 0) | (before["flags"] & FINAL != 0), 0, age)
+
+    def at(self, envs: np.ndarray | int, positions: np.ndarray) -> np.ndarray:
+        """Rows by environment and position, broadcast together."""
+        return self.rows[envs, positions % self.size]
+
+    def check(self, env: int, oldest: int) -> None:
+        """Hold one environment's rows from position `oldest` on to the rules that `sample` relies on.
+
+        Raises:
+            UserError: rows that no play can have stored.
+        """
+        rows = self.at(env, np.arange(oldest, self.written[env]))
+        if not len(rows):
+            return
+        flags, age = rows["flags"], rows["age"].astype(np.int64)
+        over, final = flags & OVER != 0, flags == FINAL
+        after_final = np.where(final[:-1], 0, np.minimum(age[:-1] + 1, MAX_AGE))
+        sound = (
+            (flags <= FINAL).all()
+            and np.isfinite(rows["reward"]).all()
+            and (over[:-1] == final[1:]).all()
+            and not over[-1]
+            and (age[1:] == after_final).all()
+            and (oldest > 0 or (age[0] == 0 and not final[0]))
+        )
+        if not sound:
+            raise UserError(f"replay: stored rows of environment {env} contradict each other; restore another file")

@@ -1,0 +1,173 @@
+"""A replay's contents as plain parts, for checkpoints: what changes is copied, sealed blocks are only referred to.
+
+A checkpoint of a full replay must neither stop training nor write what an earlier one wrote. Sealed blocks never
+change and are numbered in the order of their sealing, so the next snapshot asks for those since the last one.
+What comes back may be a stranger's file: everything is checked before anything is taken over.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from pixelq.errors import UserError
+from pixelq.replay.block_store import FRAMES_PER_BLOCK, BlockStore
+from pixelq.replay.rows import ROW, RowRing
+
+FORMAT = 1
+
+
+@dataclass(frozen=True, slots=True)
+class SealedBlock:
+    """One full block: FRAMES_PER_BLOCK consecutive frames of one environment, compressed, and their rows."""
+
+    serial: int
+    """Place in the order in which the blocks of all environments were sealed, from 1."""
+    env: int
+    number: int
+    """Number of the block within its environment, from 0: it starts at frame number * FRAMES_PER_BLOCK."""
+    payload: bytes
+    """LZ4 block (no size in front) of the frames, uint8 (FRAMES_PER_BLOCK, H, W)."""
+    rows: bytes
+    """FRAMES_PER_BLOCK rows of `rows.ROW`."""
+
+
+@dataclass(frozen=True, slots=True)
+class ReplaySnapshot:
+    """A replay's contents, or with `since` what is new in them."""
+
+    meta: dict[str, Any]
+    """JSON-able: the replay's sizes, `next_serial`, `oldest_serial`."""
+    arrays: dict[str, np.ndarray]
+    """`written` int64 (N,), `open_frames` uint8 (N, F, H, W), `open_rows` uint8 (N, F, 8); F is FRAMES_PER_BLOCK."""
+    sealed: list[SealedBlock]
+    """Held blocks by serial, from `since` on."""
+
+    @property
+    def oldest_serial(self) -> int:
+        """Smallest serial of a block that is still held (`next_serial` when none is): older records can be deleted."""
+        return int(self.meta["oldest_serial"])
+
+
+def take(sizes: dict[str, Any], frames: BlockStore, rows: RowRing, since: int) -> ReplaySnapshot:
+    """Copy what changes and list the held blocks with a serial of at least `since`."""
+    held = frames.serials > 0
+    oldest = int(frames.serials[held].min()) if held.any() else frames.next_serial
+    envs, places = np.nonzero(frames.serials >= max(since, 1))
+    serials = frames.serials[envs, places]
+    order = np.argsort(serials)
+    open_number = rows.written // FRAMES_PER_BLOCK
+    # The newest block with a given place that is not the open one.
+    numbers = open_number[envs] - 1 - (open_number[envs] - 1 - places) % frames.blocks
+    by_block = rows.rows.reshape(len(rows.rows), frames.blocks, FRAMES_PER_BLOCK)
+    sealed = []
+    for serial, env, place, number in zip(
+        *(column[order].tolist() for column in (serials, envs, places, numbers)), strict=True
+    ):
+        sealed.append(SealedBlock(serial, env, number, frames.sealed[env][place], by_block[env, place].tobytes()))
+    open_rows = by_block[np.arange(len(by_block)), open_number % frames.blocks]
+    arrays: dict[str, np.ndarray] = {
+        "written": rows.written.copy(),
+        "open_frames": frames.open.copy(),
+        "open_rows": open_rows.view(np.uint8).reshape(*open_rows.shape, ROW.itemsize),
+    }
+    meta = {"format": FORMAT, **sizes, "next_serial": frames.next_serial, "oldest_serial": oldest}
+    return ReplaySnapshot(meta, arrays, sealed)
+
+
+def fill(
+    sizes: dict[str, Any],
+    meta: dict[str, Any],
+    arrays: dict[str, np.ndarray],
+    sealed: Iterable[SealedBlock],
+    frames: BlockStore,
+    rows: RowRing,
+) -> None:
+    """Put a snapshot's contents into an empty store and ring. `sealed` may hold blocks that were dropped since.
+
+    Raises:
+        UserError: it does not fit these sizes, something is missing, or its parts contradict each other.
+    """
+    _check_meta(sizes, meta)
+    _check_arrays(arrays, frames)
+    rows.written[:] = arrays["written"]
+    frames.open[:] = arrays["open_frames"]
+    frames.next_serial = meta["next_serial"]
+    num_envs = len(rows.written)
+    open_number = rows.written // FRAMES_PER_BLOCK
+    oldest_number = np.maximum(open_number - frames.blocks + 1, 0)
+    by_block = rows.rows.reshape(num_envs, frames.blocks, FRAMES_PER_BLOCK)
+    open_rows = np.ascontiguousarray(arrays["open_rows"]).view(ROW)[..., 0]
+    by_block[np.arange(num_envs), open_number % frames.blocks] = open_rows
+    for block in sealed:
+        _check_block(block, num_envs, open_number, meta["next_serial"])
+        if block.number < oldest_number[block.env]:
+            continue
+        place = block.number % frames.blocks
+        if frames.serials[block.env, place]:
+            raise UserError(
+                f"replay: block {block.number} of environment {block.env} comes twice; restore another file"
+            )
+        frames.check(block.payload, f"block {block.number} of environment {block.env}")
+        frames.hold(block.env, place, block.payload, block.serial)
+        by_block[block.env, place] = np.frombuffer(block.rows, ROW)
+    _check_serials(frames, open_number, oldest_number)
+    for env in range(num_envs):
+        rows.check(env, int(oldest_number[env]) * FRAMES_PER_BLOCK)
+
+
+def _check_meta(sizes: dict[str, Any], meta: dict[str, Any]) -> None:
+    for name, value in {"format": FORMAT, **sizes}.items():
+        found = meta.get(name)
+        if found != value or type(found) is not type(value):
+            raise UserError(
+                f"replay: stored {name} is {found!r}, this replay's is {value!r}; use the settings it was made with"
+            )
+    serial = meta.get("next_serial")
+    if type(serial) is not int or not 1 <= serial < 2**62:
+        raise UserError(f"replay: stored next_serial {serial!r} must be a whole number from 1; restore another file")
+
+
+def _check_arrays(arrays: dict[str, np.ndarray], frames: BlockStore) -> None:
+    num_envs = len(frames.open)
+    wanted: dict[str, tuple[type, tuple[int, ...]]] = {
+        "written": (np.int64, (num_envs,)),
+        "open_frames": (np.uint8, frames.open.shape),
+        "open_rows": (np.uint8, (num_envs, FRAMES_PER_BLOCK, ROW.itemsize)),
+    }
+    for name, (dtype, shape) in wanted.items():
+        array = arrays.get(name)
+        if array is None or array.dtype != dtype or array.shape != shape:
+            found = "missing" if array is None else f"{array.dtype} {array.shape}"
+            raise UserError(
+                f"replay: stored {name} is {found}, must be {np.dtype(dtype)} {shape}; restore another file"
+            )
+    if arrays["written"].min() < 0 or arrays["written"].max() >= 2**60:
+        raise UserError(f"replay: stored written {arrays['written'].tolist()} is out of range; restore another file")
+
+
+def _check_block(block: SealedBlock, num_envs: int, open_number: np.ndarray, next_serial: int) -> None:
+    if not 0 <= block.env < num_envs or not 0 <= block.number < open_number[block.env]:
+        where = f"block {block.number} of environment {block.env}"
+        raise UserError(f"replay: {where} is beyond what was stored; restore another file")
+    if not 0 < block.serial < next_serial or len(block.rows) != FRAMES_PER_BLOCK * ROW.itemsize:
+        where = f"block {block.number} of environment {block.env}"
+        raise UserError(
+            f"replay: {where} has serial {block.serial} and {len(block.rows)} bytes of rows; restore another file"
+        )
+
+
+def _check_serials(frames: BlockStore, open_number: np.ndarray, oldest_number: np.ndarray) -> None:
+    """Every held block is there, and within an environment later blocks have larger serials."""
+    for env, (oldest, end) in enumerate(zip(oldest_number.tolist(), open_number.tolist(), strict=True)):
+        serials = frames.serials[env, np.arange(oldest, end) % frames.blocks]
+        missing = np.flatnonzero(serials == 0)
+        if len(missing):
+            number = oldest + int(missing[0])
+            raise UserError(f"replay: block {number} of environment {env} is missing; restore all segments together")
+        if (np.diff(serials) <= 0).any():
+            raise UserError(f"replay: serials of environment {env} are out of order; restore another file")
+    held = frames.serials[frames.serials > 0]
+    if len(np.unique(held)) != len(held):
+        raise UserError("replay: two stored blocks have the same serial; restore another file")
