@@ -1,0 +1,167 @@
+"""One update: batch -> loss -> gradients -> parameters -> target network."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from pixelq.config import Config
+from pixelq.errors import UserError
+from pixelq.losses import loss_function
+from pixelq.losses.penalty import PENALTIES
+from pixelq.networks import QNetwork
+from pixelq.optimizers import build_optimizer
+from pixelq.replay.batch import Batch
+
+
+class Learner:
+    """Owns the network theta, the target network theta-, and the optimizer.
+
+    Args:
+        network: Q(.; theta), on `device`.
+        config: loss, optimizer, clipping and target choices.
+        device: where updates are computed.
+    """
+
+    def __init__(self, network: QNetwork, config: Config, device: torch.device) -> None:
+        self.network = network
+        # Without a target network the bootstrap comes from theta itself (Mnih et al. 2013, algorithm 1).
+        self.target_network = network if config.target == "none" else _frozen_copy(network)
+        self.optimizer = build_optimizer(config, network.parameters())
+        self.device = device
+        self._config = config
+        self._loss = loss_function(config.loss)
+        self._penalty = PENALTIES[config.error]
+        self._parameters = list(network.parameters())
+        # Sums since the last `take_means`, kept on the device so that the loop never waits for a number.
+        self._sums = torch.zeros(2, dtype=torch.float64 if device.type == "cpu" else torch.float32, device=device)
+        self._summed_updates = 0
+
+    def update(self, batch: Batch, learning_rate: float) -> None:
+        """One gradient step on theta, and the soft target average where the recipe asks for it.
+
+        Args:
+            batch: B transitions; moved to the device if they are elsewhere.
+            learning_rate: step size of this update.
+        """
+        loss, _, q = self._loss(self.network, self.target_network, batch.to(self.device), self._penalty)
+        total = loss.mean() if self._config.reduction == "mean" else loss.sum()
+        self.optimizer.zero_grad(set_to_none=True)
+        total.backward()  # type: ignore[no-untyped-call]
+        if self._summed_updates == 0:
+            refuse_mixed_formats(self._parameters)
+        self._clip_gradients()
+        for group in self.optimizer.param_groups:
+            group["lr"] = learning_rate
+        self.optimizer.step()
+        if self._config.target == "soft":
+            self._average_into_target(self._config.target_tau)
+        self._sums += torch.stack([loss.detach().mean(), q.mean()])
+        self._summed_updates += 1
+
+    def copy_to_target(self) -> None:
+        """theta- <- theta: the hard copy every C steps (Mnih et al. 2015, algorithm 1)."""
+        if self._config.target == "hard":
+            self._average_into_target(1.0)
+
+    def take_means(self) -> tuple[float, float]:
+        """Mean loss and mean Q(s, a) of the updates since the last call; NaN if there was none."""
+        loss, q = (self._sums / self._summed_updates if self._summed_updates else self._sums * torch.nan).tolist()
+        self._sums.zero_()
+        self._summed_updates = 0
+        return loss, q
+
+    def state_dict(self) -> dict[str, Any]:
+        """Everything that decides future updates, as nested dictionaries of tensors and numbers (not copied)."""
+        state: dict[str, Any] = {
+            "network": self.network.state_dict(),
+            "optimizer": self._optimizer_state(),
+            "sums": self._sums,
+            "summed_updates": self._summed_updates,
+        }
+        if self.target_network is not self.network:
+            state["target_network"] = self.target_network.state_dict()
+        return state
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Take over a state made by `state_dict` of a learner with the same recipe.
+
+        Raises:
+            UserError: a tensor is missing, of another shape, or not finite.
+        """
+        load_weights(self.network, state["network"], where="network")
+        if self.target_network is not self.network:
+            load_weights(self.target_network, state["target_network"], where="target network")
+        for name, parameter in self.network.named_parameters():
+            moments = state["optimizer"].get(name, {})
+            for key, value in moments.items():
+                if isinstance(value, Tensor) and value.dim() and value.shape != parameter.shape:
+                    raise UserError(f"optimizer state {key} of {name} has shape {tuple(value.shape)}: not this network")
+            self.optimizer.state[parameter] = {k: _like(v, parameter) for k, v in moments.items()}
+        self._sums.copy_(state["sums"])
+        self._summed_updates = int(state["summed_updates"])
+
+    def _optimizer_state(self) -> dict[str, dict[str, Any]]:
+        return {name: dict(self.optimizer.state[p]) for name, p in self.network.named_parameters()}
+
+    def _clip_gradients(self) -> None:
+        if self._config.gradient_clip == "norm":
+            nn.utils.clip_grad_norm_(self._parameters, self._config.gradient_clip_at)
+        elif self._config.gradient_clip == "value":
+            nn.utils.clip_grad_value_(self._parameters, self._config.gradient_clip_at)
+
+    @torch.no_grad()
+    def _average_into_target(self, tau: float) -> None:
+        """theta- <- (1 - tau) theta- + tau theta."""
+        target = list(self.target_network.parameters())
+        if tau == 1.0:
+            torch._foreach_copy_(target, self._parameters)
+        else:
+            torch._foreach_lerp_(target, self._parameters, tau)
+
+
+def refuse_mixed_formats(parameters: list[nn.Parameter]) -> None:
+    """A fused optimizer reads parameter and gradient as flat memory: different formats would pair wrong elements.
+
+    Raises:
+        RuntimeError: a gradient lies in memory unlike its parameter.
+    """
+    for parameter in parameters:
+        if parameter.grad is not None and parameter.grad.stride() != parameter.stride():
+            raise RuntimeError(
+                f"gradient strides {parameter.grad.stride()} differ from the parameter's {parameter.stride()}"
+            )
+
+
+def load_weights(network: nn.Module, weights: dict[str, Tensor], where: str) -> None:
+    """Copy `weights` into `network`, keeping the network's own memory format.
+
+    Raises:
+        UserError: names or shapes differ, or a weight is NaN or infinite; the network is then unchanged.
+    """
+    own = network.state_dict()
+    for name in sorted(own.keys() ^ weights.keys()):
+        raise UserError(f"{where}: weight {name} is {'missing' if name in own else 'unknown'}; not this network")
+    for name, value in weights.items():
+        if value.shape != own[name].shape:
+            shapes = f"{tuple(value.shape)}, not {tuple(own[name].shape)}"
+            raise UserError(f"{where}: weight {name} has shape {shapes}: another network, or a game of other actions")
+        if not torch.isfinite(value).all():
+            raise UserError(f"{where}: weight {name} is not finite")
+    with torch.no_grad():
+        for name, value in weights.items():
+            own[name].copy_(value)
+
+
+def _like(value: Any, parameter: nn.Parameter) -> Any:
+    """A copy of an optimizer's moment in its parameter's memory format and device; anything else as it is."""
+    if isinstance(value, Tensor) and value.dim():
+        return torch.empty_like(parameter, memory_format=torch.preserve_format).copy_(value).detach()
+    return value.clone() if isinstance(value, Tensor) else value
+
+
+def _frozen_copy(network: QNetwork) -> QNetwork:
+    return copy.deepcopy(network).requires_grad_(False)

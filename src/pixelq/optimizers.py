@@ -1,0 +1,58 @@
+"""Optimizers a recipe can name; the 2015 paper's RMSProp is our own because torch's differs from it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from pixelq.config import Config
+
+
+class CentredRMSprop(torch.optim.Optimizer):
+    """RMSProp as the 2015 paper's code has it: theta <- theta - lr g / sqrt(E[g^2] - E[g]^2 + eps).
+
+    `torch.optim.RMSprop(centered=True)` adds eps outside the root, which with eps = 0.01 makes steps up to ten times
+    larger where gradients are small.
+
+    Source: Mnih et al. 2015, Extended Data Table 1 (momentum 0.95, squared momentum 0.95, minimum 0.01).
+    """
+
+    def __init__(self, parameters: Iterable[nn.Parameter], lr: float, decay: float, eps: float) -> None:
+        super().__init__(parameters, {"lr": lr, "decay": decay, "eps": eps})
+
+    @torch.no_grad()
+    def step(self, closure: Callable[[], float] | None = None) -> None:  # type: ignore[override]
+        """Apply one update from the parameters' gradients; `closure` is not supported and ignored."""
+        for group in self.param_groups:
+            parameters: list[Tensor] = [p for p in group["params"] if p.grad is not None]
+            gradients: list[Tensor] = [p.grad for p in parameters if p.grad is not None]
+            for p in parameters:
+                if not self.state[p]:
+                    self.state[p] = {"mean": torch.zeros_like(p), "mean_square": torch.zeros_like(p)}
+            means = [self.state[p]["mean"] for p in parameters]
+            mean_squares = [self.state[p]["mean_square"] for p in parameters]
+            decay = group["decay"]
+            torch._foreach_lerp_(means, gradients, 1.0 - decay)
+            torch._foreach_mul_(mean_squares, decay)
+            torch._foreach_addcmul_(mean_squares, gradients, gradients, 1.0 - decay)
+            denominators = torch._foreach_addcmul(mean_squares, means, means, -1.0)
+            torch._foreach_add_(denominators, group["eps"])
+            torch._foreach_sqrt_(denominators)
+            torch._foreach_addcdiv_(parameters, gradients, denominators, -group["lr"])
+
+
+def build_optimizer(config: Config, parameters: Iterable[nn.Parameter]) -> torch.optim.Optimizer:
+    """The recipe's optimizer over float32 master weights."""
+    lr, eps = config.learning_rate, config.optimizer_eps
+    if config.optimizer == "rmsprop":
+        return CentredRMSprop(parameters, lr, config.rmsprop_decay, eps)
+    adam: dict[str, Any] = {"lr": lr, "eps": eps, "betas": (config.adam_beta1, config.adam_beta2)}
+    if config.optimizer == "radam":
+        return torch.optim.RAdam(parameters, **adam, foreach=True)
+    if config.optimizer == "adamw":
+        decay = config.weight_decay
+        return torch.optim.AdamW(parameters, **adam, weight_decay=decay, amsgrad=config.amsgrad, fused=True)
+    return torch.optim.Adam(parameters, **adam, amsgrad=config.amsgrad, fused=True)

@@ -1,0 +1,177 @@
+"""One update of the fast learner held to a plain reference, and the target network's rules."""
+
+import copy
+import math
+
+import pytest
+import torch
+from torch.nn import functional as F
+
+from pixelq.config import Config
+from pixelq.errors import UserError
+from pixelq.learner import Learner, refuse_mixed_formats
+from pixelq.networks import build_network
+from pixelq.replay.batch import Batch
+
+CPU = torch.device("cpu")
+
+
+def learner(seed=1, **fields):
+    config = Config(**fields)
+    return Learner(build_network(config, 4, torch.Generator().manual_seed(seed)), config, CPU)
+
+
+def batch(seed=0, size=32):
+    g = torch.Generator().manual_seed(seed)
+    frames = torch.randint(0, 256, (size, 5, 84, 84), dtype=torch.uint8, generator=g)
+    action = torch.randint(0, 4, (size,), generator=g)
+    reward = torch.randint(-1, 2, (size,), generator=g).float()
+    discount = 0.99 * (torch.rand(size, generator=g) > 0.1).float()
+    return Batch(frames[:, :4], action, reward, discount, frames[:, 1:])
+
+
+def plain_forward(weights, state):
+    """The 2015 network in float32 and NCHW, written from the paper."""
+    x = state.float().contiguous() / 255
+    for i, stride in enumerate((4, 2, 1)):
+        x = F.relu(F.conv2d(x, weights[f"convolutions.{i}.weight"], weights[f"convolutions.{i}.bias"], stride))
+    x = x.permute(0, 2, 3, 1).flatten(1)
+    x = F.relu(F.linear(x, weights["hidden.weight"], weights["hidden.bias"]))
+    return F.linear(x, weights["output.weight"], weights["output.bias"])
+
+
+def plain_updates(network, updates, lr, copy_at):
+    """Deep Q-learning with Adam, spelled out on NCHW copies of the weights."""
+    weights = {k: v.detach().clone(memory_format=torch.contiguous_format) for k, v in network.state_dict().items()}
+    weights = {k: v.requires_grad_() for k, v in weights.items()}
+    target = {k: v.detach().clone() for k, v in weights.items()}
+    optimizer = torch.optim.Adam(weights.values(), lr=lr, fused=False, foreach=False)
+    for i in range(updates):
+        b = batch(seed=i)
+        with torch.no_grad():
+            y = b.return_n + b.discount_n * plain_forward(target, b.next_state).max(dim=1).values
+        q = plain_forward(weights, b.state).gather(1, b.action[:, None])[:, 0]
+        optimizer.zero_grad()
+        F.smooth_l1_loss(q, y).backward()
+        optimizer.step()
+        if (i + 1) % copy_at == 0:
+            target = {k: v.detach().clone() for k, v in weights.items()}
+    return weights
+
+
+@pytest.mark.parametrize(("precision", "after_one", "after_many"), [("float32", 1e-5, 2e-4), ("bf16", 3e-4, 4e-3)])
+def test_updates_stay_within_bounds_of_a_plain_float32_reference(precision, after_one, after_many):
+    lr = 1e-4
+    fast = learner(precision=precision, learning_rate=lr)
+    start = copy.deepcopy(fast.network)
+    for i in range(10):
+        fast.update(batch(seed=i), lr)
+        if i == 0:
+            reference = plain_updates(start, 1, lr, copy_at=5)
+            for name, p in fast.network.named_parameters():
+                assert (p - reference[name]).abs().max() < after_one, name
+        if (i + 1) % 5 == 0:
+            fast.copy_to_target()
+    reference = plain_updates(start, 10, lr, copy_at=5)
+    for name, p in fast.network.named_parameters():
+        assert (p - reference[name]).abs().max() < after_many, name
+
+
+def test_updates_fit_the_targets_of_one_batch():
+    one = learner(learning_rate=1e-3)
+    one.update(batch(), 1e-3)
+    before, _ = one.take_means()
+    for _ in range(12):
+        one.update(batch(), 1e-3)
+    one.take_means()
+    one.update(batch(), 1e-3)
+    after, _ = one.take_means()
+    assert after < before / 2
+
+
+def test_a_hard_target_changes_only_when_copied():
+    one = learner(target="hard")
+    before = one.target_network.output.weight.clone()
+    one.update(batch(), 1e-3)
+    assert torch.equal(one.target_network.output.weight, before)
+    one.copy_to_target()
+    assert torch.equal(one.target_network.output.weight, one.network.output.weight)
+    assert not torch.equal(before, one.network.output.weight)
+
+
+def test_a_soft_target_moves_by_tau_at_every_update():
+    one = learner(target="soft", target_tau=0.25)
+    before = one.target_network.output.weight.clone()
+    one.update(batch(), 1e-3)
+    expected = 0.75 * before + 0.25 * one.network.output.weight
+    assert torch.allclose(one.target_network.output.weight, expected, atol=1e-7)
+
+
+def test_without_a_target_network_the_network_bootstraps_from_itself():
+    one = learner(target="none")
+    assert one.target_network is one.network
+
+
+@pytest.mark.parametrize("clip", ["value", "norm"])
+def test_gradients_are_clipped(clip):
+    one = learner(gradient_clip=clip, gradient_clip_at=1e-4, optimizer="rmsprop")
+    one.update(batch(), 1e-3)
+    gradients = [p.grad for p in one.network.parameters()]
+    if clip == "value":
+        assert max(g.abs().max().item() for g in gradients) <= 1e-4 * 1.0001
+    else:
+        assert math.sqrt(sum(g.square().sum().item() for g in gradients)) <= 1e-4 * 1.001
+
+
+def test_sum_reduction_makes_gradients_batch_size_times_larger():
+    mean, total = learner(reduction="mean"), learner(reduction="sum")
+    mean.update(batch(), 1e-4)
+    total.update(batch(), 1e-4)
+    assert torch.allclose(mean.network.output.bias.grad * 32, total.network.output.bias.grad, rtol=1e-3, atol=1e-6)
+
+
+def test_mixed_memory_formats_are_refused():
+    p = torch.nn.Parameter(torch.zeros(8, 4, 3, 3).contiguous(memory_format=torch.channels_last))
+    # Assigning .grad checks shapes, not strides: this is the silent mistake of a fused optimizer.
+    p.grad = torch.zeros(8, 4, 3, 3)
+    with pytest.raises(RuntimeError, match="strides"):
+        refuse_mixed_formats([p])
+
+
+@pytest.mark.parametrize("optimizer", ["rmsprop", "adam", "adamw", "radam"])
+def test_a_restored_learner_goes_on_identically(optimizer):
+    a, b = learner(optimizer=optimizer, optimizer_eps=0.01), learner(seed=9, optimizer=optimizer, optimizer_eps=0.01)
+    for i in range(3):
+        a.update(batch(seed=i), 1e-3)
+    b.load_state_dict(copy.deepcopy(a.state_dict()))
+    for one in (a, b):
+        for i in range(3, 8):
+            one.update(batch(seed=i), 1e-3)
+        one.copy_to_target()
+    assert a.take_means() == b.take_means()
+    for x, y in zip(a.network.parameters(), b.network.parameters(), strict=True):
+        assert torch.equal(x, y)
+
+
+def test_weights_of_another_shape_or_not_finite_are_refused_and_change_nothing():
+    one = learner()
+    before = one.network.output.weight.clone()
+    state = copy.deepcopy(one.state_dict())
+    state["network"]["output.weight"] = torch.zeros(6, 512)
+    with pytest.raises(UserError, match=r"output\.weight has shape \(6, 512\)"):
+        one.load_state_dict(state)
+    state = copy.deepcopy(one.state_dict())
+    state["network"]["hidden.bias"][3] = float("nan")
+    with pytest.raises(UserError, match=r"hidden\.bias is not finite"):
+        one.load_state_dict(state)
+    assert torch.equal(one.network.output.weight, before)
+
+
+def test_means_are_over_the_updates_since_they_were_last_taken():
+    one = learner()
+    assert all(math.isnan(x) for x in one.take_means())
+    one.update(batch(), 1e-4)
+    loss, q = one.take_means()
+    assert loss > 0
+    assert math.isfinite(q)
+    assert all(math.isnan(x) for x in one.take_means())
