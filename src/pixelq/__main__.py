@@ -1,0 +1,7 @@
+"""`python -m pixelq`."""
+
+import sys
+
+from pixelq.cli import main
+
+sys.exit(main())

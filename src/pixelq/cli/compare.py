@@ -1,0 +1,145 @@
+"""`pixelq compare RUN... --reference CSV`: runs beside published curves and scores, differences in protocol named."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.table import Table
+from tyro.conf import Positional
+
+from pixelq.cli.arguments import parse
+from pixelq.errors import UserError
+
+if TYPE_CHECKING:
+    from pixelq.viewing.curves import RunCurves
+    from pixelq.viewing.reference import PublishedScore, ReferenceCurve
+
+Groups = dict[str, list["RunCurves"]]
+
+
+@dataclass(frozen=True)
+class Args:
+    """Put training curves beside Dopamine's at the same frames, and beside final scores from papers and libraries."""
+
+    runs: Positional[tuple[Path, ...]]
+    """Run folders of one game."""
+    reference: Path
+    """CSV of published curves: game, agent, million_frames, mean_return, min_run, max_run, runs."""
+    agents: tuple[str, ...] = ("DQN (Adam + MSE in JAX)",)
+    """Agents of the reference to show."""
+    scores: Path | None = None
+    """CSV of published final scores; none: published_scores.csv beside the reference, if it is there."""
+    out: Path | None = None
+    """Where the figure goes, as .png and .svg; none: plots/compare in the run's folder, for several runs ./compare."""
+
+
+def run(argv: list[str]) -> int:
+    """Print the tables and draw the figure."""
+    args = parse(Args, argv, "compare")
+    if not args.runs:
+        raise UserError("compare needs at least one run folder: pixelq compare runs/... --reference CSV")
+    from pixelq.viewing.comparison import draw_comparison, one_game
+    from pixelq.viewing.curves import grouped, read_run
+    from pixelq.viewing.figures import write_figure
+    from pixelq.viewing.reference import read_curves, read_scores
+
+    runs = [read_run(folder) for folder in args.runs]
+    game = one_game(runs)
+    curves = read_curves(args.reference, game)
+    unknown = [agent for agent in args.agents if agent not in curves]
+    if unknown or not args.agents:
+        raise UserError(f"--agents {' '.join(unknown)!r}: the reference has {', '.join(map(repr, curves))}")
+    references = [curves[agent] for agent in args.agents]
+    beside = args.reference.parent / "published_scores.csv"
+    scores = read_scores(args.scores or beside, game) if args.scores or beside.is_file() else []
+    groups = grouped(runs)
+    alone = args.runs[0] / "plots" / "compare" if len(runs) == 1 else Path("compare")
+    paths = write_figure(draw_comparison(game, groups, references), args.out or alone)
+    console = Console()
+    console.print(_curve_table(game, groups, references))
+    for label, members in groups.items():
+        console.print(_protocol_table(label, members))
+        console.print(_score_table(game, label, members, scores))
+    for path in paths:
+        print(path)
+    return 0
+
+
+def _curve_table(game: str, groups: Groups, references: list[ReferenceCurve]) -> Table:
+    from pixelq.viewing.comparison import MILLION, agent_steps, group_means
+
+    table = Table(
+        title=f"{game}: mean score of the training games that ended in each million frames (lowest to highest run)"
+    )
+    table.add_column("million frames", justify="right")
+    for label in (*groups, *(f"{curve.agent}, {curve.runs} runs" for curve in references)):
+        table.add_column(label, justify="right")
+    millions = references[0].million_frames
+    furthest = max(agent_steps(run) * run.config.frame_skip for members in groups.values() for run in members) / MILLION
+    columns = [group_means(members, millions) for members in groups.values()]
+    for i, million in enumerate(millions.tolist()):
+        if million > furthest:
+            break
+        cells = [_cell(mean[i], low[i], high[i]) for mean, low, high in columns]
+        for curve in references:
+            at = curve.million_frames == million
+            cells.append(_cell(curve.mean[at][0], curve.low[at][0], curve.high[at][0]) if at.any() else "-")
+        table.add_row(str(million), *cells)
+    if not table.rows:
+        table.caption = "No run has played a million frames yet."
+    return table
+
+
+def _cell(mean: float, low: float, high: float) -> str:
+    if mean != mean:  # NaN: a run has no value there
+        return "-"
+    return f"{mean:,.2f}" if low == high else f"{mean:,.2f} ({low:,.2f} to {high:,.2f})"
+
+
+def _protocol_table(label: str, members: list[RunCurves]) -> Table:
+    from pixelq.viewing.reference import protocol
+
+    table = Table(title=f"Protocol of the training scores: {label} and the reference (Dopamine)")
+    for name in ("", "run", "reference", ""):
+        table.add_column(name)
+    for aspect in protocol(members[0].config, len(members)):
+        table.add_row(aspect.name, aspect.run, aspect.reference, "differs" if aspect.differs else "same")
+    return table
+
+
+def _score_table(game: str, label: str, members: list[RunCurves], scores: list[PublishedScore]) -> Table:
+    from pixelq.viewing.comparison import agent_steps
+    from pixelq.viewing.reference import score_differences, sticky_actions
+
+    table = Table(title=f"{game}: final scores")
+    for name in ("source", "algorithm"):
+        table.add_column(name)
+    for name in ("agent steps", "score"):
+        table.add_column(name, justify="right")
+    for name in ("protocol", f"differs from {label}"):
+        table.add_column(name)
+    steps = max(agent_steps(run) for run in members)
+    sticky = f"sticky actions {sticky_actions(members[0].config):g}"
+    for run in members:
+        config, games, tests = run.config, run.episodes["score"][-100:], run.evaluations
+        if len(games):
+            how = f"training games, mean of the last {len(games)}, {sticky}"
+            table.add_row(run.folder.name, config.recipe, f"{agent_steps(run):,.0f}", f"{games.mean():,.2f}", how, "")
+        if len(tests["mean"]):
+            how = f"{tests['episodes'][-1]:.0f} test games at epsilon {config.eval_epsilon:g}, {sticky}"
+            at, score = f"{tests['agent_steps'][-1]:,.0f}", f"{tests['mean'][-1]:,.2f} ± {tests['std'][-1]:,.2f}"
+            table.add_row(run.folder.name, config.recipe, at, score, how, "test games, not training games")
+    table.add_section()
+    for score_row in scores:
+        spread = "" if score_row.spread is None else f" ± {score_row.spread:,g}"
+        table.add_row(
+            *(score_row.source, score_row.algorithm, f"{score_row.agent_steps:,}", f"{score_row.score:,g}{spread}"),
+            *(
+                score_row.protocol,
+                "; ".join(score_differences(members[0].config, steps, score_row)) or "nothing stated",
+            ),
+        )
+    return table

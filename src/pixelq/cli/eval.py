@@ -1,0 +1,107 @@
+"""`pixelq eval RUN`: play whole test games with a trained policy."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from rich.console import Console
+from rich.table import Table
+from tyro.conf import Positional
+
+from pixelq.cli.arguments import parse
+from pixelq.errors import UserError
+
+
+@dataclass(frozen=True)
+class Args:
+    """Play whole games, many at once, and say how well the policy does. Writes eval.json into the run folder."""
+
+    run: Positional[Path]
+    """Run folder, or a policy.safetensors."""
+    episodes: int = 30
+    """Whole games."""
+    epsilon: float = 0.01
+    """Probability of a random action."""
+    seed: int = 1_000_000
+    """Seed of the games and of the random actions."""
+    policy: Literal["best", "final"] = "best"
+    """Which policy of the run."""
+    device: Literal["auto", "cpu", "cuda", "mps", "vulkan"] = "auto"
+    """Where Q-values are computed."""
+    json: bool = False
+    """Print JSON instead of a table."""
+
+
+def run(argv: list[str]) -> int:
+    """Evaluate and report."""
+    args = parse(Args, argv, "eval")
+    if args.episodes < 1:
+        raise UserError(f"--episodes {args.episodes} is out of range: play at least 1 game")
+    if not 0 <= args.epsilon <= 1:
+        raise UserError(f"--epsilon {args.epsilon} is out of range: it must be between 0 and 1")
+    if args.seed < 0:
+        raise UserError(f"--seed {args.seed} is out of range: it must be at least 0")
+    report = evaluate_run(args)
+    if args.json:
+        print(json.dumps(report, indent=1))
+    else:
+        _print_table(report)
+    return 0
+
+
+def evaluate_run(args: Args) -> dict[str, Any]:
+    """Play the games and write `eval.json` beside the policy's run."""
+    from pixelq.device import choose_device
+    from pixelq.training.atomic import write_bytes
+    from pixelq.training.evaluation import evaluate, human_normalized, random_and_human
+    from pixelq.training.policy_file import FILE, find_policy, load_agent
+
+    device, _ = choose_device(args.device)
+    chosen = args.run / args.policy / FILE
+    file = chosen if chosen.is_file() else find_policy(args.run)
+    agent = load_agent(file, device)
+    game = agent.config.game
+    result = evaluate(agent, agent.config, episodes=args.episodes, epsilon=args.epsilon, seed=args.seed)
+    random = evaluate(None, agent.config, episodes=min(args.episodes, 30), epsilon=1.0, seed=args.seed)
+    published = random_and_human(game)
+    report = {
+        "policy": str(file),
+        "game": game,
+        "episodes": args.episodes,
+        "epsilon": args.epsilon,
+        "seed": args.seed,
+        "sticky_actions": agent.config.sticky_actions,
+        **result.summary(),
+        "interval_95": list(result.interval()),
+        "mean_length_agent_steps": sum(g.length for g in result.games) / len(result.games),
+        "human_normalized": human_normalized(result.mean, game),
+        "random_agent_measured": random.mean,
+        "random_agent_published": published[0] if published else None,
+        "human_published": published[1] if published else None,
+        "games": [asdict(g) for g in result.games],
+    }
+    folder = args.run if args.run.is_dir() else file.parent
+    try:
+        write_bytes(folder / "eval.json", json.dumps(report, indent=1).encode())
+    except OSError as error:
+        raise UserError(f"{folder}/eval.json: cannot be written ({error.strerror})") from None
+    return report
+
+
+def _print_table(report: dict[str, Any]) -> None:
+    table = Table(title=f"{report['game']}: {report['episodes']} games, epsilon {report['epsilon']}", show_header=False)
+    for name in ("mean", "std", "min", "max", "median"):
+        table.add_row(name, f"{report[name]:.2f}")
+    low, high = report["interval_95"]
+    table.add_row("95% interval of the mean", f"{low:.2f} to {high:.2f}")
+    normalized = report["human_normalized"]
+    table.add_row("human-normalized", "no published human score" if normalized is None else f"{normalized:.1%}")
+    table.add_row("random agent, measured here", f"{report['random_agent_measured']:.2f}")
+    if report["random_agent_published"] is not None:
+        table.add_row("random agent, published", f"{report['random_agent_published']:.2f}")
+        table.add_row("human, published", f"{report['human_published']:.2f}")
+    table.add_row("policy", report["policy"])
+    Console().print(table)

@@ -1,0 +1,86 @@
+"""`pixelq list games|recipes`: what there is to train, and how."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+from dataclasses import dataclass
+from importlib import resources
+from typing import Annotated
+
+from rich import box
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+from tyro.conf import Positional, arg
+
+from pixelq.cli.arguments import parse
+from pixelq.config import Config, read_recipe, recipe_names
+from pixelq.errors import UserError
+
+
+@dataclass(frozen=True)
+class Args:
+    """List the games or the recipes: a table on a terminal, one tab-separated line each in a pipe."""
+
+    what: Annotated[Positional[str], arg(metavar="games|recipes")] = ""
+    """Which list."""
+
+
+def run(argv: list[str]) -> int:
+    """Print the list.
+
+    Raises:
+        UserError: no word, or one that names no list.
+    """
+    what = parse(Args, argv, "list").what
+    lists = {"games": _list_games, "recipes": _list_recipes}
+    if not what:
+        raise UserError("list what? `pixelq list games` or `pixelq list recipes`")
+    if what not in lists:
+        close = difflib.get_close_matches(what.lower(), lists, n=1)
+        hint = f"; did you mean {close[0]}?" if close else ""
+        raise UserError(f"there is no list of {what!r}, only of {' and '.join(lists)}{hint}")
+    lists[what](Console(highlight=False))
+    return 0
+
+
+def describe(recipe: str) -> str:
+    """What a shipped recipe is: the first comment line of its file."""
+    text = (resources.files("pixelq") / "recipes" / f"{recipe}.toml").read_text(encoding="utf-8")
+    return next((line.lstrip("# ") for line in text.splitlines() if line.startswith("#")), "")
+
+
+def _list_games(console: Console) -> None:
+    from pixelq.envs import list_games
+
+    games = [(game.rom, f"ALE/{game.title}-v5") for game in list_games()]
+    if not console.is_terminal:
+        _print_lines(games)
+        return
+    table = Table("Game", "Gymnasium id", box=box.SIMPLE)
+    for game in games:
+        table.add_row(*game)
+    console.print(table)
+
+
+def _list_recipes(console: Console) -> None:
+    configs = {name: read_recipe(name) for name in recipe_names()}
+    if not console.is_terminal:
+        _print_lines((name, *_facts(config), describe(name)) for name, config in configs.items())
+        return
+    # The description goes below the facts: side by side they do not fit into 80 columns.
+    table = Table("Recipe", "Network, loss, optimizer, agent steps", box=box.SIMPLE, show_lines=True)
+    table.columns[0].no_wrap = True
+    for name, config in configs.items():
+        table.add_row(f"[bold]{name}[/]", f"{', '.join(_facts(config))}\n[dim]{escape(describe(name))}[/]")
+    console.print(table)
+
+
+def _facts(config: Config) -> tuple[str, ...]:
+    return config.network, config.loss, config.optimizer, f"{config.steps:,}"
+
+
+def _print_lines(rows: Iterable[tuple[str, ...]]) -> None:
+    for row in rows:
+        print(*row, sep="\t")

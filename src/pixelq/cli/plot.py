@@ -1,0 +1,48 @@
+"""`pixelq plot RUN...`: the curves of one or more runs as PNG and SVG."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from tyro.conf import Positional
+
+from pixelq.cli.arguments import parse
+from pixelq.errors import UserError
+
+
+@dataclass(frozen=True)
+class Args:
+    """Draw score, loss, mean Q and epsilon against agent steps and against hours. Runs may still be training.
+
+    Runs that differ in their seed alone become one line with a band.
+    """
+
+    runs: Positional[tuple[Path, ...]]
+    """Run folders."""
+    out: Path | None = None
+    """Where the figure goes, as .png and .svg; none: plots/progress in the run's folder, for several runs ./plot."""
+    band: Literal["range", "interval"] = "range"
+    """Band over seeds: lowest to highest run, or the 95% interval of their mean (Student's t)."""
+    games: int = 100
+    """The score line is the mean of this many games."""
+    rows: float = 10.0
+    """Span of the exponential mean of loss and mean Q, in rows of progress.csv; 1: as they are."""
+
+
+def run(argv: list[str]) -> int:
+    """Draw the figure and say where it is."""
+    args = parse(Args, argv, "plot")
+    if not args.runs:
+        raise UserError("plot needs at least one run folder: pixelq plot runs/...")
+    if args.games < 1:
+        raise UserError(f"--games {args.games} is out of range: it must be at least 1")
+    if not 1 <= args.rows < float("inf"):
+        raise UserError(f"--rows {args.rows:g} is out of range: it must be at least 1")
+    from pixelq.viewing.plots import plot_runs
+
+    alone = args.runs[0] / "plots" / "progress" if len(args.runs) == 1 else Path("plot")
+    for path in plot_runs(args.runs, args.out or alone, band=args.band, games=args.games, rows=args.rows):
+        print(path)
+    return 0

@@ -1,0 +1,99 @@
+"""`pixelq record RUN`: films of whole games with the Q-values beside them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from tyro.conf import Positional
+
+from pixelq.cli.arguments import parse
+from pixelq.errors import UserError
+
+
+@dataclass(frozen=True)
+class Args:
+    """Film whole games in colour, in the console's own time, with the Q-values as bars beside the screen (MP4, h264)."""
+
+    run: Positional[Path]
+    """Run folder, or a policy.safetensors."""
+    episodes: int = 1
+    """Games, one film each."""
+    epsilon: float = 0.01
+    """Probability of a random action."""
+    seed: int = 0
+    """Seed of the first game and its random actions; each further game takes the next."""
+    policy: str = "best"
+    """Which policy: best or final of the run, or the path of another."""
+    out: Path | None = None
+    """The film; with several games -1, -2, ... is put to its name. None: videos/<policy>-seed<seed>.mp4 in the run."""
+    max_agent_steps: int | None = None
+    """Stop a film after this many agent steps (15 a second with frame skip 4); none: the whole game."""
+    scale: int = 2
+    """Screen pixels per game pixel (160x210 in most games)."""
+    fps: Literal[15, 30, 60] = 30
+    """Pictures per second."""
+    device: Literal["auto", "cpu", "cuda", "mps", "vulkan"] = "auto"
+    """Where Q-values are computed."""
+
+
+def run(argv: list[str]) -> int:
+    """Film the games and say how they went."""
+    args = parse(Args, argv, "record")
+    if args.episodes < 1:
+        raise UserError(f"--episodes {args.episodes} is out of range: film at least 1 game")
+    if args.seed < 0:
+        raise UserError(f"--seed {args.seed} is out of range: it must be at least 0")
+    # Imported late: torch, the emulator and PyAV take seconds, and a wrong argument should not wait for them.
+    import pixelq
+    from pixelq.viewing.video import record_game
+
+    policy = _policy_file(args)
+    agent = pixelq.load(policy, device=args.device)
+    for game in range(args.episodes):
+        film = record_game(
+            agent,
+            _film(args, policy, game),
+            seed=args.seed + game,
+            epsilon=args.epsilon,
+            scale=args.scale,
+            fps=args.fps,
+            max_agent_steps=args.max_agent_steps,
+        )
+        end = "" if film.finished else " (stopped before the game's end)"
+        print(f"{film.path}: score {film.score:g} in {film.agent_steps:,} agent steps{end}")
+    return 0
+
+
+def _policy_file(args: Args) -> Path:
+    """The policy that RUN and --policy mean together."""
+    if args.run.is_file():
+        return args.run
+    if not (args.run / "config.toml").is_file():
+        raise UserError(
+            f"{args.run} is not a run folder (it has no config.toml); give a folder that `pixelq train` made"
+        )
+    if args.policy not in ("best", "final"):
+        path = Path(args.policy)
+        if not path.exists():
+            raise UserError(f"--policy {args.policy}: no such file; choose best, final or a policy.safetensors")
+        return path
+    from pixelq.training.policy_file import FILE
+
+    path = args.run / args.policy / FILE
+    if path.is_file():
+        return path
+    other = "final" if args.policy == "best" else "best"
+    there = (args.run / other / FILE).is_file()
+    hint = f"use --policy {other}" if there else "wait for the run's first evaluation, or train it longer"
+    raise UserError(f"{path}: this run has no {args.policy} policy yet; {hint}")
+
+
+def _film(args: Args, policy: Path, game: int) -> Path:
+    if args.out is None:
+        folder = args.run if args.run.is_dir() else policy.parent
+        name = args.policy if args.policy in ("best", "final") and args.run.is_dir() else policy.stem
+        return folder / "videos" / f"{name}-seed{args.seed + game}.mp4"
+    out = args.out if args.out.suffix else args.out.with_suffix(".mp4")
+    return out if args.episodes == 1 else out.with_stem(f"{out.stem}-{game + 1}")

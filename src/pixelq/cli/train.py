@@ -1,0 +1,53 @@
+"""`pixelq train GAME`: train a new agent."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from pathlib import Path
+
+
+from pixelq.cli.arguments import parse
+from pixelq.config import Config, configure, read_recipe
+from pixelq.errors import UserError
+
+
+@dataclass(frozen=True)
+class Args(Config):
+    """Train an agent from pixels. The recipe (--recipe) sets every field; what you name here overrides it."""
+
+    run_dir: Path | None = None
+    """Folder of the run; default: runs/<game>-<recipe>-<seed>-<time>."""
+
+
+def run(argv: list[str]) -> int:
+    """Read the recipe, apply the overrides, train."""
+    game, rest = (argv[0], argv[1:]) if argv and not argv[0].startswith("-") else (None, argv)
+    if game is None and not {"-h", "--help"} & set(rest):
+        raise UserError("which game? for example: pixelq train pong (see `pixelq list games`)")
+    name, rest = _recipe_argument(rest)
+    config = configure(game, name) if game else read_recipe(name)
+    shown: dict[str, object] = {f.name: getattr(config, f.name) for f in dataclasses.fields(config)}
+    args = parse(Args, rest, f"train {game or 'GAME'}", default=Args(**shown))  # type: ignore[arg-type]
+    config = Config(**{f.name: getattr(args, f.name) for f in dataclasses.fields(Config)})
+
+    from pixelq.cli.outcome import report
+    from pixelq.training.session import start
+
+    return report(start(config, args.run_dir))
+
+
+def _recipe_argument(argv: list[str]) -> tuple[str, list[str]]:
+    """Take `--recipe NAME` out of the arguments, because it decides the defaults of all the others."""
+    rest, name = [], "default"
+    words = iter(argv)
+    for word in words:
+        if word == "--recipe":
+            name = next(words, "")
+        elif word.startswith("--recipe="):
+            name = word.removeprefix("--recipe=")
+        else:
+            rest.append(word)
+    if not name:
+        raise UserError("--recipe needs a name; see `pixelq list recipes`")
+    return name, rest

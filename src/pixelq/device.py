@@ -1,0 +1,106 @@
+"""Where tensors are computed: the device and why it was chosen, its bfloat16, CPU threads, deterministic kernels."""
+
+from __future__ import annotations
+
+import os
+import platform
+from pathlib import Path
+from typing import Literal, get_args
+
+import torch
+
+from pixelq.errors import UserError
+
+DeviceName = Literal["auto", "cpu", "cuda", "mps", "vulkan"]
+
+
+def choose_device(name: str) -> tuple[torch.device, str]:
+    """The device to compute on, and one line that says which and why.
+
+    Args:
+        name: one of `DeviceName`; `auto` takes CUDA, then Apple MPS, then the CPU.
+
+    Raises:
+        UserError: no such name, the device is not there, or it is `vulkan`, which cannot train.
+    """
+    if name not in get_args(DeviceName):
+        raise UserError(f"device = {name!r}; choose one of {', '.join(get_args(DeviceName))}")
+    if name == "vulkan":
+        raise UserError(
+            "device vulkan cannot train: PyTorch's Vulkan backend is for inference of mobile models and has no "
+            "backward kernels; use --device auto"
+        )
+    if name == "cuda" and not torch.cuda.is_available():
+        raise UserError(f"device cuda is not there: {_why_no_cuda()}, or use --device auto")
+    if name == "mps" and not torch.backends.mps.is_available():
+        raise UserError(f"device mps is not there: {_why_no_mps()}; use --device auto")
+    if name == "cuda" or (name == "auto" and torch.cuda.is_available()):
+        return torch.device("cuda"), f"CUDA: {torch.cuda.get_device_name()}"
+    if name == "mps" or (name == "auto" and torch.backends.mps.is_available()):
+        return torch.device("mps"), f"Apple MPS: {platform.machine()}"
+    return torch.device("cpu"), "CPU: asked for" if name == "cpu" else "CPU: no CUDA device, no Apple MPS"
+
+
+def _why_no_cuda() -> str:
+    if not torch.backends.cuda.is_built():
+        return f"this torch ({torch.__version__}) is built without CUDA; install one with it (https://pytorch.org)"
+    if os.environ.get("CUDA_VISIBLE_DEVICES") in ("", "-1"):
+        return "CUDA_VISIBLE_DEVICES hides every GPU; unset it"
+    return "torch finds no GPU or no driver; see what `nvidia-smi` says"
+
+
+def _why_no_mps() -> str:
+    if not torch.backends.mps.is_built():
+        return f"this torch ({torch.__version__}) is not one for Apple silicon"
+    return "it needs Apple silicon and macOS 12.3 or newer"
+
+
+def has_fast_bf16(device: torch.device | None = None) -> bool:
+    """Whether the hardware multiplies in bfloat16; elsewhere it is emulated and slower than float32.
+
+    Args:
+        device: where; None: the device that `auto` chooses.
+    """
+    device = choose_device("auto")[0] if device is None else device
+    if device.type == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    if device.type == "cpu":
+        return not _cpu_features().isdisjoint(("avx512_bf16", "amx_bf16"))
+    return False  # MPS: not measured, so not promised
+
+
+def _cpu_features() -> set[str]:
+    """Names of the CPU's instruction sets, as torch tells them, or Linux where an older torch cannot."""
+    if hasattr(torch.cpu, "get_capabilities"):
+        return {name for name, there in torch.cpu.get_capabilities().items() if there is True}
+    try:
+        return set(Path("/proc/cpuinfo").read_text(encoding="utf-8").split())
+    except OSError:
+        return set()
+
+
+def available_cores() -> int:
+    """CPU cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def set_threads(config_threads: int) -> int:
+    """Give torch `config_threads` threads, or one per core if 0; returns how many (the emulators' number too)."""
+    threads = config_threads or available_cores()
+    torch.set_num_threads(threads)
+    return threads
+
+
+def make_deterministic() -> None:
+    """Let torch use deterministic kernels only, for the whole process; an operation without one then raises.
+
+    Call it before the first CUDA kernel: cuBLAS reads its workspace setting when it starts.
+
+    Source: PyTorch's notes on reproducibility.
+    """
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    torch.use_deterministic_algorithms(True)
+    torch.backends.cudnn.deterministic = True
+    torch.backends.cudnn.benchmark = False

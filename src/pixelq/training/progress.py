@@ -1,0 +1,82 @@
+"""The live progress line, and a plain line now and then where there is no terminal."""
+
+from __future__ import annotations
+
+import math
+import sys
+import time
+from collections.abc import Mapping
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress as Bar, TextColumn
+
+from pixelq.config import Config
+
+PLAIN_SECONDS = 30.0
+"""Seconds between lines where standard error is not a terminal."""
+
+
+class Progress:
+    """Shows agent step of total, time left, agent steps/s, mean score, epsilon, loss and mean Q on standard error.
+
+    Args:
+        config: says how many agent steps there will be.
+        agent_steps: already played when this session began.
+    """
+
+    def __init__(self, config: Config, agent_steps: int = 0) -> None:
+        self._total = config.steps
+        self._first = agent_steps
+        self._started = time.monotonic()
+        self._console = Console(file=sys.stderr)
+        self._last_line = -math.inf
+        self._bar = Bar(BarColumn(24), TextColumn("{task.description}"), console=self._console)
+        self._task = self._bar.add_task("warming up", total=self._total, completed=agent_steps)
+        if self._console.is_terminal:
+            self._bar.start()
+
+    def show(self, row: Mapping[str, float | int]) -> None:
+        """Show a row of progress.csv."""
+        now = int(row["agent_steps"])
+        text = self._text(row, now)
+        if self._console.is_terminal:
+            self._bar.update(self._task, completed=now, description=text)
+        elif time.monotonic() - self._last_line >= PLAIN_SECONDS or now >= self._total:
+            self._last_line = time.monotonic()
+            print(text, file=sys.stderr, flush=True)
+
+    def say(self, message: str) -> None:
+        """Print a line above the bar; nothing if it is empty."""
+        if message:
+            self._console.print(message, highlight=False, markup=False, soft_wrap=True)
+
+    def close(self) -> None:
+        """Leave the last line standing."""
+        if self._console.is_terminal:
+            self._bar.stop()
+
+    def _text(self, row: Mapping[str, float | int], now: int) -> str:
+        overall = (now - self._first) / max(1e-9, time.monotonic() - self._started)
+        left = (self._total - now) / overall if overall > 0 else math.inf
+        parts = [
+            f"agent step {now:,} of {self._total:,}",
+            f"ETA {_duration(left)}",
+            f"{row['agent_steps_per_second']:,.0f} steps/s",
+            f"score {_number(row['mean_score_100'], '.1f')}",
+            f"epsilon {row['epsilon']:.3f}",
+            f"loss {_number(row['loss'], '.4f')}",
+            f"Q {_number(row['mean_q'], '.3f')}",
+        ]
+        return "  ".join(parts)
+
+
+def _number(value: float | int, form: str) -> str:
+    return "-" if math.isnan(value) else format(value, form)
+
+
+def _duration(seconds: float) -> str:
+    if not math.isfinite(seconds):
+        return "-"
+    minutes, seconds = divmod(int(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{seconds:02d}"

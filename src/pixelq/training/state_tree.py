@@ -1,0 +1,63 @@
+"""A run's state as two plain files: nested JSON for numbers and text, safetensors for arrays. No pickle."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from pixelq.errors import UserError
+
+_TENSOR, _ARRAY = "__tensor__", "__array__"
+
+
+def split(state: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    """Copy a nested state into a JSON-able tree and a flat dictionary of tensors on the CPU.
+
+    Tensors and arrays leave a marker in the tree with their path (`learner/network/output.weight`). Everything is
+    copied, so the state may change while the result is being written.
+    """
+    tensors: dict[str, Tensor] = {}
+
+    def walk(node: Any, path: str) -> Any:
+        if isinstance(node, Tensor):
+            tensors[path] = node.detach().cpu().clone(memory_format=torch.contiguous_format)
+            return {_TENSOR: path}
+        if isinstance(node, np.ndarray):
+            tensors[path] = torch.from_numpy(np.array(node, order="C"))
+            return {_ARRAY: path}
+        if isinstance(node, dict):
+            return {str(key): walk(value, f"{path}/{key}" if path else str(key)) for key, value in node.items()}
+        if isinstance(node, list | tuple):
+            return [walk(value, f"{path}/{i}") for i, value in enumerate(node)]
+        if isinstance(node, np.integer | np.floating | np.bool_):
+            return node.item()
+        return node
+
+    return walk(state, ""), tensors
+
+
+def join(tree: dict[str, Any], tensors: dict[str, Tensor]) -> dict[str, Any]:
+    """The state that `split` took apart.
+
+    Raises:
+        UserError: the tree names a tensor that is not there.
+    """
+
+    def walk(node: Any) -> Any:
+        if isinstance(node, dict):
+            for marker in (_TENSOR, _ARRAY):
+                if marker in node:
+                    if node[marker] not in tensors:
+                        raise UserError(f"checkpoint: tensor {node[marker]!r} is missing")
+                    tensor = tensors[node[marker]]
+                    return tensor if marker == _TENSOR else tensor.numpy()
+            return {key: walk(value) for key, value in node.items()}
+        if isinstance(node, list):
+            return [walk(value) for value in node]
+        return node
+
+    joined: dict[str, Any] = walk(tree)
+    return joined

@@ -1,0 +1,248 @@
+"""A run's CSV files as arrays, and what is drawn from them: smoothed curves, and several seeds on one grid."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+
+from pixelq.config import Config, read_config
+from pixelq.errors import UserError
+
+Table = dict[str, np.ndarray]
+"""Column name -> float64 `(rows,)`; an empty cell is NaN."""
+
+Band = Literal["range", "interval"]
+"""What a band over seeds shows: range (lowest to highest run) or interval (95% interval of the mean)."""
+
+EPISODE_COLUMNS = ("agent_step", "environment", "score", "length", "seconds")
+PROGRESS_COLUMNS = (
+    *("agent_steps", "frames", "episodes", "updates", "mean_score_100", "loss", "mean_q", "epsilon", "learning_rate"),
+    *("agent_steps_per_second", "seconds"),
+)
+EVALUATION_COLUMNS = ("agent_steps", "episodes", "mean", "std", "min", "max", "median")
+
+
+@dataclass(frozen=True)
+class RunCurves:
+    """Everything a run's folder says about its course.
+
+    `episodes` has one row per finished game, `progress` one per log interval, `evaluations` one per evaluation.
+    Steps are agent steps; `seconds` count from the run's start.
+    """
+
+    folder: Path
+    config: Config
+    episodes: Table
+    progress: Table
+    evaluations: Table
+
+
+def read_run(folder: Path) -> RunCurves:
+    """Read a run's folder, which may belong to a run that is still training.
+
+    A CSV file that is not there yet reads as empty.
+
+    Raises:
+        UserError: not a run folder, or a damaged file (named, with its line).
+    """
+    if not (folder / "config.toml").is_file():
+        what = "it has no config.toml" if folder.is_dir() else "no such folder"
+        raise UserError(f"{folder} is not a run folder ({what}); give a folder that `pixelq train` made")
+    return RunCurves(
+        folder=folder,
+        config=read_config(folder / "config.toml"),
+        episodes=read_table(folder / "episodes.csv", EPISODE_COLUMNS),
+        progress=read_table(folder / "progress.csv", PROGRESS_COLUMNS),
+        evaluations=read_table(folder / "evaluations.csv", EVALUATION_COLUMNS),
+    )
+
+
+def read_table(path: Path, columns: Sequence[str]) -> Table:
+    """Read a CSV of numbers; the first column counts agent steps and never falls.
+
+    A last line without its newline is being written at this moment and is left out. Further columns are ignored.
+
+    Returns:
+        Each of `columns` as float64 `(rows,)`; all empty where the file does not exist yet.
+
+    Raises:
+        UserError: the file cannot be read, a column is missing, or a line is damaged.
+    """
+    try:
+        lines = path.read_text(encoding="utf-8").split("\n")[:-1]
+    except FileNotFoundError:
+        lines = []
+    except UnicodeDecodeError as error:
+        line = 1 + path.read_bytes()[: error.start].count(b"\n")
+        raise UserError(f"{path} line {line}: not text; restore the file from a backup or delete that line") from None
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read ({error.strerror})") from None
+    if not lines:
+        return {name: np.empty(0) for name in columns}
+    header = lines[0].rstrip("\r").split(",")
+    missing = [name for name in columns if name not in header]
+    if missing:
+        raise UserError(f"{path} line 1: column {missing[0]!r} is missing; restore the file from a backup")
+    values = _parsed(path, header, [line.rstrip("\r").split(",") for line in lines[1:]])
+    _check_steps(path, columns[0], values[:, header.index(columns[0])])
+    return {name: values[:, header.index(name)] for name in columns}
+
+
+def _parsed(path: Path, header: list[str], rows: list[list[str]]) -> np.ndarray:
+    """Cells as float64 `(rows, columns)`."""
+    for number, row in enumerate(rows, start=2):
+        if len(row) != len(header):
+            raise _damaged(path, number, f"{len(row)} values where {len(header)} belong")
+    cells = [cell or "nan" for row in rows for cell in row]
+    try:
+        return np.array([float(cell) for cell in cells]).reshape(len(rows), len(header))
+    except ValueError:
+        at = next(i for i, cell in enumerate(cells) if not _is_number(cell))
+    row_index, column = divmod(at, len(header))
+    raise _damaged(path, row_index + 2, f"{header[column]} = {cells[at][:40]!r} is not a number")
+
+
+def _is_number(cell: str) -> bool:
+    try:
+        float(cell)
+    except ValueError:
+        return False
+    return True
+
+
+def _check_steps(path: Path, name: str, steps: np.ndarray) -> None:
+    bad = ~np.isfinite(steps)
+    if bad.any():
+        raise _damaged(path, int(bad.argmax()) + 2, f"{name} is empty or not finite")
+    falls = np.diff(steps) < 0
+    if falls.any():
+        at = int(falls.argmax())
+        raise _damaged(path, at + 3, f"{name} falls from {steps[at]:.0f} to {steps[at + 1]:.0f}")
+
+
+def _damaged(path: Path, line: int, what: str) -> UserError:
+    return UserError(f"{path} line {line}: {what}; the file is damaged, restore it or delete that line")
+
+
+# --- smoothing ------------------------------------------------------------------------------------------------------
+
+
+def moving_mean(values: np.ndarray, window: int) -> np.ndarray:
+    """Mean of each value and the `window - 1` before it (fewer at the start), float64 `(n,)`."""
+    if len(values) == 0:
+        return np.empty(0)
+    window = min(window, len(values))
+    # Sums of deviations from the overall mean: the running sum of a long run stays small and loses no digits.
+    offset = values.mean()
+    sums = np.concatenate(([0.0], np.cumsum(values - offset)))
+    first = np.maximum(np.arange(1, len(values) + 1) - window, 0)
+    last = np.arange(1, len(values) + 1)
+    smooth: np.ndarray = (sums[last] - sums[first]) / (last - first) + offset
+    return smooth
+
+
+def exponential_mean(values: np.ndarray, span: float) -> np.ndarray:
+    """Exponentially weighted mean with decay `1 - 1/span`, without bias to its start, float64 `(n,)`.
+
+    Divides by the sum of the weights so far, as Adam does (Kingma and Ba 2015, section 3). NaN values have no weight.
+    """
+    decay = 1.0 - 1.0 / max(span, 1.0)
+    total = weight = 0.0
+    smooth = np.empty(len(values))
+    for i, value in enumerate(values.tolist()):
+        if not math.isnan(value):
+            total = decay * total + value
+            weight = decay * weight + 1.0
+        smooth[i] = total / weight if weight else math.nan
+    return smooth
+
+
+# --- several runs ---------------------------------------------------------------------------------------------------
+
+
+def on_grid(x: np.ndarray, y: np.ndarray, grid: np.ndarray) -> np.ndarray:
+    """`y(x)` at `grid` by straight lines, float64 `(points,)`; NaN before the first and after the last point of `x`.
+
+    Where several values share one `x` (games of several environments that ended in one step) their last counts.
+    """
+    known = np.isfinite(x) & np.isfinite(y)
+    x, y = x[known], y[known]
+    if len(x) == 0:
+        return np.full(len(grid), np.nan)
+    last = np.append(np.diff(x) > 0, True)
+    return np.interp(grid, x[last], y[last], left=np.nan, right=np.nan)
+
+
+def shared_grid(xs: Sequence[np.ndarray], points: int = 400) -> np.ndarray:
+    """Evenly spaced x from where the last of the curves has begun to where the first of them ends.
+
+    A mean over seeds may only be taken there: elsewhere it would jump when a run drops out. Empty if they do not meet.
+    """
+    if not xs or any(len(x) == 0 for x in xs):
+        return np.empty(0)
+    begin, end = max(float(x[0]) for x in xs), min(float(x[-1]) for x in xs)
+    return np.linspace(begin, end, points) if end > begin else np.empty(0)
+
+
+def mean_and_band(curves: np.ndarray, band: Band) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Mean, lower and upper edge, each float64 `(points,)`, of `curves` float64 `(runs, points)`.
+
+    range: the lowest and the highest run. interval: mean +- t_{0.975, runs-1} s / sqrt(runs), the 95% interval of the
+    mean by Student's t (one run has none: the edges are then NaN).
+    """
+    mean = curves.mean(axis=0)
+    if band == "range":
+        return mean, curves.min(axis=0), curves.max(axis=0)
+    runs = len(curves)
+    if runs == 1:
+        return mean, np.full_like(mean, np.nan), np.full_like(mean, np.nan)
+    half = student_t_975(runs - 1) * curves.std(axis=0, ddof=1) / math.sqrt(runs)
+    return mean, mean - half, mean + half
+
+
+_T_975 = (12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228, 2.201, 2.179, 2.160, 2.145, 2.131)
+
+
+def student_t_975(degrees: int) -> float:
+    """The 97.5% point of Student's t distribution for `degrees` >= 1 degrees of freedom, to 0.001.
+
+    A table to 15 degrees, then the expansion around the normal's z = 1.96 (Abramowitz and Stegun 26.7.5).
+    """
+    if degrees <= len(_T_975):
+        return _T_975[degrees - 1]
+    z = 1.959964
+    first = (z**3 + z) / 4
+    second = (5 * z**5 + 16 * z**3 + 3 * z) / 96
+    return z + first / degrees + second / degrees**2
+
+
+# --- which runs belong together -------------------------------------------------------------------------------------
+
+_NOT_LEARNING = frozenset(
+    "seed device threads deterministic track log_every eval_every eval_episodes eval_epsilon checkpoint_every".split()  # noqa: SIM905
+)
+
+
+def grouped(runs: Sequence[RunCurves]) -> dict[str, list[RunCurves]]:
+    """Runs that differ in nothing but their seed (and in what learning does not see), under one label each.
+
+    A label is game and recipe, and where that does not tell two groups apart, the fields that do.
+    """
+    groups: dict[tuple[object, ...], list[RunCurves]] = {}
+    names = [name for name in vars(Config()) if name not in _NOT_LEARNING]
+    for run in runs:
+        groups.setdefault(tuple(getattr(run.config, name) for name in names), []).append(run)
+    labels: dict[str, list[RunCurves]] = {}
+    for members in groups.values():
+        config = members[0].config
+        rivals = [g[0].config for g in groups.values() if g is not members]
+        rivals = [c for c in rivals if (c.game, c.recipe) == (config.game, config.recipe)]
+        fields = [n for n in names if any(getattr(c, n) != getattr(config, n) for c in rivals)]
+        told = "".join(f", {n}={getattr(config, n)}" for n in fields)
+        labels[f"{config.game} {config.recipe}{told}"] = members
+    return labels

@@ -1,0 +1,68 @@
+"""Figures without global state: axes in one house style, counts as 1M, and files that appear whole."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, MaxNLocator
+
+from pixelq.errors import UserError
+from pixelq.training.atomic import atomic_file
+
+COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00", "#6a3d9a", "#555555")
+"""One colour per group of runs (Okabe and Ito's palette: told apart by colour-blind readers too)."""
+
+GREY = "#5a5f66"
+
+
+def count_label(value: float, _position: int | None = None) -> str:
+    """A count in short form: 0, 250, 5k, 1.5M, 2B."""
+    for size, letter in ((1e9, "B"), (1e6, "M"), (1e3, "k")):
+        if abs(value) >= size:
+            return f"{value / size:.4g}{letter}"
+    return f"{value:.4g}"
+
+
+def style(axes: Axes, *, x: str, y: str) -> None:
+    """Label the axes, with light grid lines and no frame at the top and right."""
+    axes.set_xlabel(x, fontsize=11)
+    axes.set_ylabel(y, fontsize=11)
+    axes.tick_params(labelsize=10)
+    axes.grid(True, color="#e3e5e8", linewidth=0.8)
+    axes.set_axisbelow(True)
+    axes.spines[["top", "right"]].set_visible(False)
+
+
+def counts_on_x(axes: Axes, bins: int = 6) -> None:
+    """Write the x axis as counts: 250k, 1M."""
+    axes.xaxis.set_major_locator(MaxNLocator(bins, steps=[1, 2, 2.5, 5, 10]))
+    axes.xaxis.set_major_formatter(FuncFormatter(count_label))
+
+
+def say(axes: Axes, text: str) -> None:
+    """Write `text` in the middle of axes that have nothing to show, and take their ticks away."""
+    axes.text(0.5, 0.5, text, transform=axes.transAxes, ha="center", va="center", fontsize=12, color=GREY)
+    axes.set_xticks([])
+    axes.set_yticks([])
+
+
+def write_figure(figure: Figure, out: Path) -> tuple[Path, Path]:
+    """Write `figure` as PNG and SVG beside each other; `out` is the path, its ending `.png` or `.svg` may be left out.
+
+    Each file appears whole or not at all.
+
+    Raises:
+        UserError: the folder or a file cannot be written.
+    """
+    stem = out.with_suffix("") if out.suffix in (".png", ".svg") else out
+    paths = (stem.with_name(stem.name + ".png"), stem.with_name(stem.name + ".svg"))
+    for path in paths:
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with atomic_file(path) as file:
+                figure.savefig(file, format=path.suffix[1:], dpi=110)
+        except OSError as error:
+            raise UserError(f"{path}: cannot be written ({error.strerror}); choose another place with --out") from None
+    return paths

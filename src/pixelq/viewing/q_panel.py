@@ -1,0 +1,130 @@
+"""The picture beside a game: score, agent step, the Q-value of each action as a bar, and how max Q went lately."""
+
+from __future__ import annotations
+
+from collections import deque
+from pathlib import Path
+
+import matplotlib
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+
+WIDTH = 320
+"""Pixels; made for heights of 420 pixels and more."""
+
+Box = tuple[float, float, float, float]
+
+_BACK, _SHADE, _TEXT, _DIM = "#15181d", "#2b313a", "#f2f4f7", "#9aa4b1"
+_BAR, _GREEDY, _OTHER = "#4c6a92", "#ffa32b", "#c678dd"
+_TOP, _BELOW, _EDGE, _NUMBERS = 92, 128, 14, 62
+_TRACE = 150
+_SHRINK = 0.5 ** (1 / 30)
+
+
+class QPanel:
+    """Draws the panel of one agent step after the other. The static parts are drawn once.
+
+    The bars share one axis that moves with the Q-values: its right end is the highest of them now. It is as wide as the
+    largest gap between two actions lately (half-life 30 agent steps), so that in a decisive moment the bars differ
+    much and in a calm one little; the numbers at its ends say where it stands.
+
+    Args:
+        height: pixels, at least 420.
+        title: the game's name.
+        actions: names of the actions, in the order of the Q-values.
+        otherwise: why an action may be taken that has not the highest Q-value, for the legend.
+    """
+
+    def __init__(self, height: int, title: str, actions: list[str], otherwise: str) -> None:
+        self.height = height
+        self._actions = actions
+        self._row = min(34.0, (height - _TOP - _BELOW) / len(actions))
+        size = int(np.clip(self._row - 3, 9, 14))
+        self._small, self._large = _font(11), _font(24, bold=True)
+        self._font, self._bold = _font(size), _font(size, bold=True)
+        self._bars = 22 + max(self._bold.getlength(name) for name in actions)
+        self._axis = 1e-6
+        self._trace: deque[float] = deque(maxlen=_TRACE)
+        self._base = self._static(title, otherwise)
+
+    def draw(self, q_values: np.ndarray, action: int, *, greedy: bool, score: float, agent_step: int) -> np.ndarray:
+        """The panel as uint8 `(height, WIDTH, 3)`, RGB.
+
+        Args:
+            q_values: float32 `(A,)`, of the state in which the action was chosen.
+            action: the one taken; its row is highlighted.
+            greedy: whether it is the one with the highest Q-value by the agent's own choice.
+            score: points so far.
+            agent_step: of this game, the first is 1.
+        """
+        image = self._base.copy()
+        draw = ImageDraw.Draw(image)
+        draw.text((_EDGE, 50), f"{score:,.0f}", _TEXT, self._large, "lm")
+        draw.text((WIDTH - _EDGE, 50), f"{agent_step:,}", _TEXT, self._large, "rm")
+        self._draw_rows(draw, q_values, action, _GREEDY if greedy else _OTHER)
+        self._trace.append(float(np.max(q_values)))
+        self._draw_trace(draw)
+        return np.asarray(image)
+
+    def _draw_rows(self, draw: ImageDraw.ImageDraw, q_values: np.ndarray, action: int, colour: str) -> None:
+        high, low = float(np.max(q_values)), float(np.min(q_values))
+        self._axis = max(high - low, self._axis * _SHRINK)
+        left = high - 1.1 * self._axis
+        room = WIDTH - _NUMBERS - self._bars
+        for i, value in enumerate(q_values.tolist()):
+            top = _TOP + i * self._row
+            middle = top + self._row / 2
+            if i == action:
+                draw.rectangle((0, top, WIDTH, top + self._row - 1), _SHADE)
+                draw.text((_EDGE, middle), self._actions[i], _TEXT, self._bold, "lm")
+            length = float(np.nan_to_num(np.clip((value - left) / (high - left), 0, 1))) * room
+            box = (self._bars, top + self._row * 0.18, self._bars + max(length, 1), top + self._row * 0.78)
+            draw.rectangle(box, colour if i == action else _BAR)
+            draw.text((WIDTH - _EDGE, middle), _number(value), _TEXT if i == action else _DIM, self._font, "rm")
+        bottom = _TOP + len(q_values) * self._row + 10
+        draw.text((self._bars, bottom), _number(left), _DIM, self._small, "lm")
+        draw.text((WIDTH - _NUMBERS, bottom), _number(high), _DIM, self._small, "rm")
+
+    def _draw_trace(self, draw: ImageDraw.ImageDraw) -> None:
+        x0, y0, x1, y1 = self._trace_box()
+        values = np.array(self._trace)
+        low, high = float(values.min()), float(values.max())
+        draw.text((WIDTH - _EDGE, y0), _number(high), _DIM, self._small, "rm")
+        draw.text((WIDTH - _EDGE, y1), _number(low), _DIM, self._small, "rm")
+        share = np.nan_to_num((values - low) / (high - low)) if high > low else np.full(len(values), 0.5)
+        x = x1 - (len(values) - 1 - np.arange(len(values))) * (x1 - x0) / (_TRACE - 1)
+        y = y1 - 2 - share * (y1 - y0 - 4)
+        draw.line(list(zip(x.tolist(), y.tolist(), strict=True)), _GREEDY, 2, "curve")
+
+    def _trace_box(self) -> Box:
+        return (_EDGE, self.height - 88, WIDTH - _NUMBERS, self.height - 34)
+
+    def _static(self, title: str, otherwise: str) -> Image.Image:
+        image = Image.new("RGB", (WIDTH, self.height), _BACK)
+        draw = ImageDraw.Draw(image)
+        draw.text((_EDGE, 20), "score", _DIM, self._small, "lm")
+        draw.text((WIDTH / 2, 20), title, _TEXT, _font(14, bold=True), "mm")
+        draw.text((WIDTH - _EDGE, 20), "agent step", _DIM, self._small, "rm")
+        draw.line((_EDGE, 69, WIDTH - _EDGE, 69), _SHADE)
+        draw.text((self._bars, 81), "Q-value of each action", _DIM, self._small, "lm")
+        for i, name in enumerate(self._actions):
+            draw.text((_EDGE, _TOP + (i + 0.5) * self._row), name, _DIM, self._font, "lm")
+        x0, y0, x1, y1 = self._trace_box()
+        draw.text((x0, y0 - 8), "highest Q-value, last 150 agent steps", _DIM, self._small, "lm")
+        draw.rectangle((x0, y0, x1, y1), None, _SHADE)
+        y = self.height - 16
+        draw.text((_EDGE, y), "taken:", _DIM, self._small, "lm")
+        for x, colour, why in ((56, _GREEDY, "highest Q"), (140, _OTHER, otherwise)):
+            draw.rectangle((x, y - 4, x + 8, y + 4), colour)
+            draw.text((x + 14, y), why, _DIM, self._small, "lm")
+        return image
+
+
+def _number(value: float) -> str:
+    return f"{value:.3f}" if abs(value) < 100 else f"{value:.1f}"
+
+
+def _font(size: int, bold: bool = False) -> ImageFont.FreeTypeFont:
+    # DejaVu comes with matplotlib, so the text looks the same on every machine.
+    name = "DejaVuSans-Bold.ttf" if bold else "DejaVuSans.ttf"
+    return ImageFont.truetype(str(Path(matplotlib.get_data_path()) / "fonts" / "ttf" / name), size)

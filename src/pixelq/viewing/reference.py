@@ -1,0 +1,226 @@
+"""Published curves and scores of a game, each with the protocol it was measured by, and where a run's differs."""
+
+from __future__ import annotations
+
+import csv
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from pixelq.config import Config
+from pixelq.envs import resolve_game
+from pixelq.errors import UserError
+
+CURVE_COLUMNS = ("game", "agent", "million_frames", "mean_return", "min_run", "max_run", "runs")
+SCORE_COLUMNS = ("source", "algorithm", "game", "agent_steps", "score", "spread", "protocol")
+
+
+@dataclass(frozen=True)
+class ReferenceCurve:
+    """Training return of a published agent. A point at m counts the games that ended in the m-th million frames."""
+
+    agent: str
+    million_frames: np.ndarray
+    """int64 `(points,)`."""
+    mean: np.ndarray
+    """Mean over the runs, in points, float64 `(points,)`."""
+    low: np.ndarray
+    """The lowest run, float64 `(points,)`."""
+    high: np.ndarray
+    """The highest run, float64 `(points,)`."""
+    runs: int
+
+
+@dataclass(frozen=True)
+class PublishedScore:
+    """A final score from a paper or a library."""
+
+    source: str
+    algorithm: str
+    agent_steps: int
+    score: float
+    spread: float | None
+    protocol: str
+
+
+@dataclass(frozen=True)
+class Aspect:
+    """One choice of how scores are measured, in words, of a run and of the reference."""
+
+    name: str
+    run: str
+    reference: str
+
+    @property
+    def differs(self) -> bool:
+        """Whether the two must be told apart when scores are compared."""
+        return self.run != self.reference
+
+
+# --- reading --------------------------------------------------------------------------------------------------------
+
+
+def read_curves(path: Path, game: str) -> dict[str, ReferenceCurve]:
+    """Every agent's curve of one game, by agent name, from a CSV with `CURVE_COLUMNS`.
+
+    Raises:
+        UserError: the file is missing or damaged, or has no curve of this game.
+    """
+    rows: dict[str, list[tuple[float, ...]]] = {}
+    for line, row in _rows(path, CURVE_COLUMNS):
+        if _same_game(row["game"], game):
+            values = tuple(_number(path, line, row, name) for name in CURVE_COLUMNS[2:])
+            rows.setdefault(row["agent"], []).append(values)
+    if not rows:
+        raise UserError(f"{path}: no curve of {game}; give another file with --reference")
+    curves = {}
+    for agent, values in rows.items():
+        table = np.array(sorted(values))
+        million, mean, low, high, runs = table.T
+        curves[agent] = ReferenceCurve(agent, million.astype(np.int64), mean, low, high, int(runs.max()))
+    return curves
+
+
+def read_scores(path: Path, game: str) -> list[PublishedScore]:
+    """The final scores of one game from a CSV with `SCORE_COLUMNS`; a protocol `same` is the row's above, written out.
+
+    Raises:
+        UserError: the file is missing or damaged.
+    """
+    scores, protocol = [], ""
+    for line, row in _rows(path, SCORE_COLUMNS):
+        protocol = protocol if row["protocol"] == "same" else row["protocol"]
+        if _same_game(row["game"], game):
+            scores.append(
+                PublishedScore(
+                    source=row["source"],
+                    algorithm=row["algorithm"],
+                    agent_steps=int(_number(path, line, row, "agent_steps")),
+                    score=_number(path, line, row, "score"),
+                    spread=_number(path, line, row, "spread") if row["spread"] else None,
+                    protocol=protocol,
+                )
+            )
+    return scores
+
+
+def _rows(path: Path, columns: Sequence[str]) -> list[tuple[int, dict[str, str]]]:
+    """Each row with its line number."""
+    try:
+        with path.open(newline="", encoding="utf-8") as file:
+            reader = csv.DictReader(file, strict=True)
+            rows = [(reader.line_num, row) for row in reader]
+            found = reader.fieldnames or []
+    except FileNotFoundError:
+        raise UserError(
+            f"{path}: no such file; --reference takes a CSV with the columns {', '.join(columns)}"
+        ) from None
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise UserError(f"{path}: cannot be read as CSV ({error})") from None
+    missing = [name for name in columns if name not in found]
+    if missing:
+        raise UserError(f"{path} line 1: column {missing[0]!r} is missing; it needs {', '.join(columns)}")
+    for line, row in rows:
+        if None in row or None in row.values():
+            raise UserError(f"{path} line {line}: not {len(found)} values; mend or delete that line")
+    return rows
+
+
+def _number(path: Path, line: int, row: dict[str, str], name: str) -> float:
+    try:
+        value = float(row[name])
+    except ValueError:
+        value = float("nan")
+    if not np.isfinite(value):
+        raise UserError(f"{path} line {line}: {name} = {row[name]!r} is not a number; mend or delete that line")
+    return value
+
+
+def _same_game(name: str, game: str) -> bool:
+    """Whether a reference's name (beamrider, beam_rider) means the game of a configuration (ALE/BeamRider-v5)."""
+    return name.replace("_", "").lower() == resolve_game(game).rom.replace("_", "")
+
+
+# --- protocols ------------------------------------------------------------------------------------------------------
+
+
+def protocol(config: Config, seeds: int) -> list[Aspect]:
+    """How a run's training scores come about, beside Dopamine's published curves.
+
+    Dopamine's side is Castro et al. 2018 (arXiv 1812.06110, section 3) and its code: `atari_lib.AtariPreprocessing`
+    (no no-ops, no FIRE, no life loss) and `dqn.gin` (epsilon, 27,000 agent steps a game).
+    """
+    return [
+        Aspect("score", "training games", "training games"),
+        Aspect("sticky actions", f"{sticky_actions(config):g}", "0.25"),
+        Aspect("epsilon while training", _epsilon(config), "1 to 0.01 over 250,000 agent steps"),
+        Aspect("a lost life", "ends the target" if config.life_loss_ends_target else "no signal", "no signal"),
+        Aspect("start of a game", _start(config), "as the emulator starts it"),
+        Aspect(
+            "frames per agent step",
+            f"{config.frame_skip}{', maximum of the last two' if config.max_pool else ''}",
+            "4, maximum of the last two",
+        ),
+        Aspect("observation", _observation(config), "4 gray frames of 84x84"),
+        Aspect("actions", "all 18" if config.full_action_set else "the game's minimal set", "the game's minimal set"),
+        Aspect("longest game", f"{config.max_frames_per_episode:,} frames", "108,000 frames"),
+        Aspect("runs", str(seeds), "5"),
+    ]
+
+
+def score_differences(config: Config, agent_steps: float, score: PublishedScore) -> list[str]:
+    """How a published score's protocol differs from that of a run's training games, in words.
+
+    Args:
+        config: the run's.
+        agent_steps: how far the run has come.
+        score: the published one; what its protocol does not say is not compared.
+    """
+    differences = []
+    if "training return" not in score.protocol:
+        epsilon = re.search(r"epsilon (\d*\.?\d+)", score.protocol)
+        at = f" at epsilon {epsilon[1]}" if epsilon else ""
+        differences.append(f"test games{at}, not training games")
+    if "no sticky actions" in score.protocol and sticky_actions(config) > 0:
+        differences.append(f"no sticky actions, not {sticky_actions(config):g}")
+    if "sticky" not in score.protocol and sticky_actions(config) > 0:
+        differences.append(f"sticky actions not stated, here {sticky_actions(config):g}")
+    if "best of" in score.protocol:
+        differences.append("the best, not the mean")
+    if agent_steps < score.agent_steps:
+        differences.append(f"{score.agent_steps:,} agent steps, not {agent_steps:,.0f}")
+    return differences
+
+
+def sticky_actions(config: Config) -> float:
+    """Probability of a repeated action in a run's games: its game id's where that says one, else the configuration's."""
+    asked = resolve_game(config.game).sticky_actions
+    return config.sticky_actions if asked is None else asked
+
+
+def _epsilon(config: Config) -> str:
+    start, end, steps = config.epsilon_start, config.epsilon_end, config.epsilon_steps
+    if config.epsilon_schedule == "constant":
+        return f"{start:g} throughout"
+    if config.epsilon_schedule == "linear":
+        return f"{start:g} to {end:g} over {steps:,} agent steps"
+    return f"{start:g} to {end:g}, exponential with time constant {steps:,} agent steps"
+
+
+def _start(config: Config) -> str:
+    parts = []
+    if config.noop_max:
+        parts.append(f"up to {config.noop_max} no-op frames")
+    if config.fire_on_reset:
+        parts.append("FIRE where the game waits for it")
+    if config.opening_fire_max:
+        parts.append(f"FIRE held for 1 to {config.opening_fire_max} agent steps")
+    return ", ".join(parts) or "as the emulator starts it"
+
+
+def _observation(config: Config) -> str:
+    colour = "gray" if config.grayscale else "colour"
+    return f"{config.frame_stack} {colour} frames of {config.screen_size}x{config.screen_size}"

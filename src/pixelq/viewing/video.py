@@ -1,0 +1,215 @@
+"""A whole game as an MP4: the emulator's colour screen, and beside it the Q-values that chose each action."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import av
+import numpy as np
+from av.video.reformatter import ColorRange, Colorspace
+
+from pixelq.config import Config
+from pixelq.envs import make_envs, resolve_game
+from pixelq.errors import UserError
+from pixelq.viewing.colour_screen import ColourScreen
+from pixelq.viewing.q_panel import WIDTH, QPanel
+
+EMULATOR_RATE = 60
+"""Emulator frames per second of the console."""
+
+LEAST_HEIGHT = 420
+"""Pixels that the panel of Q-values needs."""
+
+
+class Player(Protocol):
+    """A policy that can be filmed; `pixelq.policy.Agent` is one."""
+
+    config: Config
+
+    def q_values(self, observations: np.ndarray) -> np.ndarray:
+        """Q-values float32 `(N, A)` of observations uint8 `(N, stack, H, W)`."""
+        ...
+
+
+@dataclass(frozen=True)
+class RecordedGame:
+    """What was filmed."""
+
+    path: Path
+    score: float
+    """Points, unclipped."""
+    agent_steps: int
+    frames: int
+    """Pictures in the film."""
+    finished: bool
+    """Whether the game went to its end (or to the recipe's frame cap) and was not cut by `max_agent_steps`."""
+
+
+@dataclass(frozen=True)
+class Moment:
+    """One agent step of a game, as filmed."""
+
+    screens: list[np.ndarray]
+    """The emulator frames of this step, each uint8 `(height, width, 3)`."""
+    q_values: np.ndarray
+    """float32 `(A,)`, of the state before the action."""
+    action: int
+    greedy: bool
+    """Whether the action taken is the agent's choice, the one of the highest Q-value."""
+    score: float
+    """Points after the action."""
+    over: bool
+
+
+def record_game(
+    agent: Player,
+    path: Path,
+    *,
+    seed: int = 0,
+    epsilon: float = 0.01,
+    scale: int = 2,
+    fps: int = 30,
+    max_agent_steps: int | None = None,
+) -> RecordedGame:
+    """Play one game and write it as an MP4 (h264, yuv420p) in the console's own time: 60 emulator frames a second.
+
+    The game is at the left, at its own size (mostly 160x210) times `scale`, the Q-values are at its right. At 30
+    pictures a second each is the maximum of two emulator frames: many games draw a sprite in every other frame only.
+    The same agent, seed and epsilon give the same game. The file appears when it is whole.
+
+    Args:
+        agent: the policy; its config says how the game is observed.
+        path: the film; its folder is made.
+        seed: of the game and of the random actions.
+        epsilon: probability of a random action.
+        scale: screen pixels per game pixel, at least 1; an even one keeps every game pixel's colour exactly.
+        fps: pictures per second: 15, 30 or 60.
+        max_agent_steps: stop earlier; None: the whole game.
+
+    Raises:
+        UserError: a value out of range, an unknown game, a missing ROM, or a place that cannot be written.
+        RuntimeError: the colour screen does not show the game that the agent plays.
+    """
+    _check(path, epsilon=epsilon, scale=scale, fps=fps, max_agent_steps=max_agent_steps)
+    screen = ColourScreen(agent.config)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        title = resolve_game(agent.config.game).title
+        height = max(screen.height * scale, LEAST_HEIGHT)
+        why = "random, or opening FIRE" if agent.config.opening_fire_max else f"random (epsilon {epsilon:g})"
+        panel = QPanel(height + height % 2, title, screen.action_names, why)
+        film = Film(temporary, (screen.height, screen.width), scale, panel, fps)
+        try:
+            steps = 0
+            for moment in played(agent, screen, seed=seed, epsilon=epsilon, max_agent_steps=max_agent_steps):
+                steps += 1
+                film.add(moment, steps)
+        finally:
+            film.close()
+        os.replace(temporary, path)
+    except OSError as error:
+        raise UserError(f"{path}: cannot be written ({error.strerror}); choose another place with --out") from None
+    finally:
+        temporary.unlink(missing_ok=True)
+        screen.close()
+    return RecordedGame(path, moment.score, steps, film.pictures, moment.over)
+
+
+def played(
+    agent: Player, screen: ColourScreen, *, seed: int, epsilon: float, max_agent_steps: int | None
+) -> Iterator[Moment]:
+    """Play one game with the agent on its own preprocessing, and the same game on the colour screen.
+
+    Raises:
+        RuntimeError: the two differ in a reward or in the end.
+    """
+    game_seed, action_seed = np.random.SeedSequence(seed).spawn(2)
+    generator = np.random.default_rng(action_seed)
+    envs = make_envs(agent.config, num_envs=1, seed=game_seed, threads=1)
+    try:
+        observations, _ = envs.reset()
+        screen.start(int(envs.episode_seeds[0]))
+        score, steps, over = 0.0, 0, False
+        while not over and steps != max_agent_steps:
+            q_values = agent.q_values(observations)[0]
+            explore = generator.random() < epsilon
+            chosen = int(generator.integers(len(q_values))) if explore else int(q_values.argmax())
+            observations, rewards, terminated, truncated, info = envs.step(np.array([chosen]))
+            action = int(info["action"][0])
+            screens, reward, ended = screen.play(action)
+            steps += 1
+            if reward != rewards[0] or ended != terminated[0]:
+                raise RuntimeError(
+                    f"agent step {steps}: the colour screen plays another game than the agent (reward {reward:g}, not "
+                    f"{rewards[0]:g}; ended {ended}, not {terminated[0]}); please report this with the run's config.toml"
+                )
+            score, over = score + reward, bool(terminated[0] | truncated[0])
+            yield Moment(screens, q_values, action, not explore and action == chosen, score, over)
+    finally:
+        envs.close()
+
+
+class Film:
+    """An MP4 being written: game at the left, panel at the right, one picture per `60 / fps` emulator frames."""
+
+    def __init__(self, path: Path, screen: tuple[int, int], scale: int, panel: QPanel, fps: int) -> None:
+        self._panel = panel
+        self._scale = scale
+        self._together = EMULATOR_RATE // fps
+        self._waiting: list[np.ndarray] = []
+        self.pictures = 0
+        width = screen[1] * scale + WIDTH
+        self._picture = np.zeros((panel.height, width + width % 2, 3), np.uint8)
+        top = (panel.height - screen[0] * scale) // 2
+        self._game = self._picture[top : top + screen[0] * scale, : screen[1] * scale]
+        self._container = av.open(str(path), "w", format="mp4", options={"movflags": "faststart"})
+        self._stream: Any = self._container.add_stream("libx264", rate=fps, options={"crf": "17", "preset": "veryfast"})
+        self._stream.height, self._stream.width = self._picture.shape[:2]
+        self._stream.pix_fmt = "yuv420p"
+        # What the conversion from RGB uses; untagged, a browser may take a large film for BT.709 and shift the colours.
+        self._stream.codec_context.colorspace = Colorspace.ITU601
+        self._stream.codec_context.color_range = ColorRange.MPEG
+
+    def add(self, moment: Moment, agent_step: int) -> None:
+        """Film one agent step."""
+        self._picture[:, -WIDTH:] = self._panel.draw(
+            moment.q_values, moment.action, greedy=moment.greedy, score=moment.score, agent_step=agent_step
+        )
+        for screen in moment.screens:
+            self._waiting.append(screen)
+            if len(self._waiting) == self._together:
+                self._expose()
+
+    def close(self) -> None:
+        """Film what is left and finish the file."""
+        if self._waiting:
+            self._expose()
+        for packet in self._stream.encode(None):
+            self._container.mux(packet)
+        self._container.close()
+
+    def _expose(self) -> None:
+        newest = np.maximum.reduce(self._waiting[-2:])
+        self._waiting.clear()
+        self._game[:] = newest.repeat(self._scale, axis=0).repeat(self._scale, axis=1)
+        for packet in self._stream.encode(av.VideoFrame.from_ndarray(self._picture, format="rgb24")):
+            self._container.mux(packet)
+        self.pictures += 1
+
+
+def _check(path: Path, *, epsilon: float, scale: int, fps: int, max_agent_steps: int | None) -> None:
+    if path.is_dir():
+        raise UserError(f"{path} is a folder; give a file name that ends in .mp4")
+    if not 0 <= epsilon <= 1:
+        raise UserError(f"epsilon = {epsilon:g} is out of range: it must be between 0 and 1")
+    if not 1 <= scale <= 8:
+        raise UserError(f"scale = {scale} is out of range: it must be between 1 and 8")
+    if fps not in (15, 30, 60):
+        raise UserError(f"fps = {fps}: choose 15, 30 or 60 pictures a second")
+    if max_agent_steps is not None and max_agent_steps < 1:
+        raise UserError(f"max_agent_steps = {max_agent_steps} is out of range: it must be at least 1")
