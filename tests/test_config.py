@@ -65,7 +65,7 @@ def valid_configs(draw: st.DrawFn) -> Config:
     return Config(**(values | agreeing))
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(config=valid_configs())
 def test_a_configuration_reads_back_exactly_as_it_was_written(
     config: Config, tmp_path_factory: pytest.TempPathFactory

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -42,9 +43,10 @@ def run(argv: list[str]) -> int:
     if not args.runs:
         raise UserError("compare needs at least one run folder: pixelq compare runs/... --reference CSV")
     from pixelq.viewing.comparison import draw_comparison, one_game
-    from pixelq.viewing.curves import grouped, read_run
+    from pixelq.viewing.curves import read_run
     from pixelq.viewing.figures import write_figure
     from pixelq.viewing.reference import read_curves, read_scores
+    from pixelq.viewing.run_groups import grouped
 
     runs = [read_run(folder) for folder in args.runs]
     game = one_game(runs)
@@ -58,7 +60,8 @@ def run(argv: list[str]) -> int:
     groups = grouped(runs)
     alone = args.runs[0] / "plots" / "compare" if len(runs) == 1 else Path("compare")
     paths = write_figure(draw_comparison(game, groups, references), args.out or alone)
-    console = Console()
+    # In a file or a pipe rich assumes 80 columns, too few for these tables.
+    console = Console() if sys.stdout.isatty() else Console(width=150)
     console.print(_curve_table(game, groups, references))
     for label, members in groups.items():
         console.print(_protocol_table(label, members))
@@ -112,17 +115,16 @@ def _protocol_table(label: str, members: list[RunCurves]) -> Table:
 
 def _score_table(game: str, label: str, members: list[RunCurves], scores: list[PublishedScore]) -> Table:
     from pixelq.viewing.comparison import agent_steps
-    from pixelq.viewing.reference import score_differences, sticky_actions
+    from pixelq.viewing.reference import score_differences
 
     table = Table(title=f"{game}: final scores")
     for name in ("source", "algorithm"):
-        table.add_column(name)
+        table.add_column(name, overflow="fold")
     for name in ("agent steps", "score"):
         table.add_column(name, justify="right")
-    for name in ("protocol", f"differs from {label}"):
+    for name in ("protocol", f"differs from the training games of {label}"):
         table.add_column(name)
-    steps = max(agent_steps(run) for run in members)
-    sticky = f"sticky actions {sticky_actions(members[0].config):g}"
+    sticky = f"sticky actions {members[0].config.sticky_actions:g}"
     for run in members:
         config, games, tests = run.config, run.episodes["score"][-100:], run.evaluations
         if len(games):
@@ -131,7 +133,7 @@ def _score_table(game: str, label: str, members: list[RunCurves], scores: list[P
         if len(tests["mean"]):
             how = f"{tests['episodes'][-1]:.0f} test games at epsilon {config.eval_epsilon:g}, {sticky}"
             at, score = f"{tests['agent_steps'][-1]:,.0f}", f"{tests['mean'][-1]:,.2f} ± {tests['std'][-1]:,.2f}"
-            table.add_row(run.folder.name, config.recipe, at, score, how, "test games, not training games")
+            table.add_row(run.folder.name, config.recipe, at, score, how, "test games")
     table.add_section()
     for score_row in scores:
         spread = "" if score_row.spread is None else f" ± {score_row.spread:,g}"
@@ -139,7 +141,7 @@ def _score_table(game: str, label: str, members: list[RunCurves], scores: list[P
             *(score_row.source, score_row.algorithm, f"{score_row.agent_steps:,}", f"{score_row.score:,g}{spread}"),
             *(
                 score_row.protocol,
-                "; ".join(score_differences(members[0].config, steps, score_row)) or "nothing stated",
+                "; ".join(score_differences(members[0].config, score_row)) or "-",
             ),
         )
     return table

@@ -14,7 +14,7 @@ from pixelq.errors import UserError
 
 @dataclass(frozen=True)
 class Args:
-    """Film whole games in colour, in the console's own time, with the Q-values as bars beside the screen (MP4, h264)."""
+    """Film whole games in colour and in the console's own time, with the Q-values as bars beside them (MP4, h264)."""
 
     run: Positional[Path]
     """Run folder, or a policy.safetensors."""

@@ -114,40 +114,29 @@ class BlockStore:
             out: uint8 (B, width, H, W), C-contiguous.
             column: int (B,), where in `out` each run begins.
         """
-        size = self.frame_bytes
-        target, scratch = out.reshape(-1).data, memoryview(self._scratch)
+        size, unpack, scratch = self.frame_bytes, cramjam.lz4.decompress_block_into, memoryview(self._scratch)
+        target = out.reshape(-1).data
         open_numbers = (written // FRAMES_PER_BLOCK).tolist()
-        at = ((np.arange(len(envs)) * out.shape[1] + column) * size).tolist()
-        unpacked = (-1, -1)
-        block = scratch
-        for env, number, begin, frames, to in _pieces(envs.tolist(), first.tolist(), end.tolist(), at, size):
-            if unpacked != (env, number):
-                unpacked = (env, number)
+        to_bytes = (np.arange(len(envs)) * out.shape[1] + column) * size
+        # In the order of storage, so that a block is unpacked once for all runs in it. Plain integers: for a few dozen
+        # runs this loop takes less time than a dozen calls of NumPy.
+        order = np.lexsort((first, envs))
+        runs = (envs[order].tolist(), first[order].tolist(), end[order].tolist(), to_bytes[order].tolist())
+        unpacked, block = (-1, -1), scratch
+        for env, position, stop, to in zip(*runs, strict=True):
+            number = position // FRAMES_PER_BLOCK
+            base = number * FRAMES_PER_BLOCK
+            while position < stop:
                 if number == open_numbers[env]:
                     block = self.open[env].reshape(-1).data
-                else:
-                    cramjam.lz4.decompress_block_into(
-                        self.sealed[env][number % self.blocks], self._scratch, self.block_bytes
-                    )
-                    block = scratch
-            target[to : to + frames * size] = block[begin * size : (begin + frames) * size]
-
-
-def _pieces(
-    envs: list[int], first: list[int], end: list[int], at: list[int], frame_bytes: int
-) -> list[tuple[int, int, int, int, int]]:
-    """Cut runs of frames at the blocks' borders: (environment, block number, frame in block, frames, target byte).
-
-    They are in the order of the blocks, so that each block is unpacked once. Plain integers, because for a few dozen
-    runs a loop takes less time than a dozen calls of NumPy.
-    """
-    pieces = []
-    for env, position, stop, to in zip(envs, first, end, at, strict=True):
-        while position < stop:
-            number, begin = divmod(position, FRAMES_PER_BLOCK)
-            frames = min(stop - position, FRAMES_PER_BLOCK - begin)
-            pieces.append((env, number, begin, frames, to))
-            position += frames
-            to += frames * frame_bytes
-    pieces.sort()
-    return pieces
+                    unpacked = (-1, -1)
+                elif unpacked != (env, number):
+                    unpack(self.sealed[env][number % self.blocks], self._scratch, self.block_bytes)
+                    block, unpacked = scratch, (env, number)
+                until = min(stop, base + FRAMES_PER_BLOCK)
+                length = (until - position) * size
+                begin = (position - base) * size
+                target[to : to + length] = block[begin : begin + length]
+                to += length
+                position = base = until
+                number += 1

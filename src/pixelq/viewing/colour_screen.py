@@ -1,4 +1,4 @@
-"""The emulator's own colour screen, frame by frame, of a game that another emulator plays in gray."""
+"""A game on two emulators in lockstep: one as the agent sees it, one with the console's own colour screen."""
 
 from __future__ import annotations
 
@@ -7,18 +7,18 @@ from ale_py import ALEInterface, LoggerMode
 from ale_py.vector_env import AtariVectorEnv
 
 from pixelq.config import Config
+from pixelq.envs.atari import AtariGames
 from pixelq.envs.games import resolve_game, rom_file
 
 
 class ColourScreen:
-    """Plays an episode again from its seed and its actions, one emulator frame at a time and unchanged by preprocessing.
+    """Plays an episode from its seed and its actions, one emulator frame at a time and unchanged by preprocessing.
 
-    `pixelq.envs` gives no colour frames beside the gray ones it learns from. A second emulator with frame skip 1 that
-    holds each action for `config.frame_skip` frames plays the same game to the bit, sticky actions included, because
-    the emulator draws its random numbers per frame.
+    An emulator with frame skip 1 that holds each action for `config.frame_skip` frames plays the same game as one with
+    that frame skip, to the bit and sticky actions included, because it draws its random numbers per frame.
 
     Args:
-        config: of the environments it follows: game, sticky actions, no-ops, opening FIRE, action set, frame skip.
+        config: game, sticky actions, no-ops, FIRE at the start, action set, frame skip.
 
     Raises:
         UserError: an unknown game, or its ROM is missing.
@@ -38,7 +38,7 @@ class ColourScreen:
             num_envs=1,
             num_threads=1,
             max_num_frames_per_episode=2**30,
-            repeat_action_probability=config.sticky_actions if game.sticky_actions is None else game.sticky_actions,
+            repeat_action_probability=config.sticky_actions,
             full_action_space=config.full_action_set,
             img_height=self.height,
             img_width=self.width,
@@ -46,7 +46,7 @@ class ColourScreen:
             stack_num=1,
             frameskip=1,
             maxpool=False,
-            noop_max=config.noop_max + 1,  # as in pixelq.envs.atari
+            noop_max=config.noop_max + 1,  # as AtariGames does
             episodic_life=False,
             reward_clipping=False,
             use_fire_reset=config.fire_on_reset,
@@ -77,3 +77,47 @@ class ColourScreen:
     def close(self) -> None:
         """Stop the emulator's thread and free it."""
         del self._emulator
+
+
+class FilmedGame:
+    """One Atari game as `pixelq.envs` plays it, with the colour screen beside it (satisfies `SeededStarts`).
+
+    `SeededEpisodes` around it hands both emulators the same seeds and the same actions.
+    """
+
+    num_envs = 1
+
+    def __init__(self, games: AtariGames, screen: ColourScreen) -> None:
+        """Join `games` (one environment) and `screen`, both new and of the same configuration."""
+        self._games = games
+        self._screen = screen
+        self.single_observation_space = games.single_observation_space
+        self.single_action_space = games.single_action_space
+        self.screens: list[np.ndarray] = []
+        """The screens of the last agent step."""
+
+    def reset_some(self, seeds: np.ndarray, mask: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Restart both; see `SeededStarts.reset_some`."""
+        self._screen.start(int(seeds[0]))
+        return self._games.reset_some(seeds, mask)
+
+    def step(self, actions: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+        """Play one agent step on both; see `SeededStarts.step`.
+
+        Raises:
+            RuntimeError: the two differ in the reward or in the end of the game.
+        """
+        result = self._games.step(actions)
+        _, rewards, terminated, _, _ = result
+        self.screens, reward, ended = self._screen.play(int(actions[0]))
+        if reward != rewards[0] or ended != terminated[0]:
+            raise RuntimeError(
+                f"the colour screen plays another game than the agent: reward {reward:g}, not {rewards[0]:g}; "
+                f"ended {ended}, not {bool(terminated[0])}; please report this with the run's config.toml"
+            )
+        return result
+
+    def close(self) -> None:
+        """Free both."""
+        self._games.close()
+        self._screen.close()

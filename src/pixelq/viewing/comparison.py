@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import cycle
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -29,9 +30,8 @@ def one_game(runs: Sequence[RunCurves]) -> str:
     roms = {resolve_game(run.config.game).rom: run for run in runs}
     if len(roms) > 1:
         first, second = list(roms.values())[:2]
-        raise UserError(
-            f"{second.folder} plays {second.config.game} and {first.folder} {first.config.game}; compare one game at a time"
-        )
+        games = f"{second.folder} plays {second.config.game}, {first.folder} {first.config.game}"
+        raise UserError(f"{games}; compare one game at a time")
     return next(iter(roms))
 
 
@@ -77,8 +77,8 @@ def differences(groups: dict[str, list[RunCurves]]) -> list[str]:
 def draw_comparison(game: str, groups: dict[str, list[RunCurves]], references: list[ReferenceCurve]) -> Figure:
     """Training curves of runs and references against frames, as far as the runs have come; differences underneath."""
     caption = [
-        "Large dots: mean of the training games that ended in that million frames (what the reference counts). Thin lines: "
-        "mean of the last 100 training games. Reference: mean of its runs, band = its lowest to highest run.",
+        "Large dots: mean of the training games that ended in that million frames (what the reference counts). "
+        "Thin lines: mean of the last 100 training games. Reference: mean of its runs, band = lowest to highest run.",
         *differences(groups),
     ]
     lines = [line for paragraph in caption for line in textwrap.wrap(paragraph, 142)]
@@ -130,10 +130,13 @@ def _draw_group(axes: Axes, label: str, members: list[RunCurves], colour: str, m
 
 
 def _add_agent_steps(axes: Axes, skip: int) -> None:
-    per_million = MILLION / skip
-    top = axes.secondary_xaxis("top", functions=(lambda x: x * per_million, lambda x: x / per_million))
+    top = axes.secondary_xaxis("top", functions=(_times(MILLION / skip), _times(skip / MILLION)))
     top.xaxis.set_major_formatter(FuncFormatter(count_label))
     top.xaxis.set_major_locator(MaxNLocator(8, steps=[1, 2, 2.5, 5, 10]))
     top.tick_params(labelsize=9.5, colors=GREY)
     top.set_xlabel("agent steps", fontsize=10, color=GREY, labelpad=7)
     top.spines["top"].set_visible(False)
+
+
+def _times(factor: float) -> Callable[[Any], Any]:
+    return lambda x: np.asarray(x) * factor

@@ -219,30 +219,3 @@ def student_t_975(degrees: int) -> float:
     first = (z**3 + z) / 4
     second = (5 * z**5 + 16 * z**3 + 3 * z) / 96
     return z + first / degrees + second / degrees**2
-
-
-# --- which runs belong together -------------------------------------------------------------------------------------
-
-_NOT_LEARNING = frozenset(
-    "seed device threads deterministic track log_every eval_every eval_episodes eval_epsilon checkpoint_every".split()  # noqa: SIM905
-)
-
-
-def grouped(runs: Sequence[RunCurves]) -> dict[str, list[RunCurves]]:
-    """Runs that differ in nothing but their seed (and in what learning does not see), under one label each.
-
-    A label is game and recipe, and where that does not tell two groups apart, the fields that do.
-    """
-    groups: dict[tuple[object, ...], list[RunCurves]] = {}
-    names = [name for name in vars(Config()) if name not in _NOT_LEARNING]
-    for run in runs:
-        groups.setdefault(tuple(getattr(run.config, name) for name in names), []).append(run)
-    labels: dict[str, list[RunCurves]] = {}
-    for members in groups.values():
-        config = members[0].config
-        rivals = [g[0].config for g in groups.values() if g is not members]
-        rivals = [c for c in rivals if (c.game, c.recipe) == (config.game, config.recipe)]
-        fields = [n for n in names if any(getattr(c, n) != getattr(config, n) for c in rivals)]
-        told = "".join(f", {n}={getattr(config, n)}" for n in fields)
-        labels[f"{config.game} {config.recipe}{told}"] = members
-    return labels

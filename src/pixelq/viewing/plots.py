@@ -16,7 +16,6 @@ from pixelq.viewing.curves import (
     RunCurves,
     Table,
     exponential_mean,
-    grouped,
     mean_and_band,
     moving_mean,
     on_grid,
@@ -24,6 +23,7 @@ from pixelq.viewing.curves import (
     shared_grid,
 )
 from pixelq.viewing.figures import COLOURS, GREY, counts_on_x, say, style, write_figure
+from pixelq.viewing.run_groups import grouped
 
 MOST_DOTS = 1500
 """Single games drawn per run; of a longer run every k-th is."""
@@ -202,7 +202,7 @@ def _explain(figure: Figure, groups: dict[str, list[RunCurves]], band: Band, gam
     frames = f" 1 agent step = {skips.pop()} frames." if len(skips) == 1 else ""
     words = (
         f"Score: line = mean of the last {games} training games, dots = single games"
-        f"{f' (every {every}th)' if every > 1 else ''}, diamonds = mean of an evaluation.{frames}\n"
+        f"{f' (1 in {every})' if every > 1 else ''}, diamonds = mean of an evaluation.{frames}\n"
         f"Loss and mean Q: exponential mean over {rows:g} rows of progress.csv."
     )
     if any(len(members) > 1 for members in groups.values()):

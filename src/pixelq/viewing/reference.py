@@ -77,8 +77,8 @@ def read_curves(path: Path, game: str) -> dict[str, ReferenceCurve]:
     if not rows:
         raise UserError(f"{path}: no curve of {game}; give another file with --reference")
     curves = {}
-    for agent, values in rows.items():
-        table = np.array(sorted(values))
+    for agent, points in rows.items():
+        table = np.array(sorted(points))
         million, mean, low, high, runs = table.T
         curves[agent] = ReferenceCurve(agent, million.astype(np.int64), mean, low, high, int(runs.max()))
     return curves
@@ -155,7 +155,7 @@ def protocol(config: Config, seeds: int) -> list[Aspect]:
     """
     return [
         Aspect("score", "training games", "training games"),
-        Aspect("sticky actions", f"{sticky_actions(config):g}", "0.25"),
+        Aspect("sticky actions", f"{config.sticky_actions:g}", "0.25"),
         Aspect("epsilon while training", _epsilon(config), "1 to 0.01 over 250,000 agent steps"),
         Aspect("a lost life", "ends the target" if config.life_loss_ends_target else "no signal", "no signal"),
         Aspect("start of a game", _start(config), "as the emulator starts it"),
@@ -171,34 +171,26 @@ def protocol(config: Config, seeds: int) -> list[Aspect]:
     ]
 
 
-def score_differences(config: Config, agent_steps: float, score: PublishedScore) -> list[str]:
+def score_differences(config: Config, score: PublishedScore) -> list[str]:
     """How a published score's protocol differs from that of a run's training games, in words.
 
     Args:
         config: the run's.
-        agent_steps: how far the run has come.
-        score: the published one; what its protocol does not say is not compared.
+        score: the published one.
     """
     differences = []
-    if "training return" not in score.protocol:
-        epsilon = re.search(r"epsilon (\d*\.?\d+)", score.protocol)
-        at = f" at epsilon {epsilon[1]}" if epsilon else ""
-        differences.append(f"test games{at}, not training games")
-    if "no sticky actions" in score.protocol and sticky_actions(config) > 0:
-        differences.append(f"no sticky actions, not {sticky_actions(config):g}")
-    if "sticky" not in score.protocol and sticky_actions(config) > 0:
-        differences.append(f"sticky actions not stated, here {sticky_actions(config):g}")
+    epsilon = re.search(r"epsilon (\d*\.?\d+)", score.protocol)
+    if epsilon:
+        differences.append(f"test games at epsilon {epsilon[1]}")
+    elif "training return" not in score.protocol:
+        differences.append("training or test games: not stated")
+    if "no sticky actions" in score.protocol and config.sticky_actions > 0:
+        differences.append(f"no sticky actions, not {config.sticky_actions:g}")
+    if "sticky" not in score.protocol and config.sticky_actions > 0:
+        differences.append(f"sticky actions not stated, here {config.sticky_actions:g}")
     if "best of" in score.protocol:
         differences.append("the best, not the mean")
-    if agent_steps < score.agent_steps:
-        differences.append(f"{score.agent_steps:,} agent steps, not {agent_steps:,.0f}")
     return differences
-
-
-def sticky_actions(config: Config) -> float:
-    """Probability of a repeated action in a run's games: its game id's where that says one, else the configuration's."""
-    asked = resolve_game(config.game).sticky_actions
-    return config.sticky_actions if asked is None else asked
 
 
 def _epsilon(config: Config) -> str:

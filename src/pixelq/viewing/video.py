@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Generator
+from contextlib import closing
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -13,9 +15,11 @@ import numpy as np
 from av.video.reformatter import ColorRange, Colorspace
 
 from pixelq.config import Config
-from pixelq.envs import make_envs, resolve_game
+from pixelq.envs import resolve_game
+from pixelq.envs.atari import AtariGames, opening_fire
+from pixelq.envs.seeded_episodes import SeededEpisodes
 from pixelq.errors import UserError
-from pixelq.viewing.colour_screen import ColourScreen
+from pixelq.viewing.colour_screen import ColourScreen, FilmedGame
 from pixelq.viewing.q_panel import WIDTH, QPanel
 
 EMULATOR_RATE = 60
@@ -99,16 +103,13 @@ def record_game(
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        title = resolve_game(agent.config.game).title
-        height = max(screen.height * scale, LEAST_HEIGHT)
-        why = "random, or opening FIRE" if agent.config.opening_fire_max else f"random (epsilon {epsilon:g})"
-        panel = QPanel(height + height % 2, title, screen.action_names, why)
-        film = Film(temporary, (screen.height, screen.width), scale, panel, fps)
+        film = Film(temporary, screen, agent.config, scale=scale, fps=fps, epsilon=epsilon)
+        steps = 0
         try:
-            steps = 0
-            for moment in played(agent, screen, seed=seed, epsilon=epsilon, max_agent_steps=max_agent_steps):
-                steps += 1
-                film.add(moment, steps)
+            with closing(played(agent, screen, seed=seed, epsilon=epsilon)) as moments:
+                for moment in islice(moments, max_agent_steps):
+                    steps += 1
+                    film.add(moment, steps)
         finally:
             film.close()
         os.replace(temporary, path)
@@ -116,40 +117,35 @@ def record_game(
         raise UserError(f"{path}: cannot be written ({error.strerror}); choose another place with --out") from None
     finally:
         temporary.unlink(missing_ok=True)
-        screen.close()
     return RecordedGame(path, moment.score, steps, film.pictures, moment.over)
 
 
-def played(
-    agent: Player, screen: ColourScreen, *, seed: int, epsilon: float, max_agent_steps: int | None
-) -> Iterator[Moment]:
-    """Play one game with the agent on its own preprocessing, and the same game on the colour screen.
+def played(agent: Player, screen: ColourScreen, *, seed: int, epsilon: float) -> Generator[Moment]:
+    """Play one game to its end, as `pixelq.envs` plays it, with the colour screen beside it; closes `screen`.
 
     Raises:
-        RuntimeError: the two differ in a reward or in the end.
+        UserError: an opening FIRE in a game that has none.
+        RuntimeError: the two emulators differ.
     """
+    config = agent.config
     game_seed, action_seed = np.random.SeedSequence(seed).spawn(2)
     generator = np.random.default_rng(action_seed)
-    envs = make_envs(agent.config, num_envs=1, seed=game_seed, threads=1)
+    game = resolve_game(config.game)
+    games = AtariGames(config, game, num_envs=1, threads=1)
+    filmed = FilmedGame(games, screen)
+    fire = opening_fire(games, config, game)
+    envs = SeededEpisodes(filmed, game_seed, opening_action=fire, opening_max=config.opening_fire_max)
     try:
         observations, _ = envs.reset()
-        screen.start(int(envs.episode_seeds[0]))
-        score, steps, over = 0.0, 0, False
-        while not over and steps != max_agent_steps:
+        score, over = 0.0, False
+        while not over:
             q_values = agent.q_values(observations)[0]
             explore = generator.random() < epsilon
             chosen = int(generator.integers(len(q_values))) if explore else int(q_values.argmax())
             observations, rewards, terminated, truncated, info = envs.step(np.array([chosen]))
             action = int(info["action"][0])
-            screens, reward, ended = screen.play(action)
-            steps += 1
-            if reward != rewards[0] or ended != terminated[0]:
-                raise RuntimeError(
-                    f"agent step {steps}: the colour screen plays another game than the agent (reward {reward:g}, not "
-                    f"{rewards[0]:g}; ended {ended}, not {terminated[0]}); please report this with the run's config.toml"
-                )
-            score, over = score + reward, bool(terminated[0] | truncated[0])
-            yield Moment(screens, q_values, action, not explore and action == chosen, score, over)
+            score, over = score + float(rewards[0]), bool(terminated[0] | truncated[0])
+            yield Moment(filmed.screens, q_values, action, not explore and action == chosen, score, over)
     finally:
         envs.close()
 
@@ -157,16 +153,22 @@ def played(
 class Film:
     """An MP4 being written: game at the left, panel at the right, one picture per `60 / fps` emulator frames."""
 
-    def __init__(self, path: Path, screen: tuple[int, int], scale: int, panel: QPanel, fps: int) -> None:
-        self._panel = panel
+    def __init__(
+        self, path: Path, screen: ColourScreen, config: Config, *, scale: int, fps: int, epsilon: float
+    ) -> None:
+        game_height, game_width = screen.height * scale, screen.width * scale
+        height, width = max(game_height, LEAST_HEIGHT), game_width + WIDTH
+        # yuv420p halves the colours in both directions, so both sides must be even.
+        self._picture = np.zeros((height + height % 2, width + width % 2, 3), np.uint8)
+        otherwise = "random, or opening FIRE" if config.opening_fire_max else f"random (epsilon {epsilon:g})"
+        title = resolve_game(config.game).title
+        self._panel = QPanel(len(self._picture), title, screen.action_names, otherwise)
+        top = (len(self._picture) - game_height) // 2
+        self._game = self._picture[top : top + game_height, :game_width]
         self._scale = scale
         self._together = EMULATOR_RATE // fps
         self._waiting: list[np.ndarray] = []
         self.pictures = 0
-        width = screen[1] * scale + WIDTH
-        self._picture = np.zeros((panel.height, width + width % 2, 3), np.uint8)
-        top = (panel.height - screen[0] * scale) // 2
-        self._game = self._picture[top : top + screen[0] * scale, : screen[1] * scale]
         self._container = av.open(str(path), "w", format="mp4", options={"movflags": "faststart"})
         self._stream: Any = self._container.add_stream("libx264", rate=fps, options={"crf": "17", "preset": "veryfast"})
         self._stream.height, self._stream.width = self._picture.shape[:2]

@@ -1,0 +1,35 @@
+"""Which runs are seeds of one recipe and belong under one line of a figure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from pixelq.config import FIELDS
+from pixelq.viewing.curves import RunCurves
+
+_NOT_LEARNING = {
+    *("seed", "steps", "stop_score", "device", "threads", "deterministic", "track", "log_every", "checkpoint_every"),
+    *("eval_every", "eval_episodes", "eval_epsilon"),
+}
+
+
+def grouped(runs: Sequence[RunCurves]) -> dict[str, list[RunCurves]]:
+    """Runs that differ in nothing but their seed (and in what learning does not see), by label.
+
+    A label is game and recipe, and where that does not tell two groups apart, the fields that do.
+    """
+    groups: dict[tuple[object, ...], list[RunCurves]] = {}
+    # A learning rate that falls over the whole run makes the run's length part of the recipe.
+    whole = any(r.config.learning_rate_end is not None and r.config.learning_rate_steps == 0 for r in runs)
+    names = [name for name in FIELDS if name not in _NOT_LEARNING or (whole and name == "steps")]
+    for run in runs:
+        groups.setdefault(tuple(getattr(run.config, name) for name in names), []).append(run)
+    labels: dict[str, list[RunCurves]] = {}
+    for members in groups.values():
+        config = members[0].config
+        rivals = [g[0].config for g in groups.values() if g is not members]
+        rivals = [c for c in rivals if (c.game, c.recipe) == (config.game, config.recipe)]
+        fields = [n for n in names if any(getattr(c, n) != getattr(config, n) for c in rivals)]
+        told = "".join(f", {n}={getattr(config, n)}" for n in fields)
+        labels[f"{config.game} {config.recipe}{told}"] = members
+    return labels

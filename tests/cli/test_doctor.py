@@ -1,0 +1,158 @@
+"""`pixelq doctor` on this machine, and on one whose ROMs, disk or device are not as they should be."""
+
+import json
+import platform
+import re
+import shutil
+from pathlib import Path
+from typing import Any
+
+import ale_py.roms
+import pytest
+import torch
+
+from pixelq.cli import main
+from pixelq.cli.doctor import MOST_ROMS_NAMED, run
+from pixelq.envs import list_games
+
+ROMS = Path(ale_py.roms.__file__).parent
+
+
+@pytest.fixture(autouse=True)
+def _plain_surroundings(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("FORCE_COLOR", "TTY_COMPATIBLE", "ALE_ROMS_DIR"):
+        monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture
+def roms(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A copy of ale-py's ROMs that the emulator is told to use."""
+    folder = tmp_path / "roms"
+    shutil.copytree(ROMS, folder, ignore=shutil.ignore_patterns("*.py", "__pycache__"))
+    monkeypatch.setenv("ALE_ROMS_DIR", str(folder))
+    return folder
+
+
+def examined(capsys: pytest.CaptureFixture[str], *argv: str) -> tuple[int, dict[str, list[dict[str, Any]]]]:
+    """Exit code, and the findings of each name."""
+    code = run(["--json", *argv])
+    out, err = capsys.readouterr()
+    assert err == ""
+    report = json.loads(out)
+    assert report["ok"] == (code == 0)
+    by_name: dict[str, list[dict[str, Any]]] = {}
+    for finding in report["findings"]:
+        assert "\n" not in finding["detail"]
+        by_name.setdefault(finding["name"], []).append(finding)
+    return code, by_name
+
+
+def recipe_file(folder: Path, text: str) -> str:
+    path = folder / "mine.toml"
+    path.write_text(f'base = "nature2015"\n{text}\n')
+    return str(path)
+
+
+def test_all_is_well_here(capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert run([]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    seen = [line.split()[1] for line in lines]
+    assert seen == ["python", "torch", "device", "bf16", "cores", "memory", "disk", "ROMs"]
+    assert all(line.split()[0] in ("ok", "note") for line in lines)
+    text = "\n".join(lines)
+    assert platform.python_version() in text
+    assert torch.__version__ in text
+    assert f"all {len(list_games())} games, checksums verified" in text
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_needs_are_the_recipes(capsys: pytest.CaptureFixture[str]) -> None:
+    _, default = examined(capsys)
+    _, nature = examined(capsys, "--recipe", "nature2015")
+
+    def gigabytes(finding: dict[str, Any]) -> float:
+        found = re.search(r"(?:needs|writes) about ([\d.]+) GB", finding["detail"])
+        assert found
+        return float(found[1])
+
+    assert gigabytes(nature["memory"][0]) >= gigabytes(default["memory"][0]) + 0.3
+    assert gigabytes(nature["disk"][0]) >= gigabytes(default["disk"][0]) + 0.8
+
+
+def test_a_missing_rom_names_the_file_the_reason_and_what_mends_it(
+    roms: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (roms / "pong.bin").unlink()
+    code, findings = examined(capsys)
+    assert code == 1
+    assert [f["status"] for f in findings["ROM"]] == ["missing"]
+    detail = findings["ROM"][0]["detail"]
+    assert detail.startswith(f"{roms / 'pong.bin'}: the file is missing; mend it with: ")
+    assert str(roms) in detail.partition("mend it with: ")[2]
+
+
+def test_a_rom_with_one_wrong_byte_is_found(roms: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    rom = roms / "breakout.bin"
+    content = bytearray(rom.read_bytes())
+    content[100] ^= 1
+    rom.write_bytes(content)
+    code, findings = examined(capsys)
+    assert code == 1
+    assert findings["ROM"][0]["detail"].startswith(f"{rom}: its checksum is wrong; mend it with: ")
+    assert len(findings["ROM"]) == 1
+
+
+def test_a_folder_without_any_rom_is_not_a_hundred_lines(roms: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    shutil.rmtree(roms)
+    assert run([]) == 1
+    lines = [line for line in capsys.readouterr().out.splitlines() if line.startswith("missing")]
+    assert len(lines) == MOST_ROMS_NAMED + 1
+    assert f"and {len(list_games()) - MOST_ROMS_NAMED} more" in lines[-1]
+
+
+def test_a_replay_larger_than_memory_and_disk_is_missing(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    code, findings = examined(capsys, "--recipe", recipe_file(tmp_path, "replay_capacity = 1_000_000_000_000"))
+    assert code == 1
+    assert findings["memory"][0]["status"] == "missing"
+    assert "--replay-capacity" in findings["memory"][0]["detail"]
+    assert findings["disk"][0]["status"] == "missing"
+    assert "mine needs about 45" in findings["memory"][0]["detail"]
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has CUDA")
+def test_a_device_that_is_not_there_is_missing(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    code, findings = examined(capsys, "--recipe", recipe_file(tmp_path, 'device = "cuda"'))
+    assert code == 1
+    assert findings["device"][0]["status"] == "missing"
+    assert findings["device"][0]["detail"].startswith("device cuda is not there")
+
+
+@pytest.mark.parametrize(
+    ("argv", "start"),
+    [
+        (["--recipe", "natur2015"], "unknown recipe 'natur2015'; did you mean nature2015"),
+        (["--recipe", "none.toml"], "recipe none.toml: no such file"),
+        (["--frobnicate"], ""),
+    ],
+)
+def test_a_persons_mistake_is_one_line_and_exit_code_2(
+    argv: list[str], start: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["doctor", *argv]) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.startswith(f"pixelq: {start}")
+    assert len(err.splitlines()) == 1
+
+
+def test_a_recipe_out_of_range_is_a_persons_mistake(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    assert main(["doctor", "--recipe", recipe_file(tmp_path, "batch_size = 0")]) == 2
+    assert "batch_size = 0 is out of range" in capsys.readouterr().err
+
+
+def test_help_says_what_the_exit_code_means(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as stop:
+        run(["--help"])
+    assert stop.value.code == 0
+    assert "Exit code 1" in capsys.readouterr().out

@@ -1,0 +1,138 @@
+"""What is free here, and what a recipe needs, against what real parts take."""
+
+import dataclasses
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import pytest
+import torch
+
+from pixelq.config import Config, read_recipe, recipe_names
+from pixelq.memory import (
+    BASE,
+    _container_available,
+    _parameters,
+    available_memory,
+    disk_needed,
+    free_disk,
+    memory_needed,
+    nearest_folder,
+)
+from pixelq.networks import build_network
+
+GB = 10**9
+
+
+@pytest.mark.skipif(not Path("/proc/meminfo").exists(), reason="Linux tells in /proc/meminfo")
+def test_free_memory_falls_by_what_a_process_takes() -> None:
+    fallen = []
+    for _ in range(5):  # other programs take and give memory meanwhile; one undisturbed try is enough
+        before = available_memory()
+        taken = np.ones(400 * 10**6, np.uint8)
+        after = available_memory()
+        assert before is not None
+        assert after is not None
+        fallen.append(before - after)
+        if 350 * 10**6 < fallen[-1] < 450 * 10**6:
+            return
+        del taken
+    pytest.fail(f"400 MB were taken, and free memory fell by {fallen} bytes")
+
+
+def test_a_million_transitions_need_about_half_a_gigabyte() -> None:
+    config = read_recipe("nature2015")
+    small = dataclasses.replace(config, replay_capacity=100_000)
+    per_million = (memory_needed(config) - memory_needed(small)) / 900_000 * 10**6
+    assert 0.4 * GB < per_million < 0.5 * GB
+    assert memory_needed(config) < 1.5 * GB
+
+
+def test_colour_and_larger_frames_need_more_in_proportion() -> None:
+    config = dataclasses.replace(Config(), replay_capacity=50_000_000)
+    gray = memory_needed(config)
+    assert 2.8 < memory_needed(dataclasses.replace(config, grayscale=False)) / gray < 3.1
+    assert 3.8 < memory_needed(dataclasses.replace(config, screen_size=168)) / gray < 4.1
+
+
+def test_the_parallel_loop_needs_its_rollout_and_no_replay() -> None:
+    config = read_recipe("default")
+    assert memory_needed(dataclasses.replace(config, replay_capacity=10**12)) == memory_needed(config)
+    longer = dataclasses.replace(config, rollout_length=2 * config.rollout_length)
+    rollout = config.num_envs * config.rollout_length * 4 * 84 * 84
+    assert memory_needed(longer) - memory_needed(config) == rollout
+
+
+@pytest.mark.parametrize("name", recipe_names())
+def test_every_recipe_fits_into_two_gigabytes(name: str) -> None:
+    assert BASE < memory_needed(read_recipe(name)) < 2 * GB
+
+
+@pytest.mark.parametrize("network", ["2013", "2015"])
+@pytest.mark.parametrize("grayscale", [True, False])
+def test_parameters_are_counted_as_the_network_has_them(network: Literal["2013", "2015"], grayscale: bool) -> None:
+    config = dataclasses.replace(Config(), network=network, grayscale=grayscale, screen_size=100, frame_stack=3)
+    built = build_network(config, 18, torch.Generator())
+    assert _parameters(config) == sum(p.numel() for p in built.parameters())
+
+
+# --- the container's limit ------------------------------------------------------------------------------------------
+
+
+def write_group(folder: Path, limit: str, used: int, cache: int, version: int) -> None:
+    files = {
+        1: ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"),
+        2: ("memory.max", "memory.current", "inactive_file"),
+    }[version]
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / files[0]).write_text(limit + "\n")
+    (folder / files[1]).write_text(f"{used}\n")
+    (folder / "memory.stat").write_text(f"anon 5\n{files[2]} {cache}\n")
+
+
+@pytest.mark.parametrize(("version", "line"), [(1, "4:memory:/a/b"), (2, "0::/a/b")])
+def test_the_tightest_limit_above_a_process_counts_and_file_cache_is_free(
+    tmp_path: Path, version: int, line: str
+) -> None:
+    own = tmp_path / "cgroup"
+    own.write_text(f"7:cpu:/x\n{line}\n")
+    top = tmp_path / "fs" / "memory" if version == 1 else tmp_path / "fs"
+    write_group(top, str(8 * GB), 6 * GB, 0, version)
+    assert _container_available(own, tmp_path / "fs") == 2 * GB
+    write_group(top / "a", str(3 * GB), 3 * GB, GB, version)
+    assert _container_available(own, tmp_path / "fs") == 1 * GB
+    write_group(top / "a" / "b", str(5 * GB), 4 * GB + 500 * 10**6, 0, version)
+    assert _container_available(own, tmp_path / "fs") == 500 * 10**6
+    write_group(top / "a" / "b", str(GB), 2 * GB, 0, version)
+    assert _container_available(own, tmp_path / "fs") == 0
+
+
+def test_no_limit_and_no_cgroups_say_nothing(tmp_path: Path) -> None:
+    own = tmp_path / "cgroup"
+    assert _container_available(own, tmp_path) is None
+    own.write_text("0::/\n")
+    assert _container_available(own, tmp_path) is None
+    write_group(tmp_path, "max", GB, 0, version=2)
+    assert _container_available(own, tmp_path) is None
+
+
+# --- disk -----------------------------------------------------------------------------------------------------------
+
+
+def test_the_disk_of_a_folder_not_made_yet_is_that_of_the_nearest_above_it(tmp_path: Path) -> None:
+    deep = tmp_path / "runs" / "pong" / "checkpoints"
+    assert nearest_folder(deep) == tmp_path
+    assert free_disk(deep) > 0
+    (tmp_path / "runs").write_text("a file in the way")
+    assert nearest_folder(deep) == tmp_path
+
+
+@pytest.mark.skipif(not Path("/dev/shm").is_dir(), reason="needs a second disk: /dev/shm")
+def test_free_disk_is_of_the_disk_asked_for() -> None:
+    assert free_disk(Path("/dev/shm/none/there")) != free_disk(Path("/"))
+
+
+def test_two_checkpoints_of_the_replay_are_counted() -> None:
+    config = read_recipe("nature2015")
+    assert disk_needed(config) > 2 * 0.4 * GB
+    assert disk_needed(read_recipe("default")) < 0.5 * GB
