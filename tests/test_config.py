@@ -11,8 +11,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pixelq.config import FIELDS, Config, config_from_values, configure, read_config, validate, write_config
+from pixelq.config import FIELDS, Config, config_from_values, configure, read_config, write_config
 from pixelq.errors import UserError
+from pixelq.validation import validate
 
 # --- configurations of every kind -----------------------------------------------------------------------------------
 
@@ -48,6 +49,7 @@ def valid_configs(draw: st.DrawFn) -> Config:
     parallel = values["loop"] == "parallel"
     loss, target = ("lambda_returns", "none") if parallel else draw(st.sampled_from(replay_losses))
     agreeing = {
+        "recipe": draw(st.from_regex(r"[A-Za-z0-9_.-]{1,64}", fullmatch=True)),
         "screen_size": draw(st.integers(36, 512)),
         "threads": draw(st.integers(0, 1024)),
         "num_envs": num_envs,

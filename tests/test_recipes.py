@@ -11,12 +11,13 @@ import pytest
 import torch
 
 import pixelq
-from pixelq.config import FIELDS, Config, config_from_values, read_recipe, recipe_names, validate
+from pixelq.config import FIELDS, Config, config_from_values, read_recipe, recipe_names
 from pixelq.envs import make_envs
 from pixelq.errors import UserError
 from pixelq.learner import Learner
 from pixelq.networks import build_network
 from pixelq.replay.batch import Batch
+from pixelq.validation import validate
 
 FOLDER = Path(pixelq.__file__).parent / "recipes"
 FILES = sorted(FOLDER.glob("*.toml"))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
-import math
 import tomllib
 import typing
 from dataclasses import dataclass
@@ -173,7 +172,7 @@ class Config:
 
 
 FIELDS: dict[str, dataclasses.Field[Any]] = {f.name: f for f in dataclasses.fields(Config)}
-_TYPES: dict[str, Any] = typing.get_type_hints(Config)
+TYPES: dict[str, Any] = typing.get_type_hints(Config)
 
 
 # --- reading --------------------------------------------------------------------------------------------------------
@@ -205,10 +204,12 @@ def read_config(path: Path) -> Config:
         UserError: the file is missing, not TOML, or not a complete and valid configuration.
     """
     values = _read_toml(path, what="config")
-    missing = [n for n in FIELDS if n not in values and _TYPES[n] not in (float | None,)]
+    missing = [n for n in FIELDS if n not in values and TYPES[n] not in (float | None,)]
     if missing:
         raise UserError(f"{path}: field {missing[0]!r} is missing; restore the file or start a new run")
     config = config_from_values(values, where=str(path))
+    from pixelq.validation import validate  # here, because validation imports this module
+
     validate(config)
     return config
 
@@ -243,7 +244,7 @@ def config_from_values(values: dict[str, Any], where: str) -> Config:
     Raises:
         UserError: an unknown field (the nearest name is offered) or a value of the wrong type.
     """
-    checked: dict[str, Any] = {n: None for n in FIELDS if _TYPES[n] == float | None}
+    checked: dict[str, Any] = {n: None for n in FIELDS if TYPES[n] == float | None}
     for name, value in values.items():
         if name not in FIELDS:
             raise UserError(f"{where}: unknown field {name!r}{_nearest(name, list(FIELDS))}")
@@ -288,7 +289,7 @@ def _nearest(word: str, known: list[str]) -> str:
 
 def _checked(name: str, value: Any, where: str) -> Any:
     """Return `value` in the field's type; an int is welcome where a float is asked, a bool never is."""
-    kind = _TYPES[name]
+    kind = TYPES[name]
     if type(value) is int and not -(2**63) <= value < 2**63:
         raise UserError(f"{where}: {name} is a number beyond 64 bits")
     if typing.get_origin(kind) is Literal:
@@ -302,88 +303,3 @@ def _checked(name: str, value: Any, where: str) -> Any:
         return value
     wanted = {int: "a whole number", str: "text", bool: "true or false"}.get(kind, "a number")
     raise UserError(f"{where}: {name} = {value!r} must be {wanted}")
-
-
-# --- validating -----------------------------------------------------------------------------------------------------
-
-_AT_LEAST_ONE = (
-    "steps num_envs frame_skip frame_stack n_step batch_size train_every target_every replay_capacity "
-    "rollout_length epochs log_every eval_episodes max_frames_per_episode"
-).split()
-_AT_LEAST_ZERO = (
-    "seed noop_max opening_fire_max replay_start epsilon_steps learning_rate_steps eval_every checkpoint_every threads"
-).split()
-_PROBABILITIES = (
-    "epsilon_start epsilon_end eval_epsilon sticky_actions gamma trace_lambda target_tau "
-    "rmsprop_decay adam_beta1 adam_beta2"
-).split()
-
-
-def validate(config: Config) -> None:
-    """Check every range and every agreement between fields. The device and the memory are the machine's to check.
-
-    Raises:
-        UserError: naming the first field that is out of range, its value, and what would do.
-    """
-
-    def require(good: bool, name: str, rule: str) -> None:
-        if not good:
-            flag = "--" + name.replace("_", "-")
-            raise UserError(f"{name} = {getattr(config, name)} is out of range: it must be {rule}; mend it with {flag}")
-
-    for name, kind in _TYPES.items():
-        value = getattr(config, name)
-        if kind in (float, float | None) and value is not None:
-            require(math.isfinite(value), name, "a finite number")
-    for name in _AT_LEAST_ONE:
-        require(getattr(config, name) >= 1, name, "at least 1")
-    for name in _AT_LEAST_ZERO:
-        require(getattr(config, name) >= 0, name, "at least 0")
-    for name in _PROBABILITIES:
-        value = getattr(config, name)
-        require(value is None or 0 <= value <= 1, name, "between 0 and 1")
-    require(config.learning_rate > 0, "learning_rate", "above 0")
-    end = config.learning_rate_end
-    require(end is None or 0 <= end <= config.learning_rate, "learning_rate_end", "between 0 and learning_rate")
-    require(config.optimizer_eps > 0, "optimizer_eps", "above 0")
-    require(config.weight_decay >= 0, "weight_decay", "at least 0")
-    require(config.gradient_clip_at > 0, "gradient_clip_at", "above 0")
-    require(36 <= config.screen_size <= 512, "screen_size", "between 36 and 512 pixels")
-    require(config.seed < 2**31, "seed", "below 2^31")
-    require(config.threads <= 1024, "threads", "at most 1024")
-    if config.epsilon_schedule != "constant":
-        require(config.epsilon_steps >= 1, "epsilon_steps", "at least 1 for a schedule that falls")
-    if config.loop == "replay":
-        _validate_replay(config, require)
-    else:
-        _validate_parallel(config, require)
-
-
-def _validate_replay(config: Config, require: typing.Callable[[bool, str, str], None]) -> None:
-    require(config.loss != "lambda_returns", "loss", "a loss of the replay loop (dqn, double)")
-    require(
-        config.replay_capacity >= config.batch_size, "replay_capacity", f"at least batch_size ({config.batch_size})"
-    )
-    require(
-        config.replay_start <= config.replay_capacity,
-        "replay_start",
-        f"at most replay_capacity ({config.replay_capacity})",
-    )
-    # Until the first update there must be whole n-step transitions to draw a batch from, in every environment.
-    least = config.num_envs * (config.frame_stack + config.n_step)
-    require(config.replay_start >= least, "replay_start", f"at least num_envs x (frame_stack + n_step) = {least}")
-    require(
-        config.replay_capacity >= 4 * least, "replay_capacity", f"at least 4 x num_envs x (stack + n_step) = {4 * least}"
-    )
-    require(config.loss != "double" or config.target != "none", "target", "hard or soft for the double loss")
-
-
-def _validate_parallel(config: Config, require: typing.Callable[[bool, str, str], None]) -> None:
-    rollout = config.num_envs * config.rollout_length
-    require(config.loss == "lambda_returns", "loss", "lambda_returns in the parallel loop")
-    require(
-        config.batch_size <= rollout and rollout % config.batch_size == 0,
-        "batch_size",
-        f"a divisor of num_envs x rollout_length ({rollout})",
-    )
-    require(config.target == "none", "target", "none in the parallel loop (it bootstraps from the network itself)")

@@ -17,8 +17,9 @@ from rich.console import Console
 from rich.text import Text
 
 from pixelq.cli.arguments import parse
-from pixelq.config import Config, read_recipe, validate
+from pixelq.config import Config, read_recipe
 from pixelq.errors import UserError
+from pixelq.validation import validate
 
 MOST_ROMS_NAMED = 10
 OLDEST_PYTHON = (3, 11)

@@ -6,7 +6,6 @@ import dataclasses
 from dataclasses import dataclass
 from pathlib import Path
 
-
 from pixelq.cli.arguments import parse
 from pixelq.config import Config, configure, read_recipe
 from pixelq.errors import UserError

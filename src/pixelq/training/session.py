@@ -13,7 +13,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from pixelq.config import Config, read_config, validate
+from pixelq.config import Config, read_config
 from pixelq.errors import UserError
 from pixelq.memory import free_disk
 from pixelq.training.checkpoint import CheckpointStore
@@ -22,6 +22,7 @@ from pixelq.training.policy_file import FILE, find_policy, read_weights
 from pixelq.training.replay_loop import replay_loop
 from pixelq.training.run import Run
 from pixelq.training.run_folder import RunFolder, create_run_folder, open_run_folder
+from pixelq.validation import validate
 
 LEAST_FREE_DISK = 100 * 2**20
 """Bytes that must be free to begin: room for a small run's checkpoints, so that a full disk is said at the start."""

@@ -18,10 +18,7 @@ from pixelq.errors import UserError
 
 COLUMNS: dict[str, list[str]] = {
     "episodes.csv": ["agent_step", "environment", "score", "length", "seconds"],
-    "progress.csv": (
-        "agent_steps frames episodes updates mean_score_100 loss mean_q epsilon learning_rate "
-        "agent_steps_per_second seconds"
-    ).split(),
+    "progress.csv": ["agent_steps", "frames", "episodes", "updates", "mean_score_100", "loss", "mean_q", "epsilon", "learning_rate", "agent_steps_per_second", "seconds"],
     "evaluations.csv": ["agent_steps", "episodes", "mean", "std", "min", "max", "median"],
 }
 
