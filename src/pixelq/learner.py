@@ -57,6 +57,8 @@ class Learner:
         for group in self.optimizer.param_groups:
             group["lr"] = learning_rate
         self.optimizer.step()
+        # Fused optimizers change weights without raising their version counter, by which stale copies are known.
+        torch.autograd.graph.increment_version(self._parameters)
         if self._config.target == "soft":
             self._average_into_target(self._config.target_tau)
         self._sums += torch.stack([loss.detach().mean(), q.mean()])

@@ -1,5 +1,7 @@
 """The networks of the papers, and what the fast path must not change."""
 
+import copy
+
 import pytest
 import torch
 from torch import nn
@@ -54,6 +56,22 @@ def test_a_bf16_torso_stays_near_float32_in_values_and_gradients(norm):
         assert a.grad is not None
         assert b.grad is not None
         assert F.cosine_similarity(a.grad.flatten(), b.grad.flatten(), dim=0) > 0.99
+
+
+def test_bf16_copies_follow_every_change_of_the_weights():
+    net, x = network(precision="bf16"), states(4)
+    with torch.inference_mode():
+        before = net(x)
+    optimizer = torch.optim.Adam(net.parameters(), lr=0.01, fused=True)
+    net(x).square().mean().backward()  # the copies made while acting serve the gradient step
+    optimizer.step()
+    torch.autograd.graph.increment_version(net.parameters())
+    after = net(x)
+    assert not torch.equal(before, after)
+    assert torch.equal(copy.deepcopy(net)(x), after)
+    fresh = network(precision="bf16", seed=2)
+    fresh.load_state_dict(net.state_dict())
+    assert torch.equal(fresh(x), after)
 
 
 def test_gradients_lie_in_memory_as_their_weights_do():

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.utils import skip_init
 
+from pixelq.networks.lowered_weights import LoweredWeights
 from pixelq.networks.torsos import TORSOS, output_side
 
 PIXEL_SCALE = 1.0 / 255.0
@@ -48,7 +49,7 @@ class QNetwork(nn.Module):
         super().__init__()
         shape = TORSOS[torso]
         self.num_actions = num_actions
-        self.torso_dtype = torch.bfloat16 if precision == "bf16" else torch.float32
+        self._lowered = LoweredWeights(torch.bfloat16 if precision == "bf16" else torch.float32)
         # skip_init: layers are made without drawing from torch's global generator.
         self.convolutions = nn.ModuleList()
         for layer in shape.convolutions:
@@ -76,19 +77,20 @@ class QNetwork(nn.Module):
         Returns:
             float32 `(B, num_actions)`.
         """
-        dtype = self.torso_dtype
+        lowered = self._lowered
         if state.dim() == 5:
             state = state.permute(0, 1, 4, 2, 3).flatten(1, 2)
-        # Bytes 0..255 are exact in bfloat16; their scale goes into the first layer's weights.
-        # Two steps: converting and reordering at once takes 1.7 times as long.
-        x = state.to(dtype).contiguous(memory_format=torch.channels_last)
+        # Two steps: converting and reordering at once takes 1.7 times as long. Bytes 0..255 are exact in bfloat16.
+        x = state.to(lowered.dtype).contiguous(memory_format=torch.channels_last)
         for i, layer in enumerate(self.convolutions):
-            weight = layer.weight * PIXEL_SCALE if i == 0 else layer.weight
-            x = F.conv2d(x, weight.to(dtype), layer.bias.to(dtype), layer.stride)
+            weight = lowered(f"convolutions.{i}.weight", layer.weight)
+            if i == 0:
+                weight = weight * PIXEL_SCALE
+            x = F.conv2d(x, weight, lowered(f"convolutions.{i}.bias", layer.bias), layer.stride)
             x = F.relu(self._normalised(x, i))
         # Flatten in (H, W, C) order: that is how channels_last already lies in memory, so nothing is moved.
         x = x.permute(0, 2, 3, 1).flatten(1)
-        x = F.linear(x, self.hidden.weight.to(dtype), self.hidden.bias.to(dtype))
+        x = F.linear(x, lowered("hidden.weight", self.hidden.weight), lowered("hidden.bias", self.hidden.bias))
         x = F.relu(self._normalised(x, len(self.convolutions)))
         return F.linear(x.float(), self.output.weight, self.output.bias)
 
@@ -96,7 +98,8 @@ class QNetwork(nn.Module):
         if not self.norms:
             return x
         norm = self.norms[i]
-        return F.group_norm(x, 1, norm.weight.to(x.dtype), norm.bias.to(x.dtype), norm.eps)
+        weight, bias = self._lowered(f"norms.{i}.weight", norm.weight), self._lowered(f"norms.{i}.bias", norm.bias)
+        return F.group_norm(x, 1, weight, bias, norm.eps)
 
 
 def _initialise(network: QNetwork, kind: str, generator: torch.Generator) -> None:
