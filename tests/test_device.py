@@ -12,7 +12,7 @@ from pixelq.device import (
     choose_device,
     has_fast_bf16,
     make_deterministic,
-    set_threads,
+    prepare_cpu,
 )
 from pixelq.errors import UserError
 
@@ -108,9 +108,9 @@ def test_bf16_is_not_promised_on_mps() -> None:
 
 @pytest.mark.usefixtures("_torch_settings")
 def test_threads_are_what_was_asked_or_one_per_core() -> None:
-    assert set_threads(3) == 3
+    assert prepare_cpu(3) == 3
     assert torch.get_num_threads() == 3
-    assert set_threads(0) == available_cores()
+    assert prepare_cpu(0) == available_cores()
     assert torch.get_num_threads() == available_cores()
 
 
@@ -143,3 +143,13 @@ def test_deterministic_mode_keeps_a_workspace_that_was_set(monkeypatch: pytest.M
     monkeypatch.setenv("CUBLAS_WORKSPACE_CONFIG", ":16:8")
     make_deterministic()
     assert os.environ["CUBLAS_WORKSPACE_CONFIG"] == ":16:8"
+
+
+def test_denormals_are_rounded_to_zero_so_that_dead_weights_do_not_slow_the_optimizer() -> None:
+    tiny = torch.full((4,), 1e-40)
+    try:
+        prepare_cpu(torch.get_num_threads())
+        assert (tiny * 1.0).tolist() == [0.0] * 4
+    finally:
+        torch.set_flush_denormal(False)
+    assert (tiny * 1.0).max() > 0

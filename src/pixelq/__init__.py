@@ -1,8 +1,8 @@
 """pixelq: deep Q-learning from pixels.
 
-    run = pixelq.train("pong")
-    agent = pixelq.load(run.folder)
-    actions = agent.act(observations)
+run = pixelq.train("pong")
+agent = pixelq.load(run.folder)
+actions = agent.act(observations)
 """
 
 from __future__ import annotations

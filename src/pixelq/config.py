@@ -14,6 +14,7 @@ from typing import Any, Literal
 import tomli_w
 
 from pixelq.errors import UserError
+from pixelq.training.atomic import write_bytes
 
 
 @dataclass(frozen=True)
@@ -233,9 +234,9 @@ def configure(game: str, recipe: str = "default", overrides: dict[str, Any] | No
 
 
 def write_config(config: Config, path: Path) -> None:
-    """Write every field as TOML. `None` has no TOML form: such a field is left out, which reads back as `None`."""
+    """Write every field as TOML, atomically. `None` has no TOML form: it is left out, which reads back as `None`."""
     values = {k: v for k, v in dataclasses.asdict(config).items() if v is not None}
-    path.write_text(tomli_w.dumps(values), encoding="utf-8")
+    write_bytes(path, tomli_w.dumps(values).encode())
 
 
 def config_from_values(values: dict[str, Any], where: str) -> Config:

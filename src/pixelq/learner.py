@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 from typing import Any
 
 import torch
@@ -15,6 +16,10 @@ from pixelq.losses.penalty import PENALTIES
 from pixelq.networks import QNetwork
 from pixelq.optimizers import build_optimizer
 from pixelq.replay.batch import Batch
+
+
+class NotFiniteError(Exception):
+    """The loss or a weight is NaN or infinite: nothing can be learned from here on."""
 
 
 class Learner:
@@ -39,6 +44,8 @@ class Learner:
         # Sums since the last `take_means`, kept on the device so that the loop never waits for a number.
         self._sums = torch.zeros(2, dtype=torch.float64 if device.type == "cpu" else torch.float32, device=device)
         self._summed_updates = 0
+        self.last_batch: Batch | None = None
+        """The batch of the last update, by reference, for a post-mortem."""
 
     def update(self, batch: Batch, learning_rate: float) -> None:
         """One gradient step on theta, and the soft target average where the recipe asks for it.
@@ -46,9 +53,16 @@ class Learner:
         Args:
             batch: B transitions; moved to the device if they are elsewhere.
             learning_rate: step size of this update.
+
+        Raises:
+            NotFiniteError: on the CPU, the loss is not finite; the weights are then as they were.
         """
+        self.last_batch = batch
         loss, _, q = self._loss(self.network, self.target_network, batch.to(self.device), self._penalty)
         total = loss.mean() if self._config.reduction == "mean" else loss.sum()
+        # On the CPU a look at the number is free. A GPU would have to be waited for: see `refuse_not_finite`.
+        if self.device.type == "cpu" and not math.isfinite(total.item()):
+            raise NotFiniteError(f"the loss is {total.item()}")
         self.optimizer.zero_grad(set_to_none=True)
         total.backward()  # type: ignore[no-untyped-call]
         if self._summed_updates == 0:
@@ -76,6 +90,18 @@ class Learner:
         self._summed_updates = 0
         return loss, q
 
+    def refuse_not_finite(self) -> None:
+        """Look at the losses since the last `take_means` and at every weight (a millisecond; waits for the device).
+
+        Raises:
+            NotFiniteError: naming what is NaN or infinite.
+        """
+        if not torch.isfinite(self._sums).all():
+            raise NotFiniteError("the loss or a Q-value is not finite")
+        for name, parameter in self.network.named_parameters():
+            if not torch.isfinite(parameter).all():
+                raise NotFiniteError(f"weight {name} is not finite")
+
     def state_dict(self) -> dict[str, Any]:
         """Everything that decides future updates, as nested dictionaries of tensors and numbers (not copied)."""
         state: dict[str, Any] = {
@@ -97,12 +123,16 @@ class Learner:
         load_weights(self.network, state["network"], where="network")
         if self.target_network is not self.network:
             load_weights(self.target_network, state["target_network"], where="target network")
+        fused = bool(self.optimizer.param_groups[0].get("fused"))
         for name, parameter in self.network.named_parameters():
-            moments = state["optimizer"].get(name, {})
+            moments = state["optimizer"][name]
             for key, value in moments.items():
                 if isinstance(value, Tensor) and value.dim() and value.shape != parameter.shape:
                     raise UserError(f"optimizer state {key} of {name} has shape {tuple(value.shape)}: not this network")
-            self.optimizer.state[parameter] = {k: _like(v, parameter) for k, v in moments.items()}
+                if not isinstance(value, Tensor) or value.dtype != torch.float32 or not torch.isfinite(value).all():
+                    raise UserError(f"optimizer state {key} of {name} is not finite float32 numbers")
+            if moments:
+                self.optimizer.state[parameter] = {k: _like(v, parameter, fused) for k, v in moments.items()}
         self._sums.copy_(state["sums"])
         self._summed_updates = int(state["summed_updates"])
 
@@ -151,6 +181,8 @@ def load_weights(network: nn.Module, weights: dict[str, Tensor], where: str) -> 
         if value.shape != own[name].shape:
             shapes = f"{tuple(value.shape)}, not {tuple(own[name].shape)}"
             raise UserError(f"{where}: weight {name} has shape {shapes}: another network, or a game of other actions")
+        if value.dtype != own[name].dtype:
+            raise UserError(f"{where}: weight {name} holds {value.dtype}, not {own[name].dtype}")
         if not torch.isfinite(value).all():
             raise UserError(f"{where}: weight {name} is not finite")
     with torch.no_grad():
@@ -158,11 +190,11 @@ def load_weights(network: nn.Module, weights: dict[str, Tensor], where: str) -> 
             own[name].copy_(value)
 
 
-def _like(value: Any, parameter: nn.Parameter) -> Any:
-    """A copy of an optimizer's moment in its parameter's memory format and device; anything else as it is."""
-    if isinstance(value, Tensor) and value.dim():
+def _like(value: Tensor, parameter: nn.Parameter, fused: bool) -> Tensor:
+    """A copy of an optimizer's moment in its parameter's memory format and device; a count where torch wants it."""
+    if value.dim():
         return torch.empty_like(parameter, memory_format=torch.preserve_format).copy_(value).detach()
-    return value.clone() if isinstance(value, Tensor) else value
+    return value.clone().to(parameter.device) if fused else value.clone()
 
 
 def _frozen_copy(network: QNetwork) -> QNetwork:

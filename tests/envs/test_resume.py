@@ -47,29 +47,29 @@ def atari(name: str, num_envs: int, seed: int, *, reseed_after: int, opening: in
 
 
 @pytest.mark.parametrize("sticky", [0.0, 0.25])
-@pytest.mark.parametrize(("name", "num_envs", "cap"), [("breakout", 1, 10_000), ("pong", 3, 300), ("breakout", 8, 700)])
+@pytest.mark.parametrize(("name", "num_envs", "cap"), [("breakout", 1, 10_000), ("pong", 3, 300), ("breakout", 8, 300)])
 def test_games_resume_to_the_byte_over_many_episodes(name, num_envs, cap, sticky):
     config = Config(game=name, sticky_actions=sticky, max_frames_per_episode=cap, opening_fire_max=5)
     envs = make_envs(config, num_envs=num_envs, seed=1)
     envs.reset()
-    play(envs, 230, seed=2)
+    play(envs, 300 // num_envs + 40, seed=2)
     resumed = make_envs(config, num_envs=num_envs, seed=99)
     resumed.load_state_dict(envs.state_dict())
-    assert assert_they_go_on_alike(envs, resumed, 250, seed=3) >= num_envs
+    assert assert_they_go_on_alike(envs, resumed, 300 // num_envs + 40, seed=3) >= num_envs
 
 
 @pytest.mark.parametrize("reseed_after", [0, 60])
 def test_games_resume_to_the_byte_where_each_has_played_a_different_time_since_its_seed(reseed_after):
-    make = dict(num_envs=3, reseed_after=reseed_after, opening=4, sticky_actions=0.25)
+    make = {"num_envs": 3, "reseed_after": reseed_after, "opening": 4, "sticky_actions": 0.25}
     envs = atari("breakout", seed=1, **make)
     envs.reset()
-    play(envs, 330, seed=2)
+    play(envs, 300, seed=2)
     state = envs.state_dict()
     assert len(set(state["lengths"].tolist())) > 1
     assert (state["seeds_drawn"] > 1).all()
     resumed = atari("breakout", seed=99, **make)
     resumed.load_state_dict(state)
-    assert_they_go_on_alike(envs, resumed, 150, seed=3)
+    assert_they_go_on_alike(envs, resumed, 100, seed=3)
 
 
 def test_a_resumed_game_can_be_saved_and_resumed_again_at_once_and_at_its_start():
@@ -138,7 +138,7 @@ def test_cart_poles_resume_to_the_byte_wherever_they_are_stopped(
 
 @pytest.fixture(scope="module")
 def saved() -> dict[str, np.ndarray]:
-    envs = make_envs(Config(game="breakout"), num_envs=2, seed=1)
+    envs = make_envs(Config(game="seaquest"), num_envs=2, seed=1)
     envs.reset()
     play(envs, 60, seed=0)
     return envs.state_dict()
@@ -146,20 +146,27 @@ def saved() -> dict[str, np.ndarray]:
 
 @pytest.mark.parametrize(
     "fields",
-    [{"game": "pong"}, {"sticky_actions": 0.25}, {"frame_skip": 3}, {"noop_max": 0}, {"max_frames_per_episode": 100}],
+    [
+        {"game": "hero"},
+        {"sticky_actions": 0.25},
+        {"frame_skip": 3},
+        {"noop_max": 0},
+        {"max_frames_per_episode": 100},
+        {"screen_size": 80},
+    ],
 )
 def test_other_settings_are_refused_when_they_lead_elsewhere(saved, fields):
-    envs = make_envs(Config(**({"game": "breakout"} | fields)), num_envs=2, seed=1)
+    envs = make_envs(Config(**({"game": "seaquest"} | fields)), num_envs=2, seed=1)
     with pytest.raises(
-        UserError, match="saved environments: .* resume with the emulator version and the game settings"
+        UserError, match=r"saved environments: .* resume with the emulator version and the game settings"
     ):
         envs.load_state_dict(saved)
 
 
 def test_one_changed_action_is_noticed_and_the_games_can_still_be_reset(saved):
-    envs = make_envs(Config(game="breakout"), num_envs=2, seed=1)
+    envs = make_envs(Config(game="seaquest"), num_envs=2, seed=1)
     changed = saved | {"actions": saved["actions"].copy()}
-    changed["actions"][55:60] = (changed["actions"][55:60] + 2) % 4
+    changed["actions"][50:60] = 5
     with pytest.raises(UserError, match="actions of environment 0 do not lead to its saved screen"):
         envs.load_state_dict(changed)
     envs.reset()
@@ -177,12 +184,12 @@ def test_one_changed_action_is_noticed_and_the_games_can_still_be_reset(saved):
     ],
 )
 def test_a_damaged_state_is_refused(saved, name, bad):
-    envs = make_envs(Config(game="breakout"), num_envs=2, seed=1)
+    envs = make_envs(Config(game="seaquest"), num_envs=2, seed=1)
     with pytest.raises(UserError, match=f"saved environments: {name} must"):
         envs.load_state_dict(saved | {name: bad})
 
 
 def test_a_state_of_another_number_of_environments_is_refused(saved):
-    envs = make_envs(Config(game="breakout"), num_envs=3, seed=1)
+    envs = make_envs(Config(game="seaquest"), num_envs=3, seed=1)
     with pytest.raises(UserError, match="another number of environments"):
         envs.load_state_dict(saved)

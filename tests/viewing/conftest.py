@@ -19,7 +19,7 @@ def lines(header: str, rows: list[list[Any]]) -> str:
 
 @pytest.fixture
 def make_run(tmp_path: Path) -> MakeRun:
-    """`make_run(name, scores=..., every=..., **config)`: a game ends each `every` agent steps, at 1,000 steps a second."""
+    """`make_run(name, scores=..., every=..., **config)`: a game ends each `every` agent steps, 1,000 a second."""
 
     def make(name: str, scores: list[float] | np.ndarray = (), *, every: int = 1000, **config: Any) -> Path:
         folder = tmp_path / name
@@ -28,7 +28,19 @@ def make_run(tmp_path: Path) -> MakeRun:
         games = [[(i + 1) * every, 0, score, every, (i + 1) * every / 1000] for i, score in enumerate(scores)]
         (folder / "episodes.csv").write_text(lines("agent_step,environment,score,length,seconds", games))
         progress = [
-            [n, 4 * n, i + 1, n // 4, scores[i], 0.01 * (i + 1), i / 10, max(0.01, 1 - n / 10_000), 1e-4, 1000, n / 1000]
+            [
+                n,
+                4 * n,
+                i + 1,
+                n // 4,
+                scores[i],
+                0.01 * (i + 1),
+                i / 10,
+                max(0.01, 1 - n / 10_000),
+                1e-4,
+                1000,
+                n / 1000,
+            ]
             for i, n in enumerate(every * np.arange(1, len(scores) + 1))
         ]
         head = (

@@ -26,9 +26,9 @@ NUMBERS = st.lists(st.floats(-1e4, 1e4), min_size=1, max_size=60)
 
 
 def test_columns_are_those_that_a_run_writes():
-    assert list(curves.EPISODE_COLUMNS) == COLUMNS["episodes.csv"]
-    assert list(curves.PROGRESS_COLUMNS) == COLUMNS["progress.csv"]
-    assert list(curves.EVALUATION_COLUMNS) == COLUMNS["evaluations.csv"]
+    assert tuple(COLUMNS["episodes.csv"]) == curves.EPISODE_COLUMNS
+    assert tuple(COLUMNS["progress.csv"]) == curves.PROGRESS_COLUMNS
+    assert tuple(COLUMNS["evaluations.csv"]) == curves.EVALUATION_COLUMNS
 
 
 def test_what_a_run_has_flushed_is_read_while_it_goes_on(make_run):

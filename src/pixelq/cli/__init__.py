@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import sys
 
-from pixelq.errors import UserError
+from pixelq.errors import RunError, UserError
 
 COMMANDS = {
     "train": "train an agent: pixelq train pong",
@@ -16,20 +16,32 @@ COMMANDS = {
     "compare": "put runs beside published curves and scores",
     "list": "list games or recipes",
     "doctor": "check this machine: device, memory, disk, ROMs",
-    "verify": "check a run's checkpoints and print a digest of each part",
+    "verify": "check a run's files and print a digest of each part",
 }
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run one command; a user's mistake is one line on standard error and exit code 2."""
+    """Run one command; a user's mistake is one line on standard error and exit code 2, a failure one line and 1."""
     argv = sys.argv[1:] if argv is None else argv
     try:
         return _dispatch(argv)
     except UserError as error:
-        print(f"pixelq: {error}", file=sys.stderr)
-        return 2
+        return _say(str(error), 2)
+    except RunError as error:
+        return _say(str(error), 1)
+    except MemoryError:
+        return _say("out of memory; close other programs, or use a smaller --replay-capacity or --batch-size", 1)
+    except KeyboardInterrupt:
+        return _say("interrupted", 130)
     except BrokenPipeError:
         return 0  # the reader of a pipe (head, less) went away
+
+
+def _say(message: str, code: int) -> int:
+    """Print one line, whatever is in the message: a name from a stranger's file may hold newlines or terminal codes."""
+    line = "".join(c if c.isprintable() else "?" for c in " ".join(message.split()))
+    print(f"pixelq: {line}", file=sys.stderr)
+    return code
 
 
 def _dispatch(argv: list[str]) -> int:

@@ -6,13 +6,16 @@ import contextlib
 import io
 import re
 from collections.abc import Sequence
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import tyro
 
 from pixelq.errors import UserError
 
 T = TypeVar("T")
+
+MARKERS = (tyro.conf.OmitSubcommandPrefixes, tyro.conf.SuppressFixed)
+"""Fields marked `Fixed` are neither shown nor taken."""
 
 
 def parse(kind: type[T], argv: Sequence[str], command: str, default: T | None = None) -> T:
@@ -30,8 +33,8 @@ def parse(kind: type[T], argv: Sequence[str], command: str, default: T | None = 
     frame = io.StringIO()
     try:
         with contextlib.redirect_stderr(frame):
-            options = {} if default is None else {"default": default}
-            return tyro.cli(kind, args=argv, prog=f"pixelq {command}", config=(tyro.conf.OmitSubcommandPrefixes,), **options)
+            options: dict[str, Any] = {} if default is None else {"default": default}
+            return tyro.cli(kind, args=argv, prog=f"pixelq {command}", config=MARKERS, **options)
     except SystemExit as stop:
         if not stop.code:
             raise
@@ -42,5 +45,9 @@ def _one_line(text: str) -> str:
     """tyro's message without its frame, colours and list of similar options."""
     plain = re.sub(r"\x1b\[[0-9;]*m", "", text)
     lines = [line.strip("╭╮╰╯│─━ ").strip() for line in plain.splitlines()]
-    useful = [x for x in lines if x and not x.lower().startswith(("parsing error", "for full help", "unrecognized options", "missing from"))]
+    useful = [
+        x
+        for x in lines
+        if x and not x.lower().startswith(("parsing error", "for full help", "unrecognized options", "missing from"))
+    ]
     return " ".join(useful) or "arguments not understood"

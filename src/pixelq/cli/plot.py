@@ -27,7 +27,7 @@ class Args:
     """Band over seeds: lowest to highest run, or the 95% interval of their mean (Student's t)."""
     games: int = 100
     """The score line is the mean of this many games."""
-    rows: float = 10.0
+    rows: float = 5.0
     """Span of the exponential mean of loss and mean Q, in rows of progress.csv; 1: as they are."""
 
 

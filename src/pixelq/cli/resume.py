@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from tyro.conf import Positional
 
@@ -17,15 +18,20 @@ class Args:
     run: Positional[Path]
     """Run folder."""
     fallback: bool = False
-    """If the newest checkpoint is damaged, go on from the one before."""
+    """If something is damaged, go on without it: from the checkpoint before, with the checkpoint's configuration."""
     steps: int | None = None
-    """New total length of the run, in agent steps."""
+    """New total length of the run, in agent steps (a learning rate that falls over the whole run then falls slower)."""
+    threads: int | None = None
+    """CPU threads from now on; a deterministic run is bit for bit the same only with those it was started with."""
+    device: Literal["auto", "cpu", "cuda", "mps", "vulkan"] | None = None
+    """Where to compute from now on; none: as before."""
 
 
 def run(argv: list[str]) -> int:
     """Continue the run."""
     args = parse(Args, argv, "resume")
+    overrides = {"steps": args.steps, "threads": args.threads, "device": args.device}
     from pixelq.cli.outcome import report
     from pixelq.training.session import resume
 
-    return report(resume(args.run, fallback=args.fallback, steps=args.steps))
+    return report(resume(args.run, fallback=args.fallback, **{k: v for k, v in overrides.items() if v is not None}))

@@ -6,6 +6,8 @@ import dataclasses
 from dataclasses import dataclass
 from pathlib import Path
 
+from tyro.conf import Fixed
+
 from pixelq.cli.arguments import parse
 from pixelq.config import Config, configure, read_recipe
 from pixelq.errors import UserError
@@ -15,6 +17,7 @@ from pixelq.errors import UserError
 class Args(Config):
     """Train an agent from pixels. The recipe (--recipe) sets every field; what you name here overrides it."""
 
+    game: Fixed[str] = ""
     run_dir: Path | None = None
     """Folder of the run; default: runs/<game>-<recipe>-<seed>-<time>."""
 

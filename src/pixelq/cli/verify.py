@@ -1,9 +1,11 @@
-"""`pixelq verify RUN`: check a run's checkpoints and print a digest of each part."""
+"""`pixelq verify RUN`: check a run's files and print a digest of each part."""
 
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from tyro.conf import Positional
@@ -14,39 +16,92 @@ from pixelq.errors import UserError
 
 @dataclass(frozen=True)
 class Args:
-    """Hold every file of a run's checkpoints to its digest. Exit code 1 if one is damaged."""
+    """Hold every file of a run to its digest or its form. Exit code 1 if one is damaged.
+
+    Two runs that did the same have the same digests, whatever interrupted them and however long they took.
+    """
 
     run: Positional[Path]
     """Run folder."""
     json: bool = False
-    """Print JSON: checkpoint -> part -> digest."""
+    """Print JSON: checkpoints, csv and policies (part -> digest), and what is damaged."""
+
+
+@dataclass
+class Report:
+    """What was found."""
+
+    run: str
+    checkpoints: dict[str, dict[str, str]] = field(default_factory=dict)
+    csv: dict[str, str] = field(default_factory=dict)
+    policies: dict[str, str] = field(default_factory=dict)
+    damaged: list[str] = field(default_factory=list)
+
+    @contextmanager
+    def noting_damage(self) -> Iterator[None]:
+        """Note what a check finds damaged, and go on."""
+        try:
+            yield
+        except UserError as error:
+            self.damaged.append(str(error))
 
 
 def run(argv: list[str]) -> int:
-    """Verify every checkpoint of the run."""
+    """Verify and report."""
     args = parse(Args, argv, "verify")
-    from pixelq.config import read_config
-    from pixelq.training.checkpoint import CheckpointStore, verify
-
-    if not (args.run / "config.toml").is_file():
+    if not (args.run / "config.toml").is_file() and not (args.run / "checkpoints").is_dir():
         raise UserError(f"{args.run}: not a run folder (it has no config.toml)")
-    read_config(args.run / "config.toml")
-    paths = CheckpointStore(args.run / "checkpoints").paths()
-    if not paths:
-        raise UserError(f"{args.run}: no checkpoint yet, so there is nothing to verify")
-    digests: dict[str, dict[str, str]] = {}
-    damaged = 0
-    for path in paths:
-        try:
-            digests[path.name] = verify(path)
-        except UserError as error:
-            damaged += 1
-            digests[path.name] = {"damaged": str(error)}
+    report = verify(args.run)
     if args.json:
-        print(json.dumps(digests, indent=1))
+        print(json.dumps(asdict(report), indent=1))
     else:
-        for name, parts in digests.items():
-            print(name)
-            for part, digest in parts.items():
-                print(f"  {part:<48} {digest}")
-    return 1 if damaged else 0
+        _print(report)
+    return 1 if report.damaged else 0
+
+
+def verify(folder: Path) -> Report:
+    """Check configuration, checkpoints, CSV files and policies of a run. Changes nothing."""
+    from pixelq.config import read_config
+    from pixelq.training.checkpoint import CheckpointStore
+    from pixelq.training.digests import csv_digest, policy_digest
+    from pixelq.training.policy_file import FILE
+    from pixelq.training.tracking import COLUMNS
+
+    report = Report(str(folder))
+    with report.noting_damage():
+        read_config(folder / "config.toml")
+    for path in CheckpointStore(folder / "checkpoints").paths():
+        with report.noting_damage():
+            _verify_checkpoint(report, path)
+    if not report.checkpoints and not report.damaged:
+        raise UserError(f"{folder}: no checkpoint yet, so there is nothing to verify; wait or train on")
+    for name in COLUMNS:
+        with report.noting_damage():
+            report.csv[name] = csv_digest(folder / name)
+    for name in ("best", "final"):
+        if (folder / name / FILE).exists():
+            with report.noting_damage():
+                report.policies[name] = policy_digest(folder / name / FILE)
+    return report
+
+
+def _verify_checkpoint(report: Report, path: Path) -> None:
+    from pixelq.training.checkpoint import read_checkpoint
+    from pixelq.training.digests import checkpoint_digests
+
+    try:
+        report.checkpoints[path.name] = checkpoint_digests(read_checkpoint(path))
+    except UserError:
+        if path.exists():  # else the run, which is still training, has just deleted it for a newer one
+            raise
+
+
+def _print(report: Report) -> None:
+    parts = {**report.checkpoints, "CSV files, without timings": report.csv, "policies": report.policies}
+    for name, digests in parts.items():
+        print(name)
+        for part, digest in digests.items():
+            print(f"  {part:<16} {digest}")
+    for damage in report.damaged:
+        print(f"damaged: {damage}")
+    print(f"{report.run}: " + (f"{len(report.damaged)} damaged" if report.damaged else "whole"))

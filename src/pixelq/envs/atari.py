@@ -116,6 +116,6 @@ def reseed_after(num_envs: int) -> int:
 
     ale-py takes a seed only by loading the ROM anew, at the price of some 250 agent steps (it searches a palette for
     64^3 colours); an episode without a new seed starts for 10. Rare seeds make play faster and a resume slower, for it
-    plays all since the last seed again: here at most 131,072 agent steps, and each game's last episode, up to 128 games.
+    plays all since the last seed again: up to 128 games, at most 131,072 agent steps and each game's last episode.
     """
     return int(np.clip(131_072 // num_envs, 1024, 16_384))

@@ -17,6 +17,19 @@ from pixelq.errors import UserError
 NO_SEED = -1
 
 
+class EnvironmentFailedError(Exception):
+    """An environment raised an exception, which is the cause of this one.
+
+    Args:
+        message: says which environment, as far as the exception told (its attribute `environment`, if it has one).
+        state_is_whole: `SeededEpisodes.state_dict` still is what it was before the step that failed.
+    """
+
+    def __init__(self, message: str, state_is_whole: bool) -> None:
+        super().__init__(message)
+        self.state_is_whole = state_is_whole
+
+
 class SeededStarts(Protocol):
     """What `SeededEpisodes` needs of N environments that step together.
 
@@ -189,7 +202,10 @@ class SeededEpisodes(VectorEnv):
 
     def _start(self, mask: np.ndarray, seeds: np.ndarray) -> np.ndarray:
         """Start an episode where `mask`, from `seeds` (N,); return all observations."""
-        observations, self._lives = self._inner.reset_some(seeds[mask], mask)
+        try:
+            observations, self._lives = self._inner.reset_some(seeds[mask], mask)
+        except Exception as error:
+            raise self._failure(error, state_is_whole=False) from error
         if self._opening_action is not None:
             for i in np.flatnonzero(mask):
                 if seeds[i] != NO_SEED:
@@ -198,10 +214,18 @@ class SeededEpisodes(VectorEnv):
         return observations
 
     def _advance(self, taken: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-        observations, rewards, terminated, truncated, self._lives = self._inner.step(taken)
+        try:
+            observations, rewards, terminated, truncated, self._lives = self._inner.step(taken)
+        except Exception as error:
+            raise self._failure(error, state_is_whole=True) from error
         if self._opening_action is not None:
             self._opening_left -= 1
         return observations, rewards, terminated, truncated
+
+    def _failure(self, error: Exception, *, state_is_whole: bool) -> EnvironmentFailedError:
+        some = f"one of environments 0 to {self.num_envs - 1}" if self.num_envs > 1 else "environment 0"
+        which = f"environment {error.environment}" if hasattr(error, "environment") else some
+        return EnvironmentFailedError(f"{which} failed ({type(error).__name__}: {error})", state_is_whole)
 
     def _replay(self) -> np.ndarray:
         """Play the records so that all end together: the environments can only step in lockstep."""

@@ -9,7 +9,7 @@ import torch
 from pixelq.errors import UserError
 from pixelq.replay.batch import Batch
 from pixelq.replay.block_store import FRAMES_PER_BLOCK, BlockStore
-from pixelq.replay.rows import FINAL, OVER, TERMINATED, RowRing
+from pixelq.replay.rows import FINAL, MAX_AGE, OVER, TERMINATED, RowRing
 from pixelq.replay.snapshot import ReplaySnapshot, SealedBlock, fill, take
 
 MAX_ACTION = 2**16 - 1
@@ -41,6 +41,8 @@ class Replay:
         for name, value in (("num_envs", num_envs), ("stack", stack), ("n_step", n_step), *_named(frame_shape)):
             if value < 1:
                 raise UserError(f"replay: {name} = {value} must be at least 1")
+        if stack > MAX_AGE + 1:
+            raise UserError(f"replay: stack = {stack} must be at most {MAX_AGE + 1}")
         if capacity < num_envs:
             raise UserError(f"replay: capacity = {capacity} must be at least num_envs = {num_envs}")
         if not 0 <= gamma <= 1:
@@ -58,7 +60,7 @@ class Replay:
         newest = written[:, None] - 1 - np.arange(min(self.n_step, self.rows_per_env))
         envs = np.broadcast_to(np.arange(self.num_envs)[:, None], newest.shape)[newest >= 0]
         newest = newest[newest >= 0]
-        rows, _, whole = self._windows(envs, newest)
+        rows, _, whole = self._rows.windows(envs, newest, self.n_step)
         waiting = np.count_nonzero(~whole & (rows["flags"][:, 0] & FINAL == 0))
         return int((written - self._oldest() - self._finals).sum() - waiting)
 
@@ -111,14 +113,12 @@ class Replay:
         ends = np.cumsum(self._rows.written - oldest)
         offset = self._rows.written - ends  # position = draw + offset of its environment
         envs, positions, rows, steps = self._draw(batch_size, generator, ends, offset)
-        b = np.arange(batch_size)
-        flags, age = rows["flags"], rows["age"][:, 0].astype(np.int64)
-        last = steps - 1
-        within = np.arange(self.n_step) <= last[:, None]
-        rewards = np.where(within, rows["reward"], 0).astype(np.float64)
-        returns = rewards @ self._discounts[:-1]
-        discount = np.where(flags[b, last] & TERMINATED, 0.0, self._discounts[steps])
-        state, next_state = self._stacks(envs, positions, steps, np.minimum(age, self.stack - 1))
+        last_flags = rows["flags"][np.arange(batch_size), steps - 1]
+        rewards = np.where(np.arange(self.n_step) < steps[:, None], rows["reward"], 0)
+        returns = (rewards * self._discounts[:-1]).sum(1)
+        discount = np.where(last_flags & TERMINATED, 0.0, self._discounts[steps])
+        older = np.minimum(rows["age"][:, 0].astype(np.int64), self.stack - 1)
+        state, next_state = self._stacks(envs, positions, steps, older)
         return Batch(
             state=torch.from_numpy(state),
             action=torch.from_numpy(rows["action"][:, 0].astype(np.int64)),
@@ -184,7 +184,7 @@ class Replay:
             draw = generator.integers(0, max(ends[-1], 1), missing)
             envs = np.minimum(np.searchsorted(ends, draw, side="right"), self.num_envs - 1)
             positions = draw + offset[envs]
-            rows, steps, whole = self._windows(envs, positions)
+            rows, steps, whole = self._rows.windows(envs, positions, self.n_step)
             if whole.all() and not kept:
                 return envs, positions, rows, steps
             if not whole.any() and not len(self):
@@ -193,16 +193,6 @@ class Replay:
             missing -= int(np.count_nonzero(whole))
         envs, positions, rows, steps = (np.concatenate(part) for part in zip(*kept, strict=True))
         return envs, positions, rows, steps
-
-    def _windows(self, envs: np.ndarray, positions: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """For each row: the n rows from it on, the steps k its return takes, and whether all of them are stored."""
-        ahead = positions[:, None] + np.arange(self.n_step)
-        written = self._rows.written[envs]
-        rows = self._rows.at(envs[:, None], ahead)
-        ended = (rows["flags"] & (TERMINATED | OVER) != 0) & (ahead < written[:, None])
-        steps = np.where(ended.any(1), ended.argmax(1) + 1, self.n_step)
-        whole = (positions + steps < written) & (rows["flags"][:, 0] & FINAL == 0)
-        return rows, steps, whole
 
     def _stacks(
         self, envs: np.ndarray, positions: np.ndarray, steps: np.ndarray, older: np.ndarray

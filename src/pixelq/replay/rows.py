@@ -52,6 +52,28 @@ class RowRing:
         """Rows by environment and position, broadcast together."""
         return self.rows[envs, positions % self.size]
 
+    def windows(
+        self, envs: np.ndarray, positions: np.ndarray, n_step: int
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """What the n-step returns from some rows need.
+
+        Args:
+            envs: int (B,).
+            positions: int (B,), rows that are stored.
+            n_step: n.
+
+        Returns:
+            The rows from each on, ROW (B, n); the steps k of its return, int64 (B,), fewer than n where the target or
+            the episode ends first; whether it starts a whole transition, bool (B,): it is no final row, and the row
+            k steps on is stored. Rows after the first k are without meaning.
+        """
+        rows = self.at(envs[:, None], positions[:, None] + np.arange(n_step))
+        flags = rows["flags"]
+        # Past the newest row these are flags of the ring's last lap: a window that meets them is not whole either way.
+        ended = flags & (TERMINATED | OVER) != 0
+        steps = np.where(ended.any(1), ended.argmax(1) + 1, n_step)
+        return rows, steps, (positions + steps < self.written[envs]) & (flags[:, 0] != FINAL)
+
     def check(self, env: int, oldest: int) -> None:
         """Hold one environment's rows from position `oldest` on to the rules that `sample` relies on.
 

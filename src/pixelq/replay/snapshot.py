@@ -7,7 +7,7 @@ What comes back may be a stranger's file: everything is checked before anything 
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -18,8 +18,7 @@ from pixelq.replay.rows import ROW, RowRing
 FORMAT = 1
 
 
-@dataclass(frozen=True, slots=True)
-class SealedBlock:
+class SealedBlock(NamedTuple):
     """One full block: FRAMES_PER_BLOCK consecutive frames of one environment, compressed, and their rows."""
 
     serial: int
@@ -61,11 +60,12 @@ def take(sizes: dict[str, Any], frames: BlockStore, rows: RowRing, since: int) -
     # The newest block with a given place that is not the open one.
     numbers = open_number[envs] - 1 - (open_number[envs] - 1 - places) % frames.blocks
     by_block = rows.rows.reshape(len(rows.rows), frames.blocks, FRAMES_PER_BLOCK)
-    sealed = []
-    for serial, env, place, number in zip(
-        *(column[order].tolist() for column in (serials, envs, places, numbers)), strict=True
-    ):
-        sealed.append(SealedBlock(serial, env, number, frames.sealed[env][place], by_block[env, place].tobytes()))
+    all_rows, size = by_block[envs[order], places[order]].tobytes(), FRAMES_PER_BLOCK * ROW.itemsize
+    columns = (column[order].tolist() for column in (serials, envs, places, numbers))
+    sealed = [
+        SealedBlock(serial, env, number, frames.sealed[env][place], all_rows[i * size : (i + 1) * size])
+        for i, (serial, env, place, number) in enumerate(zip(*columns, strict=True))
+    ]
     open_rows = by_block[np.arange(len(by_block)), open_number % frames.blocks]
     arrays: dict[str, np.ndarray] = {
         "written": rows.written.copy(),

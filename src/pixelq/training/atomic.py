@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import os
+import re
 import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
+
+_TEMPORARY = re.compile(r"\..+\.[0-9a-f]{8}\.tmp")
 
 
 @contextmanager
@@ -38,7 +41,23 @@ def write_bytes(path: Path, data: bytes) -> None:
 
 def sync_folder(folder: Path) -> None:
     """Make a folder's entries (new names, renames) durable."""
-    descriptor = os.open(folder, os.O_RDONLY)
+    _sync(folder)
+
+
+def sync_file(path: Path) -> None:
+    """Make what has been written to a file durable, whoever wrote it."""
+    _sync(path)
+
+
+def remove_temporaries(folder: Path) -> None:
+    """Delete what a process left in `folder` that died inside `atomic_file`. Nobody else may be writing there."""
+    for path in folder.glob(".*.tmp"):
+        if _TEMPORARY.fullmatch(path.name):
+            path.unlink(missing_ok=True)
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
     finally:

@@ -10,11 +10,12 @@ sealed, so a checkpoint writes only those sealed since the one before and names 
 
 from __future__ import annotations
 
-import hashlib
+import contextlib
 import json
+import re
 import shutil
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -22,34 +23,29 @@ import safetensors
 import safetensors.torch
 
 from pixelq.errors import UserError
-from pixelq.replay import ReplaySnapshot, SealedBlock
+from pixelq.replay import Replay, ReplaySnapshot, SealedBlock
 from pixelq.replay.segments import read_segment, write_segment
-from pixelq.training.atomic import atomic_file, sync_folder, write_bytes
+from pixelq.training.atomic import atomic_file, remove_temporaries, sync_file, sync_folder, write_bytes
+from pixelq.training.manifest import (
+    FileRecord,
+    Manifest,
+    SegmentRecord,
+    check_file,
+    digest,
+    file_digest,
+    folder_name,
+    read_checked,
+    read_manifest,
+    write_manifest,
+)
 from pixelq.training.state_tree import join, split
 
-FORMAT = 1
 KEPT = 2
 """Good checkpoints kept: the newest and the one before."""
 
-
-@dataclass(frozen=True)
-class FileRecord:
-    """A file as a manifest names it."""
-
-    name: str
-    bytes: int
-    blake2b: str
-
-
-@dataclass(frozen=True)
-class SegmentRecord:
-    """A replay segment as a manifest names it; serials number the sealed blocks of a run."""
-
-    name: str
-    bytes: int
-    blake2b: str
-    first: int
-    last: int
+_CHECKPOINT = re.compile(r"step-\d{12}")
+_SEGMENT = re.compile(r"\d{10,}-\d{10,}-[0-9a-f]{12}\.blocks|\.\d+\.writing")
+_STRAYS = re.compile(r"\.(old|writing|damaged)-step-\d{12}")
 
 
 @dataclass(frozen=True)
@@ -60,6 +56,8 @@ class PendingCheckpoint:
     tree: dict[str, Any]
     tensors: dict[str, Any]
     replay: ReplaySnapshot | None
+    logs: tuple[Path, ...]
+    """Files whose lengths the state names; they must be on the disk before the checkpoint is."""
 
 
 @dataclass(frozen=True)
@@ -73,7 +71,7 @@ class LoadedCheckpoint:
 
 
 class CheckpointStore:
-    """The checkpoints of one run folder.
+    """The checkpoints of one run folder, which this process has locked.
 
     Args:
         folder: `checkpoints/` of the run; made when the first checkpoint is written.
@@ -82,57 +80,71 @@ class CheckpointStore:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._segments: list[SegmentRecord] = []
+        self._damaged: list[Path] = []
+        self.newest: Path | None = None
+        """The last checkpoint that this object wrote or loaded."""
 
-    def capture(self, agent_steps: int, state: dict[str, Any], replay: Any | None) -> PendingCheckpoint:
+    def capture(
+        self, agent_steps: int, state: dict[str, Any], replay: Replay | None, logs: tuple[Path, ...] = ()
+    ) -> PendingCheckpoint:
         """Copy the state out of the running parts (milliseconds; training waits for this alone).
 
         Args:
             agent_steps: names the checkpoint.
             state: nested dictionaries of numbers, arrays and tensors.
-            replay: a `Replay`, or None in the parallel loop.
+            replay: None in the parallel loop.
+            logs: files whose lengths the state names.
         """
         since = self._segments[-1].last + 1 if self._segments else 0
         snapshot = replay.snapshot(since=since) if replay is not None else None
-        tree, tensors = split({"state": state, "replay": snapshot and {"meta": snapshot.meta, "arrays": snapshot.arrays}})
-        return PendingCheckpoint(agent_steps, tree, tensors, snapshot)
+        kept = snapshot and {"meta": snapshot.meta, "arrays": snapshot.arrays}
+        tree, tensors = split({"state": state, "replay": kept})
+        return PendingCheckpoint(agent_steps, tree, tensors, snapshot, logs)
 
     def write(self, pending: PendingCheckpoint) -> Path:
         """Write a captured checkpoint and delete what is older than the one before it.
 
+        A run has one state at an agent step, so a checkpoint that this object wrote or loaded is not written again.
+
         Raises:
             OSError: no space, or the folder is not writable; earlier checkpoints are untouched.
         """
-        self._folder.mkdir(parents=True, exist_ok=True)
-        segments = self._write_segments(pending.replay) if pending.replay else []
-        path = self._folder / f"step-{pending.agent_steps:012d}"
+        path = self._folder / folder_name(pending.agent_steps)
+        if path == self.newest:
+            return path
+        self._folder.mkdir(exist_ok=True)
+        sync_folder(self._folder.parent)
+        remove_temporaries(self._folder)
         temporary = self._folder / f".writing-{path.name}"
         shutil.rmtree(temporary, ignore_errors=True)
+        added: list[SegmentRecord] = []
         try:
+            for file in pending.logs:
+                sync_file(file)
+            segments = self._write_segments(pending.replay, added) if pending.replay else []
             temporary.mkdir()
             files = [
                 _write(temporary / "state.json", json.dumps(pending.tree, sort_keys=True).encode()),
                 _write(temporary / "tensors.safetensors", safetensors.torch.save(pending.tensors)),
             ]
-            manifest = {
-                "format": FORMAT,
-                "agent_steps": pending.agent_steps,
-                "files": [asdict(f) for f in files],
-                "segments": [asdict(s) for s in segments],
-            }
-            manifest["blake2b"] = _digest(_canonical(manifest))
-            _write(temporary / "manifest.json", json.dumps(manifest, indent=1).encode())
-            shutil.rmtree(path, ignore_errors=True)
+            write_manifest(temporary, Manifest(pending.agent_steps, files, segments))
+            if path.exists():  # damaged, and passed over when the run was resumed
+                _delete(path)
             temporary.replace(path)
         except BaseException:
             shutil.rmtree(temporary, ignore_errors=True)
+            for segment in added:
+                with contextlib.suppress(OSError):
+                    (self._folder / "replay" / segment.name).unlink()
             raise
         sync_folder(self._folder)
-        self._segments = segments
-        self._delete_old()
+        self._segments, self.newest = segments, path
+        with contextlib.suppress(OSError):  # what cannot be deleted now is tried again after the next checkpoint
+            self._delete_old()
         return path
 
     def load(self, fallback: bool = False) -> LoadedCheckpoint:
-        """Read and verify the newest checkpoint.
+        """Read and verify the newest checkpoint. Changes nothing on the disk.
 
         Args:
             fallback: if it is damaged, take the one before.
@@ -142,58 +154,66 @@ class CheckpointStore:
         """
         paths = self.paths()
         if not paths:
-            raise UserError(f"{self._folder}: no checkpoint yet, so there is nothing to resume; start the run again")
+            raise UserError(f"{self._folder}: no checkpoint yet")
         damage = ""
-        for path in reversed(paths):
+        for i, path in reversed(list(enumerate(paths))):
             try:
                 loaded = read_checkpoint(path)
             except UserError as error:
                 damage = damage or str(error)
                 if not fallback:
-                    hint = "resume with --fallback to go on from the checkpoint before" if len(paths) > 1 else "there is no other"
+                    hint = (
+                        "`pixelq resume --fallback` goes on from the one before"
+                        if i
+                        else "there is no other checkpoint"
+                    )
                     raise UserError(f"{error}; {hint}") from None
                 continue
-            self._segments = [SegmentRecord(**s) for s in _read_manifest(path)["segments"]]
+            self._segments = read_manifest(path).segments
+            self._damaged, self.newest = paths[i + 1 :], path
             return loaded
-        raise UserError(f"{damage}; no good checkpoint is left")
+        raise UserError(f"{damage}; no good checkpoint is left: start the run again")
+
+    def set_damaged_aside(self) -> None:
+        """Take the names from the damaged checkpoints that `load` passed over, lest a later load meets them again."""
+        for path in self._damaged:
+            _rename(path, f".damaged-{path.name}")
+        self._damaged = []
 
     def paths(self) -> list[Path]:
         """The whole checkpoints, oldest first."""
-        return sorted(p for p in self._folder.glob("step-*") if p.is_dir())
+        return sorted(p for p in self._folder.glob("step-*") if p.is_dir() and _CHECKPOINT.fullmatch(p.name))
 
-    def _write_segments(self, snapshot: ReplaySnapshot) -> list[SegmentRecord]:
-        """Write the newly sealed blocks as one segment; return every segment that still holds a live block."""
+    def _write_segments(self, snapshot: ReplaySnapshot, added: list[SegmentRecord]) -> list[SegmentRecord]:
+        """Write the newly sealed blocks as one segment, noted in `added`; return all that still hold a live block."""
         live = [s for s in self._segments if s.last >= snapshot.oldest_serial]
         if snapshot.sealed:
             folder = self._folder / "replay"
             folder.mkdir(exist_ok=True)
+            remove_temporaries(folder)
             first, last = snapshot.sealed[0].serial, snapshot.sealed[-1].serial
             temporary = folder / f".{first}.writing"
             with atomic_file(temporary) as file:
                 write_segment(file, snapshot.sealed)
-            digest, size = _file_digest(temporary), temporary.stat().st_size
-            name = f"{first:010d}-{last:010d}-{digest[:12]}.blocks"
+            content, size = file_digest(temporary), temporary.stat().st_size
+            name = f"{first:010d}-{last:010d}-{content[:12]}.blocks"
             temporary.replace(folder / name)
             sync_folder(folder)
-            live.append(SegmentRecord(name, size, digest, first, last))
-        return live
+            added.append(SegmentRecord(name, size, content, first, last))
+        return live + added
 
     def _delete_old(self) -> None:
         for path in self.paths()[:-KEPT]:
-            # A rename first: a folder that is being deleted must not look like a checkpoint.
-            doomed = path.with_name(f".old-{path.name}")
-            path.replace(doomed)
-            shutil.rmtree(doomed, ignore_errors=True)
-        for stray in (*self._folder.glob(".old-*"), *self._folder.glob(".writing-*")):
-            shutil.rmtree(stray, ignore_errors=True)
-        named = {s.name for s in self._segments}
-        for path in self.paths():
-            try:
-                named |= {s["name"] for s in _read_manifest(path)["segments"]}
-            except UserError:
-                return  # a damaged manifest cannot say what it needs: delete nothing
+            _delete(path)
+        for stray in self._folder.glob(".*"):
+            if _STRAYS.fullmatch(stray.name):
+                shutil.rmtree(stray, ignore_errors=True)
+        try:
+            named = {s.name for path in self.paths() for s in read_manifest(path).segments}
+        except UserError:
+            return  # a damaged manifest cannot say what it needs: delete nothing
         for file in (self._folder / "replay").glob("*"):
-            if file.name not in named:
+            if file.name not in named and _SEGMENT.fullmatch(file.name):
                 file.unlink(missing_ok=True)
 
 
@@ -203,94 +223,39 @@ def read_checkpoint(path: Path) -> LoadedCheckpoint:
     Raises:
         UserError: a file is missing, cut or changed; the message names it.
     """
-    manifest = _read_manifest(path)
-    contents = {f["name"]: _read_verified(path / f["name"], f) for f in manifest["files"]}
+    manifest = read_manifest(path)
+    contents = {record.name: read_checked(path, record) for record in manifest.files}
     try:
         tree = json.loads(contents["state.json"])
-        tensors = safetensors.torch.load(contents["tensors.safetensors"])
-    except (KeyError, ValueError, RecursionError, safetensors.SafetensorError) as error:
-        raise UserError(f"{path}: damaged checkpoint ({error})") from None
-    whole = join(tree, tensors)
-    replay = whole.get("replay")
+        whole = join(tree, safetensors.torch.load(contents["tensors.safetensors"]))
+        state, replay = whole["state"], whole["replay"]
+        parts = None if replay is None else (dict(replay["meta"]), dict(replay["arrays"]))
+    except UserError as error:
+        raise UserError(f"{path}: {error}: damaged") from None
+    except (KeyError, ValueError, TypeError, AttributeError, RecursionError, safetensors.SafetensorError) as error:
+        raise UserError(f"{path}: damaged checkpoint ({type(error).__name__}: {error})") from None
     snapshot = None
-    if replay:
-        records = list(_read_segments(path.parent / "replay", manifest["segments"], replay["meta"]))
-        snapshot = ReplaySnapshot(replay["meta"], replay["arrays"], records)
-    return LoadedCheckpoint(path, manifest["agent_steps"], whole["state"], snapshot)
+    if parts is not None:
+        snapshot = ReplaySnapshot(*parts, list(_read_segments(path.parent / "replay", manifest.segments)))
+    return LoadedCheckpoint(path, manifest.agent_steps, state, snapshot)
 
 
-def verify(path: Path) -> dict[str, str]:
-    """Digest of each part of a checkpoint, after holding every file to its manifest.
-
-    Raises:
-        UserError: as `read_checkpoint`.
-    """
-    manifest = _read_manifest(path)
-    read_checkpoint(path)
-    parts = {f["name"]: f["blake2b"] for f in manifest["files"]}
-    return parts | {f"replay/{s['name']}": s["blake2b"] for s in manifest["segments"]}
-
-
-def _read_segments(folder: Path, segments: list[dict[str, Any]], meta: dict[str, Any]) -> Iterator[SealedBlock]:
+def _read_segments(folder: Path, segments: list[SegmentRecord]) -> Iterator[SealedBlock]:
     for segment in segments:
-        file = folder / segment["name"]
-        _check_digest(file, segment)
-        yield from read_segment(file)
-
-
-def _read_manifest(path: Path) -> dict[str, Any]:
-    file = path / "manifest.json"
-    try:
-        manifest: dict[str, Any] = json.loads(file.read_bytes())
-        claimed = manifest.pop("blake2b")
-        good = claimed == _digest(_canonical(manifest))
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
-        good = False
-    if not good:
-        raise UserError(f"{file}: damaged or missing manifest")
-    if manifest["format"] != FORMAT:
-        raise UserError(f"{file}: checkpoint format {manifest['format']}; this pixelq reads {FORMAT}")
-    names = [entry["name"] for entry in manifest["files"] + manifest["segments"]]
-    for name in names:
-        if name != Path(name).name or name.startswith("."):
-            raise UserError(f"{file}: file name {name!r} leads out of the checkpoint")
-    return manifest
-
-
-def _read_verified(file: Path, record: dict[str, Any]) -> bytes:
-    try:
-        if file.stat().st_size != record["bytes"]:
-            raise UserError(f"{file}: {file.stat().st_size} bytes instead of {record['bytes']}: cut or damaged")
-        data = file.read_bytes()
-    except OSError as error:
-        raise UserError(f"{file}: cannot be read ({error.strerror})") from None
-    if _digest(data) != record["blake2b"]:
-        raise UserError(f"{file}: its digest does not match: damaged")
-    return data
-
-
-def _check_digest(file: Path, record: dict[str, Any]) -> None:
-    try:
-        good = file.stat().st_size == record["bytes"] and _file_digest(file) == record["blake2b"]
-    except OSError as error:
-        raise UserError(f"{file}: cannot be read ({error.strerror})") from None
-    if not good:
-        raise UserError(f"{file}: its digest does not match: cut or damaged")
+        yield from read_segment(check_file(folder, segment))
 
 
 def _write(path: Path, data: bytes) -> FileRecord:
     write_bytes(path, data)
-    return FileRecord(path.name, len(data), _digest(data))
+    return FileRecord(path.name, len(data), digest(data))
 
 
-def _digest(data: bytes) -> str:
-    return hashlib.blake2b(data, digest_size=32).hexdigest()
+def _delete(path: Path) -> None:
+    # A rename first: a folder that is being deleted must not look like a checkpoint.
+    shutil.rmtree(_rename(path, f".old-{path.name}"), ignore_errors=True)
 
 
-def _file_digest(file: Path) -> str:
-    with file.open("rb") as opened:
-        return hashlib.file_digest(opened, lambda: hashlib.blake2b(digest_size=32)).hexdigest()
-
-
-def _canonical(manifest: dict[str, Any]) -> bytes:
-    return json.dumps(manifest, sort_keys=True, separators=(",", ":")).encode()
+def _rename(path: Path, name: str) -> Path:
+    """Rename a folder; one that a dead process left under the new name gives way."""
+    shutil.rmtree(path.with_name(name), ignore_errors=True)
+    return path.replace(path.with_name(name))

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import threading
+from pathlib import Path
 from typing import Any
 
+from pixelq.replay import Replay
 from pixelq.training.checkpoint import CheckpointStore, PendingCheckpoint
 
 
@@ -16,28 +18,31 @@ class CheckpointWriter:
 
     Args:
         store: the run's checkpoints.
+        logs: files whose lengths the states name; see `CheckpointStore.capture`.
     """
 
-    def __init__(self, store: CheckpointStore) -> None:
-        self._store = store
+    def __init__(self, store: CheckpointStore, logs: tuple[Path, ...] = ()) -> None:
+        self.store = store
+        self._logs = logs
         self._thread: threading.Thread | None = None
         self._message = ""
+        self._failure: BaseException | None = None
 
-    def write_soon(self, agent_steps: int, state: dict[str, Any], replay: Any | None) -> None:
+    def write_soon(self, agent_steps: int, state: dict[str, Any], replay: Replay | None) -> None:
         """Capture now, write in the background; waits first for a checkpoint still being written."""
-        self._wait()
-        pending = self._store.capture(agent_steps, state, replay)
+        self.close()
+        pending = self.store.capture(agent_steps, state, replay, self._logs)
         self._thread = threading.Thread(target=self._write, args=(pending,), name="checkpoint")
         self._thread.start()
 
-    def write_now(self, agent_steps: int, state: dict[str, Any], replay: Any | None) -> None:
+    def write_now(self, agent_steps: int, state: dict[str, Any], replay: Replay | None) -> None:
         """Capture and write before returning.
 
         Raises:
             OSError: the disk refused it.
         """
-        self._wait()
-        self._store.write(self._store.capture(agent_steps, state, replay))
+        self.close()
+        self.store.write(self.store.capture(agent_steps, state, replay, self._logs))
 
     def take_message(self) -> str:
         """What went wrong since the last call; empty if nothing did."""
@@ -45,19 +50,22 @@ class CheckpointWriter:
         return message
 
     def close(self) -> None:
-        """Wait until nothing is being written."""
-        self._wait()
-
-    def _write(self, pending: PendingCheckpoint) -> None:
-        try:
-            self._store.write(pending)
-        except OSError as error:
-            self._message = (
-                f"checkpoint at {pending.agent_steps:,} agent steps could not be written ({error.strerror}); training "
-                "goes on, the last good checkpoint stays: make room on the disk"
-            )
-
-    def _wait(self) -> None:
+        """Wait until nothing is being written; raises what a writing thread could not foresee."""
         if self._thread is not None:
             self._thread.join()
             self._thread = None
+        if self._failure is not None:
+            failure, self._failure = self._failure, None
+            raise failure
+
+    def _write(self, pending: PendingCheckpoint) -> None:
+        try:
+            self.store.write(pending)
+        except (OSError, MemoryError) as error:
+            reason = error.strerror if isinstance(error, OSError) else "out of memory"
+            self._message = (
+                f"checkpoint at agent step {pending.agent_steps:,} could not be written ({reason}); training goes on "
+                "and the last good checkpoint stays: make room"
+            )
+        except BaseException as error:
+            self._failure = error

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import resources
 from typing import Any
@@ -56,8 +57,12 @@ class Evaluation:
         }
 
 
+class Abandoned(Exception):  # noqa: N818 (it is no error)
+    """An evaluation was asked to stop before its games were over."""
+
+
 def evaluate(policy: Agent | EpsilonGreedy | None, config: Config, *, episodes: int, epsilon: float, seed: int,
-             threads: int = 0) -> Evaluation:  # fmt: skip
+             threads: int = 0, asked_to_stop: Callable[[], bool] = lambda: False) -> Evaluation:  # fmt: skip
     """Play `episodes` whole games.
 
     Every environment plays a share fixed beforehand and waits for the others, so a short game does not make room
@@ -70,6 +75,10 @@ def evaluate(policy: Agent | EpsilonGreedy | None, config: Config, *, episodes: 
         epsilon: probability of a random action.
         seed: decides the games' seeds and the random actions.
         threads: emulator threads; 0: one per core.
+        asked_to_stop: asked before every step.
+
+    Raises:
+        Abandoned: `asked_to_stop` said so.
     """
     num_envs = min(episodes, PARALLEL)
     shares = np.full(num_envs, episodes // num_envs) + (np.arange(num_envs) < episodes % num_envs)
@@ -80,6 +89,8 @@ def evaluate(policy: Agent | EpsilonGreedy | None, config: Config, *, episodes: 
     try:
         observations, _ = envs.reset()
         while shares.any():
+            if asked_to_stop():
+                raise Abandoned
             actions = generator.integers(0, envs.single_action_space.n, num_envs)
             if policy is not None:
                 explore = generator.random(num_envs) < epsilon
@@ -95,7 +106,7 @@ def evaluate(policy: Agent | EpsilonGreedy | None, config: Config, *, episodes: 
 
 
 def random_and_human(game: str) -> tuple[float, float] | None:
-    """Published scores of a random agent and a human tester (DQN Zoo, after Wang et al. 2016); None if there are none."""
+    """Published scores of a random agent and a human tester (DQN Zoo, after Wang et al. 2016), or None."""
     rom = resolve_game(game).rom
     table = (resources.files("pixelq") / "envs" / "atari57_random_human.csv").read_text(encoding="utf-8")
     for row in csv.DictReader(table.splitlines()):

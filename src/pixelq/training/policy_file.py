@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import math
+from collections.abc import Mapping
 from pathlib import Path
 
 import safetensors
@@ -20,8 +22,16 @@ from pixelq.training.atomic import write_bytes
 FILE = "policy.safetensors"
 
 
-def save_policy(folder: Path, network: QNetwork, config: Config) -> None:
-    """Write the network's weights and the configuration into `folder`, atomically, weights last.
+def save_policy(
+    folder: Path, network: QNetwork, config: Config, facts: Mapping[str, str | float | int] | None = None
+) -> None:
+    """Write the network's weights and the configuration into `folder`, each atomically, weights last.
+
+    Args:
+        folder: made if it is not there.
+        network: Q(.; theta).
+        config: the run's.
+        facts: further entries of the file's metadata (`score`).
 
     Raises:
         OSError: the disk is full or the folder cannot be written.
@@ -30,7 +40,18 @@ def save_policy(folder: Path, network: QNetwork, config: Config) -> None:
     write_config(config, folder / "config.toml")
     weights = {k: v.detach().cpu().contiguous() for k, v in network.state_dict().items()}
     metadata = {"format": "pixelq policy 1", "game": config.game, "num_actions": str(network.num_actions)}
+    metadata |= {name: str(value) for name, value in (facts or {}).items()}
     write_bytes(folder / FILE, safetensors.torch.save(weights, metadata))
+
+
+def recorded_score(folder: Path) -> float | None:
+    """The `score` in the metadata of a folder's policy; None without a whole policy file or without a score in it."""
+    try:
+        with safetensors.safe_open(folder / FILE, framework="pt") as file:
+            score = float((file.metadata() or {})["score"])
+    except (OSError, KeyError, ValueError, safetensors.SafetensorError):
+        return None
+    return score if math.isfinite(score) else None
 
 
 def load_agent(path: Path | str, device: torch.device | None = None) -> Agent:
@@ -43,9 +64,12 @@ def load_agent(path: Path | str, device: torch.device | None = None) -> Agent:
     config = read_config(_config_beside(file))
     device = device or torch.device("cpu")
     weights = read_weights(file)
-    actions = len(weights["output.bias"]) if "output.bias" in weights else 0
+    bias = weights.get("output.bias")
+    actions = len(bias) if bias is not None and bias.dim() == 1 else 0
     if not 1 <= actions <= 1024:
-        raise UserError(f"{file}: weight output.bias is missing or not one number per action; this is not a pixelq policy")
+        raise UserError(
+            f"{file}: weight output.bias is missing or not one number per action; this is not a pixelq policy"
+        )
     network = build_network(dataclasses.replace(config, initialisation="torch"), actions, torch.Generator())
     load_weights(network, weights, where=str(file))
     return Agent(network.to(device), config, device)
@@ -77,7 +101,9 @@ def read_weights(file: Path) -> dict[str, Tensor]:
     try:
         return safetensors.torch.load(file.read_bytes())
     except (OSError, safetensors.SafetensorError, ValueError, KeyError) as error:
-        raise UserError(f"{file}: cannot be read as safetensors ({error}); it is damaged or another kind of file") from None
+        raise UserError(
+            f"{file}: cannot be read as safetensors ({error}); it is damaged or another kind of file"
+        ) from None
 
 
 def _config_beside(file: Path) -> Path:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 from rich.console import Console
 from rich.progress import BarColumn, TextColumn
@@ -22,43 +23,53 @@ class Progress:
 
     Args:
         config: says how many agent steps there will be.
-        agent_steps: already played when this session began.
     """
 
-    def __init__(self, config: Config, agent_steps: int = 0) -> None:
+    def __init__(self, config: Config) -> None:
         self._total = config.steps
-        self._first = agent_steps
+        self._first = 0
         self._started = time.monotonic()
         self._console = Console(file=sys.stderr)
         self._last_line = -math.inf
         self._bar = Bar(BarColumn(24), TextColumn("{task.description}"), console=self._console)
-        self._task = self._bar.add_task("warming up", total=self._total, completed=agent_steps)
+        self._task = self._bar.add_task("warming up", total=self._total)
+
+    def begin(self, agent_steps: int) -> None:
+        """Show the bar, and count speed from here: `agent_steps` were played before this session."""
+        self._first, self._started = agent_steps, time.monotonic()
         if self._console.is_terminal:
-            self._bar.start()
+            with _unheard():
+                self._bar.update(self._task, completed=agent_steps)
+                self._bar.start()
 
     def show(self, row: Mapping[str, float | int]) -> None:
         """Show a row of progress.csv."""
         now = int(row["agent_steps"])
         text = self._text(row, now)
         if self._console.is_terminal:
-            self._bar.update(self._task, completed=now, description=text)
+            with _unheard():
+                self._bar.update(self._task, completed=now, description=text)
         elif time.monotonic() - self._last_line >= PLAIN_SECONDS or now >= self._total:
             self._last_line = time.monotonic()
-            print(text, file=sys.stderr, flush=True)
+            with _unheard():
+                print(text, file=sys.stderr, flush=True)
 
     def say(self, message: str) -> None:
         """Print a line above the bar; nothing if it is empty."""
         if message:
-            self._console.print(message, highlight=False, markup=False, soft_wrap=True)
+            with _unheard():
+                self._console.print(message, highlight=False, markup=False, soft_wrap=True)
 
     def close(self) -> None:
         """Leave the last line standing."""
         if self._console.is_terminal:
-            self._bar.stop()
+            with _unheard():
+                self._bar.stop()
 
     def _text(self, row: Mapping[str, float | int], now: int) -> str:
         overall = (now - self._first) / max(1e-9, time.monotonic() - self._started)
-        left = (self._total - now) / overall if overall > 0 else math.inf
+        # A rollout may end some steps beyond the total.
+        left = max(0, self._total - now) / overall if overall > 0 else math.inf
         parts = [
             f"agent step {now:,} of {self._total:,}",
             f"ETA {_duration(left)}",
@@ -69,6 +80,13 @@ class Progress:
             f"Q {_number(row['mean_q'], '.3f')}",
         ]
         return "  ".join(parts)
+
+
+@contextlib.contextmanager
+def _unheard() -> Iterator[None]:
+    """A closed terminal or pipe is no reason to stop training (rich turns a broken pipe into SystemExit)."""
+    with contextlib.suppress(OSError, SystemExit):
+        yield
 
 
 def _number(value: float | int, form: str) -> str:

@@ -27,7 +27,7 @@ def replay_loop(run: Run) -> None:
         # Execute a_t in the emulator and observe reward r_t and image x_{t+1}.
         next_phi, reward, terminated, truncated, info = envs.step(action)
 
-        # Store transition (phi_t, a_t, r_t, phi_{t+1}) in D; a frame is stored once, whatever number of stacks it is in.
+        # Store transition (phi_t, a_t, r_t, phi_{t+1}) in D; a frame is stored once, however many stacks it is in.
         replay.add(
             phi,
             info["action"],

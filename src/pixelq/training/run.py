@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import math
 import time
 from typing import Any
 
@@ -11,23 +9,24 @@ import numpy as np
 import torch
 
 from pixelq.config import Config
-from pixelq.device import choose_device, make_deterministic, set_threads
+from pixelq.device import choose_device, make_deterministic, prepare_cpu
 from pixelq.envs import make_envs
-from pixelq.errors import UserError
+from pixelq.errors import RunError, UserError
 from pixelq.learner import Learner, load_weights
 from pixelq.memory import available_memory, memory_needed
 from pixelq.networks import build_network
 from pixelq.policy import EpsilonGreedy
-from pixelq.replay import Replay, ReplaySnapshot
-from pixelq.schedules import crossed, epsilon_schedule, learning_rate_schedule
-from pixelq.training.atomic import write_bytes
+from pixelq.replay import Replay
+from pixelq.schedules import crossed
+from pixelq.training.arithmetic import arithmetic
 from pixelq.training.checkpoint import CheckpointStore, LoadedCheckpoint
 from pixelq.training.checkpoint_writer import CheckpointWriter
 from pixelq.training.counters import Counters
-from pixelq.training.evaluation import evaluate
 from pixelq.training.policy_file import save_policy
 from pixelq.training.progress import Progress
+from pixelq.training.reports import Reports
 from pixelq.training.run_folder import RunFolder
+from pixelq.training.run_state import load_run_state, run_state
 from pixelq.training.scores import Scores
 from pixelq.training.tracking import Tracker
 
@@ -45,7 +44,7 @@ class Run:
     def __init__(self, config: Config) -> None:
         self.config = config
         self.device, self.device_reason = choose_device(config.device)
-        self.threads = set_threads(config.threads)
+        self.threads = prepare_cpu(config.threads)
         if config.deterministic:
             make_deterministic()
         _refuse_too_little_memory(config)
@@ -57,44 +56,52 @@ class Run:
         self.learner = Learner(network, config, self.device)
         self.policy = EpsilonGreedy(network, self.device, np.random.default_rng(streams[2]))
         self.replay_generator = np.random.default_rng(streams[3])
-        self.replay = _empty_replay(config, self.envs.single_observation_space.shape) if config.loop == "replay" else None
+        self.replay = (
+            _empty_replay(config, self.envs.single_observation_space.shape) if config.loop == "replay" else None
+        )
         self.counters = Counters()
         self.scores = Scores(config.num_envs)
-        self.best_score = -math.inf
+        self.arithmetic = arithmetic(self.device)
         self.stop_requested = False
         self._resumed = False
-        self._seconds_before = 0.0
 
     # --- opening and resuming -----------------------------------------------------------------------------------
 
     def open(self, folder: RunFolder, store: CheckpointStore, resumed: LoadedCheckpoint | None = None,
-             wandb_run: Any | None = None) -> None:  # fmt: skip
+             wandb_run: Any | None = None, shorter_logs: bool = False) -> None:  # fmt: skip
         """Begin to write into `folder`; with a checkpoint, continue where it was captured.
 
         Args:
             folder: the run's, locked.
             store: its checkpoints; the one that loaded `resumed`.
-            resumed: the checkpoint to go on from, None for a new run.
+            resumed: the checkpoint to go on from, None to begin at agent step 0.
             wandb_run: an open Weights & Biases run, if the configuration asks for one.
+            shorter_logs: CSV files that have lost rows since the checkpoint are taken as they are.
 
         Raises:
             UserError: the state does not fit this run.
+            OSError: the folder cannot be written.
         """
         self.folder = folder
+        self.seconds = 0.0
+        self.progress = Progress(self.config)
+        self.reports = Reports(self)
         if resumed is not None:
-            self._load_state_dict(resumed.state)
-            self._restore_replay(resumed.replay)
-        self.tracker = Tracker(folder.path, resumed.state["tracker"] if resumed else None, wandb_run)
-        self.checkpoints = CheckpointWriter(store)
-        self._started = time.monotonic() - self._seconds_before
-        self._last_row = (self.counters.agent_steps, self.seconds)
-        self.progress = Progress(self.config, self.counters.agent_steps)
-        self._epsilon, self._learning_rate = epsilon_schedule(self.config), learning_rate_schedule(self.config)
+            load_run_state(self, resumed)
+            self._resumed = True
+        lengths = resumed.state["tracker"] if resumed else None
+        self.tracker = Tracker(folder.path, lengths, wandb_run, shorter_logs)
+        self.checkpoints = CheckpointWriter(store, self.tracker.paths)
+        self.progress.begin(self.counters.agent_steps)
 
     @property
     def seconds(self) -> float:
         """Wall-clock seconds of training, over all sessions of the run."""
         return time.monotonic() - self._started
+
+    @seconds.setter
+    def seconds(self, value: float) -> None:
+        self._started = time.monotonic() - value
 
     def load_initial_weights(self, weights: dict[str, torch.Tensor], where: str) -> None:
         """Start from a trained network's weights instead of fresh ones."""
@@ -102,19 +109,23 @@ class Run:
         self.learner.copy_to_target()
 
     def first_observations(self) -> np.ndarray:
-        """Observations uint8 `(N, stack, H, W)` to act on first: of new episodes, or of those a checkpoint left open."""
-        if self._resumed:
-            return self.envs.observations
-        observations: np.ndarray = self.envs.reset()[0]
-        return observations
+        """Observations uint8 `(N, stack, H, W)` to act on first: of new episodes, or of those left open."""
+        if not self._resumed:
+            return np.asarray(self.envs.reset()[0])
+        if self.reports.evaluation_owed:
+            self.reports.evaluate()
+        return self.envs.observations
 
     # --- what the loop asks -------------------------------------------------------------------------------------
 
     def goes_on(self) -> bool:
-        """Whether to take another agent step: not played out, not solved, not asked to stop."""
-        bar = self.config.stop_score
-        solved = bar is not None and self.scores.window_full and self.scores.mean > bar
-        return self.counters.agent_steps < self.config.steps and not solved and not self.stop_requested
+        """Whether to take another agent step: not complete, not asked to stop."""
+        return not self.stop_requested and not self._steps_are_over()
+
+    @property
+    def complete(self) -> bool:
+        """Whether nothing is left to do: played out or solved, and evaluated if that was due."""
+        return self._steps_are_over() and not self.reports.evaluation_owed
 
     def learning_reward(self, rewards: np.ndarray) -> np.ndarray:
         """Rewards as learning sees them, float32 `(N,)`."""
@@ -135,144 +146,81 @@ class Run:
             )
 
     def do_what_is_due(self, since: int) -> None:
-        """Log, evaluate, keep the best policy, and checkpoint, each at its interval since agent step `since`."""
-        now = self.counters.agent_steps
-        if crossed(since, now, self.config.log_every):
-            self._log()
-        if crossed(since, now, self.config.eval_every):
-            self._evaluate()
-        if crossed(since, now, self.config.checkpoint_every):
-            self.checkpoints.write_soon(now, self.state_dict(), self.replay)
+        """Log, evaluate, keep the best policy, and checkpoint, each at its interval since agent step `since`.
+
+        Raises:
+            NotFiniteError: the loss or a weight is NaN or infinite; nothing of it has been kept.
+        """
+        config, now = self.config, self.counters.agent_steps
+        row, evaluation, checkpoint = (
+            crossed(since, now, every) for every in (config.log_every, config.eval_every, config.checkpoint_every)
+        )
+        if row or evaluation or checkpoint:
+            self.learner.refuse_not_finite()
+        if row:
+            self.reports.log()
+        if evaluation:
+            self.reports.evaluate()
+        if checkpoint and not self.stop_requested:  # else `finish` writes one at this very step
+            self._checkpoint()
+        if row or checkpoint:
             self.progress.say(self.checkpoints.take_message())
-            self._plot()
+            self.progress.say(self.tracker.take_message())
 
     # --- the end ------------------------------------------------------------------------------------------------
 
     def finish(self) -> None:
-        """Write the last checkpoint, the final policy and the plots; close everything.
+        """Write the last checkpoint, the plots and, if the run is complete, the final policy.
 
         Raises:
-            UserError: the disk refused the last checkpoint or policy.
+            RunError: the disk refused the last checkpoint or policy.
+            NotFiniteError: as `do_what_is_due`.
         """
+        self.learner.refuse_not_finite()
         try:
-            self.checkpoints.write_now(self.counters.agent_steps, self.state_dict(), self.replay)
-            if not self.stop_requested:
+            self.checkpoints.write_now(self.counters.agent_steps, run_state(self), self.replay)
+            if self.complete:
                 save_policy(self.folder.final, self.learner.network, self.config)
-            self._plot()
         except OSError as error:
-            raise UserError(
+            raise RunError(
                 f"{error.filename or self.folder.path}: cannot be written ({error.strerror}); make room, then "
-                f"`pixelq resume {self.folder.path}` goes on from the last good checkpoint"
+                f"`pixelq resume {self.folder.path}` goes on from {self.last_good}"
             ) from None
-        finally:
-            self.close()
+        self.reports.plot(at_once=True)
+
+    @property
+    def last_good(self) -> str:
+        """The newest checkpoint that is whole, in words."""
+        newest = self.checkpoints.store.newest
+        return f"the last good checkpoint, {newest.name}" if newest else "agent step 0 (no checkpoint was written yet)"
 
     def close(self) -> None:
-        """Release environments, files and the folder's lock."""
-        self.checkpoints.close()
-        self.progress.close()
-        self.tracker.close()
-        self.envs.close()
-        self.folder.close()
-
-    # --- state --------------------------------------------------------------------------------------------------
-
-    def state_dict(self) -> dict[str, Any]:
-        """Everything that decides the run's future, except the replay."""
-        return {
-            "counters": self.counters.state_dict(),
-            "learner": self.learner.state_dict(),
-            "policy": self.policy.state_dict(),
-            "replay_generator": self.replay_generator.bit_generator.state,
-            "envs": self.envs.state_dict(),
-            "scores": self.scores.state_dict(),
-            "best_score": self.best_score if math.isfinite(self.best_score) else None,
-            "tracker": self.tracker.state_dict(),
-            "seconds": self.seconds,
-        }
-
-    def _load_state_dict(self, state: dict[str, Any]) -> None:
+        """Release environments, files and the folder's lock; what is still being written is waited for."""
         try:
-            self.counters.load_state_dict(state["counters"])
-            self.learner.load_state_dict(state["learner"])
-            self.policy.load_state_dict(state["policy"])
-            self.replay_generator.bit_generator.state = state["replay_generator"]
-            self.envs.load_state_dict(state["envs"])
-            self.scores.load_state_dict(state["scores"])
-            best = state["best_score"]
-            self.best_score = -math.inf if best is None else float(best)
-            self._seconds_before = float(state["seconds"])
-        except (KeyError, TypeError, ValueError) as error:
-            raise UserError(f"checkpoint does not fit this run's config.toml ({type(error).__name__}: {error})") from None
-        self._resumed = True
-
-    def _restore_replay(self, snapshot: ReplaySnapshot | None) -> None:
-        if (snapshot is None) != (self.replay is None):
-            raise UserError(f"checkpoint does not fit this run's config.toml: loop = {self.config.loop!r}")
-        if self.replay is not None and snapshot is not None:
-            self.replay.restore(snapshot.meta, snapshot.arrays, snapshot.sealed)
+            self.checkpoints.close()
+        finally:
+            self.progress.close()
+            self.tracker.close()
+            self.envs.close()
+            self.folder.close()
 
     # --- at intervals -------------------------------------------------------------------------------------------
 
-    def _log(self) -> None:
-        now, seconds = self.counters.agent_steps, self.seconds
-        loss, mean_q = self.learner.take_means()
-        steps_before, seconds_before = self._last_row
-        self._last_row = (now, seconds)
-        row: dict[str, float | int] = {
-            "agent_steps": now,
-            "frames": now * self.config.frame_skip,
-            "episodes": self.counters.episodes,
-            "updates": self.counters.updates,
-            "mean_score_100": self.scores.mean,
-            "loss": loss,
-            "mean_q": mean_q,
-            "epsilon": self._epsilon(now),
-            "learning_rate": self._learning_rate(now),
-            "agent_steps_per_second": (now - steps_before) / max(1e-9, seconds - seconds_before),
-            "seconds": seconds,
-        }
-        self.tracker.write("progress.csv", row)
-        self.tracker.flush()
-        self.progress.show(row)
-        if self.config.eval_every == 0 and self.scores.window_full:
-            self._keep_if_best(self.scores.mean, "mean of the last 100 training games")
+    def _steps_are_over(self) -> bool:
+        bar = self.config.stop_score
+        solved = bar is not None and self.scores.window_full and self.scores.mean > bar
+        return self.counters.agent_steps >= self.config.steps or solved
 
-    def _evaluate(self) -> None:
-        config, now = self.config, self.counters.agent_steps
-        seed = int(np.random.SeedSequence([config.seed, now]).generate_state(1)[0])
-        result = evaluate(
-            self.policy, config, episodes=config.eval_episodes, epsilon=config.eval_epsilon, seed=seed, threads=self.threads
-        )
-        summary = result.summary()
-        self.tracker.write("evaluations.csv", {"agent_steps": now, "episodes": config.eval_episodes, **summary})
-        self.tracker.flush()
-        self.progress.say(
-            f"evaluation at {now:,} agent steps: mean {summary['mean']:.1f} of {config.eval_episodes} games "
-            f"({summary['min']:.0f} to {summary['max']:.0f})"
-        )
-        self._keep_if_best(result.mean, f"mean of {config.eval_episodes} test games at epsilon {config.eval_epsilon}")
-
-    def _keep_if_best(self, score: float, measured_by: str) -> None:
-        if score <= self.best_score:
-            return
-        self.best_score = score
-        facts = {"score": score, "measured_by": measured_by, "agent_steps": self.counters.agent_steps}
+    def _checkpoint(self) -> None:
+        now = self.counters.agent_steps
         try:
-            save_policy(self.folder.best, self.learner.network, self.config)
-            write_bytes(self.folder.best / "metrics.json", json.dumps(facts, indent=1).encode())
+            self.checkpoints.write_soon(now, run_state(self), self.replay)
         except OSError as error:
-            self.progress.say(f"the best policy could not be saved ({error.strerror}); training goes on")
-
-    def _plot(self) -> None:
-        from pixelq.viewing.plots import plot_runs  # matplotlib is slow to import and not every run draws
-
-        self.tracker.flush()
-        try:
-            self.folder.plots.mkdir(exist_ok=True)
-            plot_runs([self.folder.path], self.folder.plots / "progress.png")
-        except (OSError, UserError) as error:
-            self.progress.say(f"no plot this time ({error}); training goes on")
+            self.progress.say(
+                f"no checkpoint at agent step {now:,} ({error.strerror}); training goes on and {self.last_good} stays: "
+                "make room"
+            )
+        self.reports.plot()
 
 
 def _empty_replay(config: Config, observation_shape: tuple[int, ...] | None) -> Replay:

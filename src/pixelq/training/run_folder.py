@@ -11,7 +11,7 @@ from pathlib import Path
 
 from pixelq.config import Config, write_config
 from pixelq.errors import UserError
-from pixelq.training.atomic import sync_folder
+from pixelq.training.atomic import remove_temporaries, sync_folder
 
 
 class RunFolder:
@@ -20,7 +20,8 @@ class RunFolder:
     The lock is the kernel's (`flock`): it goes with the process, however that ends, so there are no stale locks.
 
     Raises:
-        UserError: another process trains in this folder.
+        UserError: another process trains in this folder, or a part of it is a link.
+        OSError: it cannot be written.
     """
 
     def __init__(self, path: Path) -> None:
@@ -30,12 +31,24 @@ class RunFolder:
         self.best = path / "best"
         self.final = path / "final"
         self.plots = path / "plots"
-        self._lock = os.open(path / "run.lock", os.O_RDWR | os.O_CREAT, 0o644)
+        # Training writes, cuts and deletes in here, which must not reach what a stranger's link points to.
+        for part in (*path.glob("*"), *path.glob("checkpoints/*")):
+            if part.is_symlink():
+                raise UserError(f"{part}: a link inside a run folder; put the real file or folder in its place")
+        self._lock = os.open(path / "run.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
         try:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
+        except BlockingIOError:
             os.close(self._lock)
             raise UserError(f"{path}: another process is training in this run; wait for it or stop it first") from None
+        except OSError:
+            os.close(self._lock)
+            raise
+
+    def remove_temporaries(self) -> None:
+        """Delete what a dead process left half-written (checkpoints see to their own)."""
+        for folder in (self.path, self.best, self.final, self.plots):
+            remove_temporaries(folder)
 
     def close(self) -> None:
         """Give the lock back."""
@@ -52,11 +65,16 @@ def create_run_folder(config: Config, run_dir: Path | None, runs: Path = Path("r
     try:
         path = _claim(run_dir) if run_dir else _claim_free_name(config, runs)
         folder = RunFolder(path)
+        if folder.config_file.exists():  # another process was quicker, and has ended
+            folder.close()
+            raise _taken(path)
         write_config(config, folder.config_file)
-        sync_folder(path)
+        sync_folder(path.parent)
     except OSError as error:
         where = error.filename or run_dir or runs
-        raise UserError(f"{where}: cannot make the run folder ({error.strerror}); choose another with --run-dir") from None
+        raise UserError(
+            f"{where}: cannot make the run folder ({error.strerror}); choose another with --run-dir"
+        ) from None
     return folder
 
 
@@ -68,7 +86,7 @@ def open_run_folder(path: Path) -> RunFolder:
     """
     if not path.is_dir():
         raise UserError(f"{path}: no such run folder; `ls runs` shows yours")
-    if not (path / "config.toml").is_file():
+    if not (path / "config.toml").is_file() and not (path / "checkpoints").is_dir():
         raise UserError(f"{path}: not a run folder (it has no config.toml)")
     try:
         return RunFolder(path)
@@ -82,10 +100,12 @@ def _claim(path: Path) -> Path:
         path.mkdir(parents=True)
     except FileExistsError:
         if not path.is_dir() or any(path.iterdir()):
-            raise UserError(
-                f"{path}: already taken; `pixelq resume {path}` continues it, --run-dir names another"
-            ) from None
+            raise _taken(path) from None
     return path
+
+
+def _taken(path: Path) -> UserError:
+    return UserError(f"{path}: already taken; `pixelq resume {path}` continues it, --run-dir names another")
 
 
 def _claim_free_name(config: Config, runs: Path) -> Path:

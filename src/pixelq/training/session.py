@@ -3,25 +3,25 @@
 from __future__ import annotations
 
 import dataclasses
-import os
-import signal
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
-from pixelq.config import Config, read_config
+from pixelq.config import Config, config_from_values, read_config, write_config
+from pixelq.device import available_cores, choose_device
 from pixelq.errors import UserError
 from pixelq.memory import free_disk
-from pixelq.training.checkpoint import CheckpointStore
+from pixelq.training.arithmetic import difference
+from pixelq.training.checkpoint import CheckpointStore, LoadedCheckpoint
+from pixelq.training.failures import explained
 from pixelq.training.parallel_loop import parallel_loop
 from pixelq.training.policy_file import FILE, find_policy, read_weights
 from pixelq.training.replay_loop import replay_loop
 from pixelq.training.run import Run
 from pixelq.training.run_folder import RunFolder, create_run_folder, open_run_folder
+from pixelq.training.signals import stopped_by_signals
+from pixelq.training.wandb_run import open_wandb, refuse_missing_wandb
 from pixelq.validation import validate
 
 LEAST_FREE_DISK = 100 * 2**20
@@ -45,77 +45,150 @@ def start(config: Config, run_dir: Path | None = None) -> Result:
 
     Raises:
         UserError: something about the configuration, the machine or the folder; nothing has been written then.
+        RunError: training could not go on.
     """
     validate(config)
-    weights = _initial_weights(config)
+    config = _settled(config)
     _refuse_full_disk(run_dir or Path("runs"))
+    refuse_missing_wandb(config)
     run = Run(config)
-    if weights is not None:
-        run.load_initial_weights(read_weights(weights), where=str(weights))
-    folder = create_run_folder(config, run_dir)
-    run.open(folder, CheckpointStore(folder.checkpoints), wandb_run=_open_wandb(config, folder))
-    origin = f", weights from {weights}" if weights else ""
+    try:
+        _load_initial_weights(run)
+        folder = create_run_folder(config, run_dir)
+        try:
+            run.open(folder, CheckpointStore(folder.checkpoints), wandb_run=open_wandb(config, folder.path))
+        except BaseException:
+            shutil.rmtree(folder.path, ignore_errors=True)  # it was made a moment ago and holds nothing
+            raise
+    except OSError as error:
+        run.envs.close()
+        raise UserError(f"{error.filename or run_dir}: cannot be written ({error.strerror})") from None
+    except BaseException:
+        run.envs.close()
+        raise
+    origin = f", weights from {config.load}" if config.load else ""
     run.progress.say(f"run folder {folder.path} ({run.device_reason}; {run.threads} threads{origin})")
     return _train(run)
 
 
-def resume(path: Path, *, fallback: bool = False, steps: int | None = None) -> Result:
-    """Continue a run from its last checkpoint.
+def resume(path: Path, *, fallback: bool = False, **overrides: Any) -> Result:
+    """Continue a run from its last checkpoint, or from agent step 0 if it died before its first.
 
     Args:
         path: the run folder.
-        fallback: if the newest checkpoint is damaged, take the one before.
-        steps: a new total length, in agent steps; None: the run's own.
+        fallback: go on although something is damaged: from the checkpoint before a damaged one, with the
+            checkpoint's configuration for a damaged `config.toml`, without rows that the CSV files have lost.
+        overrides: fields of `Config` that may change between sessions: `steps`, `threads`, `device`.
 
     Raises:
-        UserError: not a run, another process trains in it, or no good checkpoint.
+        UserError: not a run, another process trains in it, or something is damaged.
+        RunError: training could not go on.
     """
     folder = open_run_folder(path)
     try:
-        config = read_config(folder.config_file)
-        if steps is not None:
-            config = dataclasses.replace(config, steps=steps)
-            validate(config)
         store = CheckpointStore(folder.checkpoints)
-        checkpoint = store.load(fallback=fallback)
+        checkpoint = store.load(fallback=fallback) if store.paths() else None
+        saved = _configuration(folder, checkpoint, fallback)
+        config = dataclasses.replace(saved, **overrides)
+        validate(config)
+        refuse_missing_wandb(config)
         run = Run(config)
-        run.open(folder, store, checkpoint, _open_wandb(config, folder))
+        if checkpoint is None:
+            _load_initial_weights(run)
+        folder.remove_temporaries()
+        run.open(folder, store, checkpoint, open_wandb(config, folder.path), shorter_logs=fallback)
+        if config != saved or fallback:
+            write_config(config, folder.config_file)
+        store.set_damaged_aside()
+    except OSError as error:
+        folder.close()
+        raise UserError(f"{error.filename or path}: cannot be written ({error.strerror})") from None
     except BaseException:
         folder.close()
         raise
-    run.progress.say(f"resumed {folder.path} at agent step {checkpoint.agent_steps:,} ({run.device_reason})")
+    run.progress.say(
+        f"resumed {path} at agent step {run.counters.agent_steps:,} ({run.device_reason}): {_likeness(run, checkpoint)}"
+    )
     return _train(run)
 
 
 def _train(run: Run) -> Result:
     loop = replay_loop if run.config.loop == "replay" else parallel_loop
-    with _stopped_by_signals(run) as received:
-        loop(run)
-        run.finish()
-    caught = received[0] if received and run.counters.agent_steps < run.config.steps else None
+
+    def request_stop() -> None:
+        run.stop_requested = True
+
+    try:
+        with stopped_by_signals(request_stop) as received, explained(run):
+            loop(run)
+            run.finish()
+    finally:
+        run.close()
+    caught = received[0] if received and not run.complete else None
     return Result(run.folder.path, run.counters.agent_steps, run.scores.mean, caught)
 
 
-@contextmanager
-def _stopped_by_signals(run: Run) -> Iterator[list[int]]:
-    """Turn Ctrl-C and SIGTERM into a request to stop at the next agent step; a second Ctrl-C stops at once."""
-    received: list[int] = []
+# --- which configuration ----------------------------------------------------------------------------------------------
 
-    def request_stop(number: int, frame: FrameType | None) -> None:
-        if received:
-            signal.signal(signal.SIGINT, signal.default_int_handler)
-        received.append(number)
-        run.stop_requested = True
 
-    if threading.current_thread() is not threading.main_thread():
-        yield received
-        return
-    before = {number: signal.signal(number, request_stop) for number in (signal.SIGINT, signal.SIGTERM)}
+def _settled(config: Config) -> Config:
+    """The configuration with what this machine and folder decide written into it, so that it repeats the run."""
+    weights = _initial_weights(config)
+    config = dataclasses.replace(config, load=str(weights) if weights else "")
+    if not config.deterministic:
+        return config
+    # Sums are added up in another order with another number of threads, here or where the run is resumed.
+    threads, device = config.threads or available_cores(), choose_device(config.device)[0].type
+    return config_from_values(vars(config) | {"threads": threads, "device": device}, where="settled")
+
+
+def _configuration(folder: RunFolder, checkpoint: LoadedCheckpoint | None, fallback: bool) -> Config:
+    """The run's configuration: of its `config.toml`, which must say what the checkpoint was made with.
+
+    Raises:
+        UserError: it is damaged or was changed, and `fallback` does not allow to take the checkpoint's.
+    """
+    if checkpoint is None:
+        return read_config(folder.config_file)
     try:
-        yield received
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+        values = checkpoint.state["config"]
+        made_with = config_from_values(dict(values), where=f"{checkpoint.path}")
+        validate(made_with)
+    except (KeyError, TypeError, ValueError):
+        raise UserError(f"{checkpoint.path}: it does not say with which configuration it was made: damaged") from None
+    if fallback:
+        return made_with
+    hint = "restore the file, or `pixelq resume --fallback` takes the checkpoint's"
+    try:
+        config = read_config(folder.config_file)
+    except UserError as error:
+        raise UserError(f"{error}; {hint}") from None
+    for name, value in vars(made_with).items():
+        found = getattr(config, name)
+        if found != value:
+            raise UserError(
+                f"{folder.config_file}: {name} is {found!r}, but the checkpoint was made with {value!r}; {hint}"
+            )
+    return config
+
+
+def _likeness(run: Run, checkpoint: LoadedCheckpoint | None) -> str:
+    """What a person may expect of the resumed run, beside one that was never interrupted."""
+    if checkpoint is None:
+        return "it has no checkpoint, so it begins anew"
+    if not run.config.deterministic:
+        return "as if never interrupted, up to the order of floating-point sums (--deterministic makes it exact)"
+    changed = difference(dict(checkpoint.state["arithmetic"]), run.arithmetic)
+    return f"not bit for bit, for {changed}" if changed else "bit for bit as if never interrupted"
+
+
+# --- initial weights --------------------------------------------------------------------------------------------------
+
+
+def _load_initial_weights(run: Run) -> None:
+    if run.config.load:
+        file = find_policy(Path(run.config.load))
+        run.load_initial_weights(read_weights(file), where=str(file))
 
 
 def _initial_weights(config: Config) -> Path | None:
@@ -140,27 +213,12 @@ def _config_or_none(file: Path) -> Config | None:
         return None
 
 
+# --- what must be there -----------------------------------------------------------------------------------------------
+
+
 def _refuse_full_disk(folder: Path) -> None:
     free = free_disk(folder)
     if free < LEAST_FREE_DISK:
-        raise UserError(f"{folder}: only {free / 2**20:.0f} MiB free on its disk; make room or choose another --run-dir")
-
-
-def _open_wandb(config: Config, folder: RunFolder) -> Any | None:
-    if config.track == "none":
-        return None
-    try:
-        import wandb
-    except ImportError:
-        raise UserError("track = wandb needs Weights & Biases: python -m pip install 'pixelq[wandb]'") from None
-    mode = "offline" if config.track == "wandb-offline" else "online"
-    os.environ.setdefault("WANDB_SILENT", "true")
-    return wandb.init(
-        project="pixelq",
-        name=folder.path.name,
-        id=folder.path.name,
-        resume="allow",
-        dir=str(folder.path),
-        mode=mode,
-        config=dataclasses.asdict(config),
-    )
+        raise UserError(
+            f"{folder}: only {free / 2**20:.0f} MiB free on its disk; make room or choose another --run-dir"
+        )

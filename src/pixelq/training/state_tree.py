@@ -18,15 +18,23 @@ def split(state: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Tensor]]:
 
     Tensors and arrays leave a marker in the tree with their path (`learner/network/output.weight`). Everything is
     copied, so the state may change while the result is being written.
+
+    Raises:
+        ValueError: two parts of the state have the same path.
     """
     tensors: dict[str, Tensor] = {}
 
+    def keep(path: str, tensor: Tensor) -> None:
+        if path in tensors:
+            raise ValueError(f"two parts of the state are called {path!r}")
+        tensors[path] = tensor
+
     def walk(node: Any, path: str) -> Any:
         if isinstance(node, Tensor):
-            tensors[path] = node.detach().cpu().clone(memory_format=torch.contiguous_format)
+            keep(path, node.detach().cpu().clone(memory_format=torch.contiguous_format))
             return {_TENSOR: path}
         if isinstance(node, np.ndarray):
-            tensors[path] = torch.from_numpy(np.array(node, order="C"))
+            keep(path, torch.from_numpy(np.array(node, order="C")))
             return {_ARRAY: path}
         if isinstance(node, dict):
             return {str(key): walk(value, f"{path}/{key}" if path else str(key)) for key, value in node.items()}
@@ -50,14 +58,16 @@ def join(tree: dict[str, Any], tensors: dict[str, Tensor]) -> dict[str, Any]:
         if isinstance(node, dict):
             for marker in (_TENSOR, _ARRAY):
                 if marker in node:
-                    if node[marker] not in tensors:
-                        raise UserError(f"checkpoint: tensor {node[marker]!r} is missing")
-                    tensor = tensors[node[marker]]
-                    return tensor if marker == _TENSOR else tensor.numpy()
+                    return find(node[marker], marker)
             return {key: walk(value) for key, value in node.items()}
         if isinstance(node, list):
             return [walk(value) for value in node]
         return node
+
+    def find(path: Any, marker: str) -> Tensor | np.ndarray:
+        if not isinstance(path, str) or path not in tensors:
+            raise UserError(f"the state names a tensor {path!r} that is not there")
+        return tensors[path] if marker == _TENSOR else tensors[path].numpy()
 
     joined: dict[str, Any] = walk(tree)
     return joined

@@ -1,26 +1,33 @@
 """What a run writes down: episodes.csv, progress.csv, evaluations.csv, TensorBoard events, Weights & Biases.
 
-Positions in the files are part of a checkpoint, so that a resumed run cuts off what a dead one wrote after it.
+Lengths of the files are part of a checkpoint, so that a resumed run cuts off what a dead one wrote after it.
 """
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import io
 import math
-import os
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from torch.utils.tensorboard import SummaryWriter
-
 from pixelq.errors import UserError
+from pixelq.training.event_file import EventFile
+from pixelq.training.growing_file import GrowingFile
 
-COLUMNS: dict[str, list[str]] = {
-    "episodes.csv": ["agent_step", "environment", "score", "length", "seconds"],
-    "progress.csv": ["agent_steps", "frames", "episodes", "updates", "mean_score_100", "loss", "mean_q", "epsilon", "learning_rate", "agent_steps_per_second", "seconds"],
-    "evaluations.csv": ["agent_steps", "episodes", "mean", "std", "min", "max", "median"],
+COLUMNS: dict[str, tuple[str, ...]] = {
+    "episodes.csv": ("agent_step", "environment", "score", "length", "seconds"),
+    "progress.csv": (
+        *("agent_steps", "frames", "episodes", "updates", "mean_score_100", "loss", "mean_q", "epsilon"),
+        *("learning_rate", "agent_steps_per_second", "seconds"),
+    ),
+    "evaluations.csv": ("agent_steps", "episodes", "mean", "std", "min", "max", "median"),
 }
+
+TIMINGS = frozenset({"agent_steps_per_second", "seconds"})
+"""Columns that differ between two runs that do the same."""
 
 TAGS = {
     # CleanRL's tags where one exists.
@@ -43,74 +50,96 @@ class Tracker:
 
     Args:
         folder: the run folder.
-        positions: lengths from a checkpoint's `state_dict`, in bytes; everything after them is cut off. None: a new run.
+        lengths: from a checkpoint's `state_dict`; everything after them is cut off. None: everything begins anew.
         wandb_run: an open Weights & Biases run, or None.
+        shorter: CSV files that are shorter than the checkpoint says are taken as they are.
 
     Raises:
-        UserError: a file is shorter than its checkpoint says.
+        UserError: a file is shorter than its checkpoint says, or the lengths are none.
+        OSError: a file cannot be opened.
     """
 
-    def __init__(self, folder: Path, positions: dict[str, Any] | None = None, wandb_run: Any | None = None) -> None:
-        self._folder = folder
-        self._events = folder / "tensorboard"
+    def __init__(
+        self, folder: Path, lengths: dict[str, Any] | None = None, wandb_run: Any | None = None, shorter: bool = False
+    ) -> None:
         self._wandb = wandb_run
-        if positions is not None:
-            self._cut(positions)
-        self._files = {name: (folder / name).open("a", newline="", encoding="utf-8") for name in COLUMNS}
-        for name, file in self._files.items():
-            if file.tell() == 0:
-                file.write(",".join(COLUMNS[name]) + "\n")
-        self._writer = SummaryWriter(str(self._events))
+        self._message = ""
+        csv_lengths, event_lengths = _checked(lengths)
+        with contextlib.ExitStack() as opened:  # closes the others if one cannot be opened
+            self._files: dict[str, GrowingFile] = {}
+            for name, columns in COLUMNS.items():
+                self._files[name] = file = GrowingFile(folder / name, csv_lengths[name], shorter)
+                opened.callback(file.close)
+                if file.length == 0:
+                    file.append((",".join(columns) + "\n").encode())
+            self._events = EventFile(folder / "tensorboard", event_lengths)
+            opened.pop_all()
 
-    def write(self, name: str, row: dict[str, float | int]) -> None:
-        """Append one row.
+    @property
+    def paths(self) -> tuple[Path, ...]:
+        """The CSV files."""
+        return tuple(file.path for file in self._files.values())
+
+    def write(self, name: str, row: Mapping[str, float | int]) -> None:
+        """Append one row; written by the next `flush`.
 
         Args:
             name: `episodes.csv`, `progress.csv` or `evaluations.csv`.
             row: a value for every column of that file.
         """
         columns = COLUMNS[name]
-        line = io.StringIO()
-        csv.writer(line, lineterminator="\n").writerow([_text(row[c]) for c in columns])
-        self._files[name].write(line.getvalue())
+        self._files[name].append(_line(row, columns))
         step = int(row[columns[0]])
         points = {TAGS[c]: row[c] for c in columns if c in TAGS and not math.isnan(row[c])}
-        for tag, value in points.items():
-            self._writer.add_scalar(tag, value, step)
+        self._events.write(points, step)
         if self._wandb is not None:
             self._wandb.log({**points, "agent_steps": step})
 
     def flush(self) -> None:
-        """Hand everything written so far to the operating system."""
-        for file in self._files.values():
-            file.flush()
-        self._writer.flush()
+        """Hand everything written so far to the operating system; what it refuses is kept for the next time."""
+        try:
+            self.state_dict()
+        except OSError as error:
+            self._message = (
+                f"CSV or TensorBoard files could not be written ({error.strerror}); rows are kept: make room"
+            )
+
+    def take_message(self) -> str:
+        """What went wrong since the last call; empty if nothing did."""
+        message, self._message = self._message, ""
+        return message
 
     def state_dict(self) -> dict[str, Any]:
-        """Flush to the disk and say how long each file is, in bytes."""
-        self.flush()
-        for file in self._files.values():
-            os.fsync(file.fileno())
-        events = {p.name: p.stat().st_size for p in sorted(self._events.glob("events.*"))}
-        return {"csv": {name: file.tell() for name, file in self._files.items()}, "events": events}
+        """Flush, and say how long each file is, in bytes.
+
+        Raises:
+            OSError: a file could not be written.
+        """
+        lengths = {name: file.flush() for name, file in self._files.items()}
+        return {"csv": lengths, "events": self._events.flush()}
 
     def close(self) -> None:
         """Flush and close."""
-        for file in self._files.values():
+        self.flush()
+        for file in (*self._files.values(), self._events):
             file.close()
-        self._writer.close()
-
-    def _cut(self, positions: dict[str, Any]) -> None:
-        sizes = {self._folder / name: size for name, size in positions["csv"].items() if name in COLUMNS}
-        sizes |= {self._events / Path(name).name: size for name, size in positions["events"].items()}
-        for path, size in sizes.items():
-            if not path.is_file() or path.stat().st_size < size:
-                raise UserError(f"{path}: shorter than at the checkpoint ({size} bytes); restore the file")
-            os.truncate(path, size)
-        for path in self._events.glob("events.*"):
-            if path not in sizes:
-                path.unlink()
 
 
-def _text(value: float | int) -> str:
-    return str(value) if isinstance(value, int) else f"{value:.6g}"
+def _line(row: Mapping[str, float | int], columns: Sequence[str]) -> bytes:
+    line = io.StringIO()
+    values = [row[column] for column in columns]
+    csv.writer(line, lineterminator="\n").writerow([v if isinstance(v, int) else f"{v:.6g}" for v in values])
+    return line.getvalue().encode()
+
+
+def _checked(lengths: dict[str, Any] | None) -> tuple[dict[str, int], dict[str, int]]:
+    """Lengths of the CSV files and of the event files."""
+    if lengths is None:
+        return dict.fromkeys(COLUMNS, 0), {}
+    try:
+        of_csv, of_events = ({str(name): n for name, n in lengths[kind].items()} for kind in ("csv", "events"))
+    except (KeyError, TypeError, AttributeError):
+        of_csv, of_events = {}, {}
+    if set(of_csv) != set(COLUMNS) or any(type(n) is not int or n < 0 for n in (*of_csv.values(), *of_events.values())):
+        raise UserError("the checkpoint does not say how long the CSV files were: damaged")
+    return of_csv, of_events

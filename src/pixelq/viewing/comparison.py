@@ -97,9 +97,9 @@ def draw_comparison(game: str, groups: dict[str, list[RunCurves]], references: l
     _draw_references(axes, references, furthest)
     for colour, (label, members) in zip(cycle(COLOURS), groups.items(), strict=False):
         _draw_group(axes, label, members, colour, references[0].million_frames)
-    axes.set_xlim(0, 1.04 * furthest)
+    axes.set_xlim(0, 1.04 * max(furthest, 1.0))  # the reference begins at one million
     axes.xaxis.set_major_locator(MaxNLocator(8, steps=[1, 2, 5, 10]))
-    axes.legend(frameon=False, fontsize=10, loc="upper left")
+    axes.legend(fontsize=10, loc="upper left", framealpha=0.85, edgecolor="none")
     skips = {run.config.frame_skip for members in groups.values() for run in members}
     if len(skips) == 1:
         _add_agent_steps(axes, skips.pop())

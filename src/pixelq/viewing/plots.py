@@ -49,7 +49,7 @@ HOURS = Clock("seconds", "seconds", 3600.0, "hours of wall-clock time")
 
 
 def plot_runs(
-    folders: Sequence[Path], out: Path, *, band: Band = "range", games: int = 100, rows: float = 10.0
+    folders: Sequence[Path], out: Path, *, band: Band = "range", games: int = 100, rows: float = 5.0
 ) -> tuple[Path, Path]:
     """Draw the runs and write the figure as PNG and SVG.
 

@@ -151,12 +151,12 @@ def protocol(config: Config, seeds: int) -> list[Aspect]:
     """How a run's training scores come about, beside Dopamine's published curves.
 
     Dopamine's side is Castro et al. 2018 (arXiv 1812.06110, section 3) and its code: `atari_lib.AtariPreprocessing`
-    (no no-ops, no FIRE, no life loss) and `dqn.gin` (epsilon, 27,000 agent steps a game).
+    (no no-ops, no FIRE, no life loss) and `dqn.gin` (epsilon, warm-up, 27,000 agent steps a game).
     """
     return [
         Aspect("score", "training games", "training games"),
         Aspect("sticky actions", f"{config.sticky_actions:g}", "0.25"),
-        Aspect("epsilon while training", _epsilon(config), "1 to 0.01 over 250,000 agent steps"),
+        Aspect("epsilon while training", _epsilon(config), "1 to 0.01 over 250,000 agent steps, after 20,000 at 1"),
         Aspect("a lost life", "ends the target" if config.life_loss_ends_target else "no signal", "no signal"),
         Aspect("start of a game", _start(config), "as the emulator starts it"),
         Aspect(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Generator
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -116,7 +116,8 @@ def record_game(
     except OSError as error:
         raise UserError(f"{path}: cannot be written ({error.strerror}); choose another place with --out") from None
     finally:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):
+            temporary.unlink()
     return RecordedGame(path, moment.score, steps, film.pictures, moment.over)
 
 

@@ -1,0 +1,109 @@
+import dataclasses
+
+import pytest
+
+from pixelq.cli import main
+from pixelq.config import Config, write_config
+
+CURVES = """\
+game,agent,million_frames,mean_return,min_run,max_run,runs
+pong,DQN (Adam + MSE in JAX),1,-20.19,-20.4,-20.0,5
+pong,DQN (Adam + MSE in JAX),2,-18.55,-19.2,-17.8,5
+pong,Rainbow,1,-20.42,-20.48,-20.35,5
+"""
+
+SCORES = """\
+source,algorithm,game,agent_steps,score,spread,protocol
+"Mnih et al. 2015",DQN 2015,pong,50000000,18.9,1.3,"30 episodes, epsilon 0.05, no sticky actions"
+"Mnih et al. 2015",DQN 2015,breakout,50000000,401.2,26.9,"same"
+"""
+
+
+@pytest.fixture
+def reference(tmp_path):
+    folder = tmp_path / "reference"
+    folder.mkdir()
+    (folder / "published_scores.csv").write_text(SCORES)
+    (folder / "curves.csv").write_text(CURVES)
+    return folder / "curves.csv"
+
+
+def make_run(folder, scores, **config):
+    """A run whose games each take 125,000 agent steps: two of them are a million frames."""
+    folder.mkdir()
+    write_config(dataclasses.replace(Config(), sticky_actions=0.25, **config), folder / "config.toml")
+    rows = [f"{125_000 * i},0,{score},125000,{i}" for i, score in enumerate(scores, start=1)]
+    (folder / "episodes.csv").write_text("\n".join(["agent_step,environment,score,length,seconds", *rows, ""]))
+    return folder
+
+
+def cells(output):
+    return [[cell.strip() for cell in line.split("│")[1:-1]] for line in output.splitlines() if line.startswith("│")]
+
+
+def test_a_run_stands_beside_the_reference_at_the_same_frames(tmp_path, reference, capsys):
+    run = make_run(tmp_path / "run", [-21, -19, -17, -14])
+    assert main(["compare", str(run), "--reference", str(reference)]) == 0
+    rows = cells(capsys.readouterr().out)
+    assert ["1", "-20.00", "-20.19 (-20.40 to -20.00)"] in rows
+    assert ["2", "-15.50", "-18.55 (-19.20 to -17.80)"] in rows
+    assert ["sticky actions", "0.25", "0.25", "same"] in rows
+    assert ["a lost life", "ends the target", "no signal", "differs"] in rows
+    assert (run / "plots" / "compare.png").is_file()
+    assert (run / "plots" / "compare.svg").is_file()
+
+
+def test_published_scores_of_the_game_are_shown_with_their_protocol(tmp_path, reference, capsys):
+    run = make_run(tmp_path / "run", [-21, -19])
+    assert main(["compare", str(run), "--reference", str(reference)]) == 0
+    output = " ".join(capsys.readouterr().out.replace("│", " ").split())
+    assert "18.9 ± 1.3" in output
+    assert "401.2" not in output
+    for words in ("30 episodes, epsilon", "test games at epsilon 0.05", "no sticky"):
+        assert words in output
+
+
+def test_several_runs_and_agents_are_columns(tmp_path, reference, capsys):
+    runs = [str(make_run(tmp_path / f"run{seed}", [-20 + seed, -20 + seed], seed=seed)) for seed in (1, 2)]
+    out = tmp_path / "both"
+    agents = ["--agents", "Rainbow", "DQN (Adam + MSE in JAX)"]
+    assert main(["compare", *runs, "--reference", str(reference), "--out", str(out), *agents]) == 0
+    row = ["1", "-18.50 (-19.00 to -18.00)", "-20.42 (-20.48 to -20.35)", "-20.19 (-20.40 to -20.00)"]
+    assert row in cells(capsys.readouterr().out)
+    assert (tmp_path / "both.png").is_file()
+
+
+def test_a_run_that_has_just_begun_is_compared_too(tmp_path, reference, capsys):
+    run = make_run(tmp_path / "run", [])
+    assert main(["compare", str(run), "--reference", str(reference)]) == 0
+    assert "No run has played a million frames yet" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--reference", "{reference}"], "compare needs at least one run folder"),
+        (["{run}"], "--reference"),
+        (["{run}", "--reference", "{absent}"], "no such file"),
+        (["{absent}", "--reference", "{reference}"], "is not a run folder"),
+        (["{run}", "--reference", "{reference}", "--agents", "IQN"], "the reference has 'DQN (Adam"),
+        (["{run}", "--reference", "{reference}", "--scores", "{absent}"], "no such file"),
+        (["{run}", "{breakout}", "--reference", "{reference}"], "compare one game at a time"),
+        (["{breakout}", "--reference", "{reference}"], "no curve of breakout"),
+        (["{run}", "--reference", "{run}/config.toml"], "'game' is missing"),
+        (["{run}", "--reference", "{reference}", "--out", "{reference}/x"], "cannot be written"),
+    ],
+)
+def test_a_mistake_is_one_line_and_exit_code_2(tmp_path, reference, capsys, arguments, message):
+    places = {
+        "reference": reference,
+        "absent": tmp_path / "absent",
+        "run": make_run(tmp_path / "run", [1]),
+        "breakout": make_run(tmp_path / "breakout", [1], game="breakout"),
+    }
+    before = sorted(tmp_path.rglob("*"))
+    assert main(["compare", *(a.format(**places) for a in arguments)]) == 2
+    error = capsys.readouterr().err
+    assert message in error
+    assert error.count("\n") == 1
+    assert sorted(tmp_path.rglob("*")) == before

@@ -1,0 +1,283 @@
+"""The documentation is held to the code: links, commands, quotes, examples, tables.
+
+Above a fenced block an HTML comment may say what the block is, and is then kept to it:
+`quoted: PATH` (lines of that file), `file: PATH` (a file the reader makes), `run` (Python that works as it stands, after
+the page's files and blocks before it).
+"""
+
+import ast
+import importlib
+import re
+import shlex
+import textwrap
+import tomllib
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import pytest
+import torch
+
+import pixelq.losses
+from pixelq.cli import COMMANDS, main
+from pixelq.cli.arguments import parse
+from pixelq.config import FIELDS, Config, read_recipe, recipe_names
+from pixelq.training import session
+from pixelq.training.tracking import COLUMNS, TAGS
+from pixelq.validation import validate
+
+ROOT = Path(__file__).parents[1]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+RECIPES, PAPERS, LOOP, GUIDE = (ROOT / "docs" / f"{name}.md" for name in ("recipes", "papers", "loop", "guide"))
+FENCE = re.compile(r"(?:^<!-- (?P<mark>.+?) -->\n)?^```(?P<language>\w*)\n(?P<text>.*?)^```$", re.M | re.S)
+
+
+@dataclass(frozen=True)
+class Block:
+    """A fenced block of a page."""
+
+    page: Path
+    line: int
+    mark: str
+    language: str
+    text: str
+
+    def __str__(self) -> str:
+        return f"{self.page.relative_to(ROOT)}:{self.line}"
+
+
+def blocks(page: Path) -> list[Block]:
+    text = page.read_text(encoding="utf-8")
+    return [
+        Block(page, text.count("\n", 0, m.start("text")), m["mark"] or "", m["language"], m["text"])
+        for m in FENCE.finditer(text)
+    ]
+
+
+ALL = [block for page in PAGES for block in blocks(page)]
+QUOTED = [block for block in ALL if block.mark.startswith("quoted: ")]
+
+
+def prose(page: Path) -> str:
+    return FENCE.sub("", page.read_text(encoding="utf-8"))
+
+
+def rows(page: Path, *header: str) -> list[list[str]]:
+    """Cells of the page's table with this header."""
+    lines = iter(page.read_text(encoding="utf-8").splitlines())
+    for line in lines:
+        if cells(line) == list(header):
+            next(lines)
+            return [cells(row) for row in iter(lambda: next(lines, ""), "")]
+    raise AssertionError(f"{page}: no table {header}")
+
+
+def cells(line: str) -> list[str]:
+    return [cell.strip() for cell in line.strip().strip("|").split("|")]
+
+
+def flat(text: str) -> list[str]:
+    return [line.strip() for line in text.splitlines() if line.strip()]
+
+
+# --- links ----------------------------------------------------------------------------------------------------------
+
+
+def anchors(page: Path) -> set[str]:
+    """The anchors GitHub gives to a page's headings."""
+    headings = re.findall(r"^#+ (.+)$", prose(page), re.M)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_relative_link_leads_somewhere(page: Path) -> None:
+    for link in re.findall(r"\]\(([^)\s]+)\)", prose(page)):
+        if re.match(r"[a-z]+:", link):
+            continue
+        path, _, anchor = link.partition("#")
+        target = (page.parent / path).resolve() if path else page
+        assert target.exists(), f"{page.name}: {link} leads nowhere"
+        assert target.is_relative_to(ROOT), f"{page.name}: {link} leads out of the repository"
+        assert not anchor or anchor in anchors(target), f"{page.name}: {link} names no heading of {target.name}"
+
+
+def test_the_readme_leads_to_every_page() -> None:
+    linked = re.findall(r"\]\((docs/\w+\.md)\)", prose(PAGES[0]))
+    assert {f"docs/{page.name}" for page in PAGES[1:]} <= set(linked)
+
+
+def test_the_readmes_two_commands_stand_alone_on_their_lines() -> None:
+    lines = PAGES[0].read_text(encoding="utf-8").splitlines()
+    assert "python -m pip install -e . && pixelq train pong" in lines
+    assert "python -m pip install -e '.[test]' && python -m pytest" in lines
+
+
+# --- quotes ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("block", QUOTED, ids=str)
+def test_a_quoted_block_is_the_source(block: Block) -> None:
+    source = (ROOT / block.mark.removeprefix("quoted: ")).read_text(encoding="utf-8").splitlines()
+    quote = block.text.splitlines()
+    windows = ("\n".join(source[i : i + len(quote)]) for i in range(len(source) - len(quote) + 1))
+    wanted = textwrap.dedent("\n".join(quote))
+    assert any(textwrap.dedent(window) == wanted for window in windows), (
+        f"{block} is no longer in its file; copy it anew"
+    )
+
+
+@pytest.mark.parametrize("name", ["replay_loop", "parallel_loop"])
+def test_the_loops_page_explains_every_line_of_the_loop_in_order(name: str) -> None:
+    path = f"src/pixelq/training/{name}.py"
+    text = (ROOT / path).read_text(encoding="utf-8")
+    (function,) = (node for node in ast.parse(text).body if isinstance(node, ast.FunctionDef))
+    body = "\n".join(text.splitlines()[function.body[1].lineno - 1 : function.end_lineno])  # body[0] is the docstring
+    explained = "\n".join(block.text for block in blocks(LOOP) if block.mark == f"quoted: {path}")
+    assert flat(explained) == flat(body)
+
+
+# --- commands -------------------------------------------------------------------------------------------------------
+
+
+def commands(page: Path) -> Iterator[list[str]]:
+    """The arguments of every `pixelq ...` of a page: in blocks of the shell, and in the text between backquotes."""
+    lines = re.findall(r"`(pixelq [^`\n]*)`", prose(page).replace("\n", " "))
+    for block in blocks(page):
+        if block.language in ("sh", "console", ""):
+            text = block.text.replace("\\\n", " ")
+            lines += [x.removeprefix("$ ") for x in text.splitlines() if block.language != "console" or x[:2] == "$ "]
+    for line in lines:
+        lexer = shlex.shlex(line, posix=True, punctuation_chars=True)
+        lexer.whitespace_split = True
+        words: list[str] = []
+        for word in [*lexer, ";"]:
+            if not set(word) <= set("();<>|&"):
+                words.append(word)
+                continue
+            if words[:1] == ["pixelq"] and "..." not in words:
+                yield ["pong" if w == "GAME" else w for w in words[1:]]
+            words = []
+
+
+def files_of(page: Path, folder: Path) -> None:
+    """Make the files that the page's reader makes."""
+    for block in blocks(page):
+        if block.mark.startswith("file: "):
+            path = folder / block.mark.removeprefix("file: ")
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(block.text, encoding="utf-8")
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_command_is_one_that_pixelq_takes(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def only_check(config: Config, run_dir: Path | None = None) -> session.Result:
+        validate(config)
+        return session.Result(run_dir or tmp_path, 0, 0.0, None)
+
+    monkeypatch.setattr(session, "start", only_check)
+    monkeypatch.chdir(tmp_path)
+    files_of(page, tmp_path)
+    for name, *arguments in commands(page):
+        if name in ("--help", "--version", "COMMAND"):
+            continue
+        assert name in COMMANDS, f"{page.name}: pixelq {name}"
+        module = importlib.import_module(f"pixelq.cli.{name}")
+        try:
+            if name == "train":
+                assert module.run(arguments) == 0
+            else:
+                parse(module.Args, arguments, name)
+        except SystemExit as stop:
+            assert stop.code == 0 and "--help" in arguments, f"{page.name}: pixelq {name} {arguments}"
+
+
+def test_help_says_the_meaning_of_every_field(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as stop:
+        main(["train", "--help"])
+    assert stop.value.code == 0
+    text = re.sub(r"[│\s]+", " ", re.sub(r"\x1b\[[0-9;]*m", "", capsys.readouterr().out))
+    for name in FIELDS:
+        found = re.search(rf" --{name.replace('_', '-')}[ ,](.*?)\(default: ", text)
+        assert found, f"--help leaves out {name}"
+        assert len(found[1].split()) >= 6, f"--help does not say what {name} means"
+
+
+# --- examples -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("page", [p for p in PAGES if any(b.mark == "run" for b in blocks(p))], ids=lambda p: p.name)
+def test_the_examples_work(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    files_of(page, tmp_path)
+    # A reader's loss file lies in the package's folder; here that folder is searched in two places.
+    searched = [*pixelq.losses.__path__, str(tmp_path / "src/pixelq/losses")]
+    monkeypatch.setattr(pixelq.losses, "__path__", searched)
+    threads = torch.get_num_threads()
+    names: dict[str, object] = {}
+    try:
+        for block in blocks(page):
+            if block.mark == "run":
+                exec(compile(block.text, str(block), "exec"), names)
+    finally:
+        torch.set_num_threads(threads)
+
+
+# --- tables ---------------------------------------------------------------------------------------------------------
+
+
+def test_every_name_in_the_table_of_symbols_stands_in_the_file_beside_it() -> None:
+    for symbol, _, names, files in rows(PAPERS, "paper", "what it is", "name here", "file"):
+        paths = [PAPERS.parent / link for link in re.findall(r"\]\(([^)]+)\)", files)]
+        source = "\n".join(path.read_text(encoding="utf-8") for path in paths)
+        for name in re.findall(r"`([^`]+)`", names):
+            assert re.search(rf"(?<!\w){re.escape(name)}(?!\w)", source), f"{symbol}: {name} is not in {files}"
+
+
+def test_the_papers_page_names_every_difference_between_the_two_papers() -> None:
+    first, second = asdict(read_recipe("nips2013")), asdict(read_recipe("nature2015"))
+    table = {row[1].strip("`"): row[2:] for row in rows(PAPERS, "what", "field", "`nips2013`", "`nature2015`")}
+    assert set(table) == {name for name in first if first[name] != second[name]} - {"recipe"}
+    for name, shown in table.items():
+        for cell, value in zip(shown, (first[name], second[name]), strict=True):
+            assert cell == "-" or tomllib.loads(f"x = {cell.strip('`')}")["x"] == value, name
+    assert table["target_every"][0] == "-" and first["target"] == "none"  # the only field without a meaning there
+
+
+def recipe_row(name: str) -> list[str]:
+    """A recipe's row of docs/recipes.md."""
+    c = read_recipe(name)
+    replay = f"{c.replay_capacity:,} / {c.replay_start:,}" if c.loop == "replay" else "-"
+    every = f"{c.batch_size}, {c.train_every}" if c.loop == "replay" else f"{c.batch_size}, {c.epochs} x rollout"
+    rate = f"{c.optimizer} {c.learning_rate:g}" + (
+        "" if c.learning_rate_end is None else f" to {c.learning_rate_end:g}"
+    )
+    target = f"hard, {c.target_every:,}" if c.target == "hard" else c.target
+    epsilon = f"{c.epsilon_start:g}"
+    if c.epsilon_schedule != "constant":
+        epsilon += f" to {c.epsilon_end:g} over {c.epsilon_steps:,}"
+    return [f"`{name}`", c.network, f"{c.loss}, {c.error}", rate, replay, every, target, epsilon, f"{c.steps:,}"]
+
+
+def test_the_table_of_recipes_is_what_the_recipes_say() -> None:
+    header = (
+        "recipe",
+        "network",
+        "loss",
+        "optimizer, step size",
+        "replay / start",
+        "batch, every",
+        "target, every",
+        "epsilon",
+        "agent steps",
+    )
+    wanted = [recipe_row(name) for name in recipe_names()]
+    shown = rows(RECIPES, *header)
+    assert shown == wanted, "docs/recipes.md should have:\n" + "\n".join(f"| {' | '.join(row)} |" for row in wanted)
+
+
+def test_the_guide_names_every_column_and_tag_of_a_run() -> None:
+    text = GUIDE.read_text(encoding="utf-8")
+    for name, columns in COLUMNS.items():
+        assert f"`{name}`" in text
+        assert f"`{', '.join(columns)}`" in text, f"columns of {name}: {', '.join(columns)}"
+    assert {f"`{tag}`" for tag in TAGS.values()} <= set(re.findall(r"`[^`\n]+`", text))
