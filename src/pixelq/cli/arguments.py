@@ -42,12 +42,20 @@ def parse(kind: type[T], argv: Sequence[str], command: str, default: T | None = 
 
 
 def _one_line(text: str) -> str:
-    """tyro's message without its frame, colours and list of similar options."""
+    """tyro's message without its frame and colours: what is wrong, and the options that may have been meant.
+
+    In the frame, lines of "─" set apart: what is wrong; options or a help text; where to find help.
+    """
     plain = re.sub(r"\x1b\[[0-9;]*m", "", text)
-    lines = [line.strip("╭╮╰╯│─━ ").strip() for line in plain.splitlines()]
-    useful = [
-        x
-        for x in lines
-        if x and not x.lower().startswith(("parsing error", "for full help", "unrecognized options", "missing from"))
-    ]
-    return " ".join(useful) or "arguments not understood"
+    sections: list[list[str]] = [[]]
+    for line in plain.splitlines():
+        inner = line.strip().strip("│").strip()
+        if re.fullmatch(r"─+", inner):
+            sections.append([])
+        elif inner and not inner.startswith(("╭", "╰")):
+            sections[-1].append(inner)
+    message = " ".join(sections[0]).removesuffix(".") or "arguments not understood"
+    meant = [line for section in sections[1:] if section[:1] == ["Perhaps you meant:"] for line in section]
+    meant = [line.split(maxsplit=1)[0].rstrip(",") for line in meant if line.startswith("--")]
+    hint = f"; did you mean {' or '.join(meant[:3])}?" if meant else ""
+    return message[0].lower() + message[1:] + hint

@@ -15,7 +15,10 @@ from pixelq.errors import UserError
 
 @dataclass(frozen=True)
 class Args(Config):
-    """Train an agent from pixels. The recipe (--recipe) sets every field; what you name here overrides it."""
+    """Train an agent from pixels. The recipe (--recipe) sets every field; what you name here overrides it.
+
+    GAME is an ale-py name (pong, MsPacman) or a Gymnasium id (ALE/Pong-v5); `pixelq list games` shows them.
+    """
 
     game: Fixed[str] = ""
     run_dir: Path | None = None
