@@ -89,9 +89,9 @@ def available_cores() -> int:
 def prepare_cpu(config_threads: int) -> int:
     """Give torch `config_threads` threads, or one per core if 0, and let it round denormal numbers to zero.
 
-    A weight that gets no gradient (a dead ReLU feeds it) has its Adam moments shrink below 1e-38 and stay there, because
-    0.9 of the smallest denormal rounds to itself; processors add such numbers many times slower. In Breakout after
-    80,000 agent steps 13% of the hidden layer's first moments were denormal: an Adam step took 7.8 ms instead of 2.4.
+    A weight that gets no gradient (a dead ReLU feeds it) has its Adam moments shrink below 1e-38 and stay there,
+    because 0.9 of the smallest denormal rounds to itself; processors add such numbers many times slower. In Breakout
+    after 80,000 agent steps 13% of the hidden layer's first moments were denormal: an Adam step took 7.8 ms instead of 2.4.
 
     Returns:
         The number of threads (the emulators' too).

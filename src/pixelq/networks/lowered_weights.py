@@ -1,7 +1,7 @@
 """bfloat16 copies of float32 master weights, made anew only when the weights have changed.
 
-Casting a 2015 network's hidden layer takes as long as multiplying a batch of 32 by it, and an unchanged target network or
-policy would otherwise pay that at every forward pass.
+Casting a 2015 network's hidden layer takes as long as multiplying a batch of 32 by it, and an unchanged target network
+or policy would otherwise pay that at every forward pass.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ class LoweredWeights:
     """Hands out a copy of each parameter in another dtype, through which gradients reach the float32 master.
 
     A copy is stale when its parameter's version counter (which every in-place operation raises) or its memory has
-    changed. Fused optimizers do not raise the counter: whoever steps one calls `torch.autograd.graph.increment_version`.
+    changed. Fused optimizers do not raise the counter: who steps one calls `torch.autograd.graph.increment_version`.
 
     Args:
         dtype: of the copies.
@@ -27,7 +27,7 @@ class LoweredWeights:
         self._copies: dict[str, tuple[tuple[int, int], Tensor]] = {}
 
     def __call__(self, name: str, master: nn.Parameter) -> Tensor:
-        """The copy of `master` in `self.dtype` and the master's memory format; the master itself if that is its dtype."""
+        """The copy of `master` in `self.dtype` and the master's memory format; the master itself if it has that dtype."""
         if master.dtype == self.dtype:
             return master
         state = (master._version, master.data_ptr())
