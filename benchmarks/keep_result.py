@@ -2,8 +2,8 @@
 
     python benchmarks/keep_result.py runs/pong-1 results/pong-default --command "pixelq train pong"
 
-Kept: config.toml, the CSV files, eval.json, the best (or final) policy's weights and metrics, the plot as PNG. Videos and
-checkpoints stay behind: `results/` is to remain small.
+Kept: config.toml, the CSV files, eval.json, the best (or final) policy's weights and metrics, the plot as PNG. Videos
+and checkpoints stay behind: `results/` is to remain small.
 """
 
 import argparse

@@ -91,7 +91,7 @@ def prepare_cpu(config_threads: int) -> int:
 
     A weight that gets no gradient (a dead ReLU feeds it) has its Adam moments shrink below 1e-38 and stay there,
     because 0.9 of the smallest denormal rounds to itself; processors add such numbers many times slower. In Breakout
-    after 80,000 agent steps 13% of the hidden layer's first moments were denormal: an Adam step took 7.8 ms instead of 2.4.
+    after 80,000 agent steps 13% of the hidden layer's first moments were denormal: an Adam step took 7.8 ms, not 2.4.
 
     Returns:
         The number of threads (the emulators' too).

@@ -225,12 +225,24 @@ def test_a_replay_of_other_sizes_is_refused_by_name(changed):
         make(**changed).load_state_dict(state)
 
 
-def test_a_first_row_that_claims_older_frames_is_refused():
-    # Otherwise its stack would reach before the first frame.
-    state = played(20, mean_length=1e9)[0].state_dict()
-    block = state["sealed"][0]
-    rows = np.frombuffer(block.rows, ROW).copy()
-    rows["age"] += 3
-    state["sealed"][0] = block._replace(rows=rows.tobytes())
+def older_than_the_start(rows):
+    rows["age"] += 3  # its stack would reach before the first frame
+
+
+def final_without_an_episode(rows):
+    rows["flags"][:, 0] = FINAL
+    rows["age"] = [0, 0, 1, 2, 3, 4, 5, 6]
+
+
+def over_without_a_final_row(rows):
+    rows["flags"][:, 4] = OVER  # the newest of five rows; the next step would pass for its last observation
+
+
+@pytest.mark.parametrize("forge", [older_than_the_start, final_without_an_episode, over_without_a_final_row])
+def test_rows_that_no_play_can_have_stored_are_refused_at_both_ends(forge):
+    state = played(5, mean_length=1e9)[0].state_dict()
+    rows = state["arrays"]["open_rows"].copy().view(ROW)[..., 0]
+    forge(rows)
+    state["arrays"]["open_rows"] = rows.view(np.uint8).reshape(NUM_ENVS, -1, ROW.itemsize)
     with pytest.raises(UserError, match="contradict each other"):
         make().load_state_dict(state)

@@ -27,7 +27,7 @@ class LoweredWeights:
         self._copies: dict[str, tuple[tuple[int, int], Tensor]] = {}
 
     def __call__(self, name: str, master: nn.Parameter) -> Tensor:
-        """The copy of `master` in `self.dtype` and the master's memory format; the master itself if it has that dtype."""
+        """The copy of `master` in `self.dtype` and in its memory format; `master` itself if it has that dtype."""
         if master.dtype == self.dtype:
             return master
         state = (master._version, master.data_ptr())

@@ -57,8 +57,7 @@ def take(sizes: dict[str, Any], frames: BlockStore, rows: RowRing, since: int) -
     serials = frames.serials[envs, places]
     order = np.argsort(serials)
     open_number = rows.written // FRAMES_PER_BLOCK
-    # The newest block with a given place that is not the open one.
-    numbers = open_number[envs] - 1 - (open_number[envs] - 1 - places) % frames.blocks
+    numbers = open_number[envs] - (open_number[envs] - places) % frames.blocks
     by_block = rows.rows.reshape(len(rows.rows), frames.blocks, FRAMES_PER_BLOCK)
     all_rows, size = by_block[envs[order], places[order]].tobytes(), FRAMES_PER_BLOCK * ROW.itemsize
     columns = (column[order].tolist() for column in (serials, envs, places, numbers))

@@ -121,8 +121,9 @@ class Tracker:
     def close(self) -> None:
         """Flush and close."""
         self.flush()
-        for file in (*self._files.values(), self._events):
+        for file in self._files.values():
             file.close()
+        self._events.close()
 
 
 def _line(row: Mapping[str, float | int], columns: Sequence[str]) -> bytes:
