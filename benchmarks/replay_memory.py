@@ -54,14 +54,22 @@ class RawReplay:
         self.age = np.zeros((NUM_ENVS, rows), np.uint8)
         self.written = np.zeros(NUM_ENVS, np.int64)
 
-    def add(self, observation, action, reward, terminated, episode_over, final_observation) -> None:
+    def add(
+        self,
+        observation: np.ndarray,
+        action: np.ndarray,
+        reward: np.ndarray,
+        terminated: np.ndarray,
+        episode_over: np.ndarray,
+        final_observation: np.ndarray,
+    ) -> None:
         """As `Replay.add`; stops at its last row."""
         for env in range(NUM_ENVS):
             self._row(env, observation[env, -1], action[env], reward[env], terminated[env], False)
             if episode_over[env]:
                 self._row(env, final_observation[env, -1], 0, 0, False, True)
 
-    def _row(self, env, frame, action, reward, terminated, final) -> None:
+    def _row(self, env: int, frame: np.ndarray, action: int, reward: float, terminated: bool, final: bool) -> None:
         i = self.written[env]
         if i == self.frames.shape[1]:
             return

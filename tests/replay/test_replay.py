@@ -134,6 +134,11 @@ def test_the_capacity_is_what_can_be_drawn_once_the_ring_has_wrapped():
         assert len(replay) == 4 * (min((play.frames_shown - 4) // 4, 250) - 3)
 
 
+def test_an_empty_replay_says_that_there_is_nothing_to_draw():
+    with pytest.raises(UserError, match="add more steps before sampling"):
+        Replay(100, 2, FRAME_SHAPE, 4, 1, 0.9).sample(4, np.random.default_rng(0))
+
+
 def test_colour_frames_of_any_size_come_back_whole():
     replay = Replay(60, 2, (6, 4, 3), stack=3, n_step=2, gamma=0.9)
     naive = NaiveReplay(60, 2, 2, 0.9)

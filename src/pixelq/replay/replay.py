@@ -13,6 +13,7 @@ from pixelq.replay.rows import FINAL, MAX_AGE, OVER, TERMINATED, RowRing
 from pixelq.replay.snapshot import ReplaySnapshot, SealedBlock, fill, take
 
 MAX_ACTION = 2**16 - 1
+_NOTHING_YET = "replay: no whole transition is stored yet; add more steps before sampling"
 
 
 class Replay:
@@ -22,6 +23,7 @@ class Replay:
     Where an episode ends, its last observation takes one more row, the final one, at which no action was taken, so
     that `next_state` is the true one after a termination and after a truncation alike. Each environment keeps its
     newest ceil(capacity / num_envs) rows in reach of `sample`, and behind them the older frames their stacks need.
+    Not for several threads at once; a snapshot, once taken, may be written by another.
 
     Args:
         capacity: transitions over all environments (agent steps).
@@ -111,6 +113,8 @@ class Replay:
         """
         oldest = self._oldest()
         ends = np.cumsum(self._rows.written - oldest)
+        if not ends[-1]:
+            raise UserError(_NOTHING_YET)
         offset = self._rows.written - ends  # position = draw + offset of its environment
         envs, positions, rows, steps = self._draw(batch_size, generator, ends, offset)
         last_flags = rows["flags"][np.arange(batch_size), steps - 1]
@@ -181,14 +185,14 @@ class Replay:
         kept: list[tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]] = []
         missing = batch_size
         while missing:
-            draw = generator.integers(0, max(ends[-1], 1), missing)
-            envs = np.minimum(np.searchsorted(ends, draw, side="right"), self.num_envs - 1)
+            draw = generator.integers(0, ends[-1], missing)
+            envs = ends.searchsorted(draw, side="right")
             positions = draw + offset[envs]
             rows, steps, whole = self._rows.windows(envs, positions, self.n_step)
             if whole.all() and not kept:
                 return envs, positions, rows, steps
             if not whole.any() and not len(self):
-                raise UserError("replay: no whole transition is stored yet; add more steps before sampling")
+                raise UserError(_NOTHING_YET)
             kept.append((envs[whole], positions[whole], rows[whole], steps[whole]))
             missing -= int(np.count_nonzero(whole))
         envs, positions, rows, steps = (np.concatenate(part) for part in zip(*kept, strict=True))

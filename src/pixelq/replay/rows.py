@@ -70,8 +70,9 @@ class RowRing:
         rows = self.at(envs[:, None], positions[:, None] + np.arange(n_step))
         flags = rows["flags"]
         # Past the newest row these are flags of the ring's last lap: a window that meets them is not whole either way.
-        ended = flags & (TERMINATED | OVER) != 0
-        steps = np.where(ended.any(1), ended.argmax(1) + 1, n_step)
+        ends = flags & (TERMINATED | OVER) != 0
+        ends[:, -1] = True
+        steps = ends.argmax(1) + 1
         return rows, steps, (positions + steps < self.written[envs]) & (flags[:, 0] != FINAL)
 
     def check(self, env: int, oldest: int) -> None:
