@@ -1,27 +1,32 @@
 """The documentation is held to the code: links, commands, quotes, examples, tables.
 
 Above a fenced block an HTML comment may say what the block is, and is then kept to it:
-`quoted: PATH` (lines of that file), `file: PATH` (a file the reader makes), `run` (Python that works as it stands, after
-the page's files and blocks before it).
+`quoted: PATH` (a piece of that file, but for indentation and line breaks), `file: PATH` (a file the reader makes),
+`run` (Python that works as it stands, after the page's files and blocks before it).
 """
 
 import ast
+import contextlib
 import importlib
+import inspect
+import itertools
 import re
 import shlex
-import textwrap
 import tomllib
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 
+import pixelq.config
 import pixelq.losses
 from pixelq.cli import COMMANDS, main
 from pixelq.cli.arguments import parse
 from pixelq.config import FIELDS, Config, read_recipe, recipe_names
+from pixelq.errors import UserError
 from pixelq.training import session
 from pixelq.training.tracking import COLUMNS, TAGS
 from pixelq.validation import validate
@@ -29,6 +34,7 @@ from pixelq.validation import validate
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 RECIPES, PAPERS, LOOP, GUIDE = (ROOT / "docs" / f"{name}.md" for name in ("recipes", "papers", "loop", "guide"))
+PLACEHOLDERS = {"GAME": "pong", "NAME": "default"}
 FENCE = re.compile(r"(?:^<!-- (?P<mark>.+?) -->\n)?^```(?P<language>\w*)\n(?P<text>.*?)^```$", re.M | re.S)
 
 
@@ -76,10 +82,6 @@ def cells(line: str) -> list[str]:
     return [cell.strip() for cell in line.strip().strip("|").split("|")]
 
 
-def flat(text: str) -> list[str]:
-    return [line.strip() for line in text.splitlines() if line.strip()]
-
-
 # --- links ----------------------------------------------------------------------------------------------------------
 
 
@@ -115,15 +117,15 @@ def test_the_readmes_two_commands_stand_alone_on_their_lines() -> None:
 # --- quotes ---------------------------------------------------------------------------------------------------------
 
 
+def squeezed(text: str) -> str:
+    """Without white space: a formatter breaks the lines of a quote, which is less indented, elsewhere."""
+    return re.sub(r"\s+", "", text)
+
+
 @pytest.mark.parametrize("block", QUOTED, ids=str)
 def test_a_quoted_block_is_the_source(block: Block) -> None:
-    source = (ROOT / block.mark.removeprefix("quoted: ")).read_text(encoding="utf-8").splitlines()
-    quote = block.text.splitlines()
-    windows = ("\n".join(source[i : i + len(quote)]) for i in range(len(source) - len(quote) + 1))
-    wanted = textwrap.dedent("\n".join(quote))
-    assert any(textwrap.dedent(window) == wanted for window in windows), (
-        f"{block} is no longer in its file; copy it anew"
-    )
+    source = (ROOT / block.mark.removeprefix("quoted: ")).read_text(encoding="utf-8")
+    assert squeezed(block.text) in squeezed(source), f"{block} is no longer in its file; copy it anew"
 
 
 @pytest.mark.parametrize("name", ["replay_loop", "parallel_loop"])
@@ -131,31 +133,39 @@ def test_the_loops_page_explains_every_line_of_the_loop_in_order(name: str) -> N
     path = f"src/pixelq/training/{name}.py"
     text = (ROOT / path).read_text(encoding="utf-8")
     (function,) = (node for node in ast.parse(text).body if isinstance(node, ast.FunctionDef))
-    body = "\n".join(text.splitlines()[function.body[1].lineno - 1 : function.end_lineno])  # body[0] is the docstring
-    explained = "\n".join(block.text for block in blocks(LOOP) if block.mark == f"quoted: {path}")
-    assert flat(explained) == flat(body)
+    body = "".join(text.splitlines()[function.body[1].lineno - 1 : function.end_lineno])  # body[0] is the docstring
+    explained = "".join(block.text for block in blocks(LOOP) if block.mark == f"quoted: {path}")
+    assert squeezed(explained) == squeezed(body)
 
 
 # --- commands -------------------------------------------------------------------------------------------------------
 
 
-def commands(page: Path) -> Iterator[list[str]]:
-    """The arguments of every `pixelq ...` of a page: in blocks of the shell, and in the text between backquotes."""
-    lines = re.findall(r"`(pixelq [^`\n]*)`", prose(page).replace("\n", " "))
+def lines_of_shell(page: Path) -> Iterator[tuple[str, str]]:
+    """Command lines of a page, in blocks and between backquotes, each with the first line of output shown below it."""
+    for span in re.findall(r"`(pixelq [^`]*)`", prose(page)):
+        yield span.replace("\n", " "), ""
     for block in blocks(page):
-        if block.language in ("sh", "console", ""):
-            text = block.text.replace("\\\n", " ")
-            lines += [x.removeprefix("$ ") for x in text.splitlines() if block.language != "console" or x[:2] == "$ "]
-    for line in lines:
+        lines = [*block.text.replace("\\\n", " ").splitlines(), ""]
+        for line, below in itertools.pairwise(lines):
+            if block.language == "console" and line.startswith("$ "):
+                yield line[2:], below
+            elif block.language in ("sh", ""):
+                yield line, ""
+
+
+def commands(page: Path) -> Iterator[tuple[list[str], str]]:
+    """The arguments of every `pixelq` on a page, and the error it is shown to end with."""
+    for line, below in lines_of_shell(page):
         lexer = shlex.shlex(line, posix=True, punctuation_chars=True)
         lexer.whitespace_split = True
         words: list[str] = []
         for word in [*lexer, ";"]:
             if not set(word) <= set("();<>|&"):
-                words.append(word)
+                words.append(PLACEHOLDERS.get(word, word))
                 continue
-            if words[:1] == ["pixelq"] and "..." not in words:
-                yield ["pong" if w == "GAME" else w for w in words[1:]]
+            if words[:1] == ["pixelq"]:
+                yield words[1:], below.removeprefix("pixelq: ") if below.startswith("pixelq: ") else ""
             words = []
 
 
@@ -177,29 +187,41 @@ def test_every_command_is_one_that_pixelq_takes(page: Path, tmp_path: Path, monk
     monkeypatch.setattr(session, "start", only_check)
     monkeypatch.chdir(tmp_path)
     files_of(page, tmp_path)
-    for name, *arguments in commands(page):
-        if name in ("--help", "--version", "COMMAND"):
+    for (name, *arguments), error in commands(page):
+        if name.startswith("--"):
+            assert main([name]) == 0
             continue
         assert name in COMMANDS, f"{page.name}: pixelq {name}"
         module = importlib.import_module(f"pixelq.cli.{name}")
-        try:
-            if name == "train":
-                assert module.run(arguments) == 0
-            else:
-                parse(module.Args, arguments, name)
-        except SystemExit as stop:
-            assert stop.code == 0 and "--help" in arguments, f"{page.name}: pixelq {name} {arguments}"
+        expected: Any = contextlib.nullcontext()
+        if error:
+            expected = pytest.raises(UserError, match=f"^{re.escape(error)}$")
+        elif "--help" in arguments:
+            expected = pytest.raises(SystemExit, match=r"^0$")
+        with expected:
+            module.run(arguments) if name == "train" else parse(module.Args, arguments, name)
+
+
+def meanings() -> dict[str, str]:
+    """The sentence below each field of `Config`."""
+    (config,) = (n for n in ast.parse(inspect.getsource(pixelq.config)).body if isinstance(n, ast.ClassDef))
+    return {
+        field.target.id: text.value.value
+        for field, text in itertools.pairwise(config.body)
+        if isinstance(field, ast.AnnAssign) and isinstance(field.target, ast.Name)
+        if isinstance(text, ast.Expr) and isinstance(text.value, ast.Constant) and isinstance(text.value.value, str)
+    }
 
 
 def test_help_says_the_meaning_of_every_field(capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(SystemExit) as stop:
+    with pytest.raises(SystemExit, match=r"^0$"):
         main(["train", "--help"])
-    assert stop.value.code == 0
-    text = re.sub(r"[│\s]+", " ", re.sub(r"\x1b\[[0-9;]*m", "", capsys.readouterr().out))
-    for name in FIELDS:
-        found = re.search(rf" --{name.replace('_', '-')}[ ,](.*?)\(default: ", text)
-        assert found, f"--help leaves out {name}"
-        assert len(found[1].split()) >= 6, f"--help does not say what {name} means"
+    shown = squeezed(re.sub(r"\x1b\[[0-9;]*m|│", "", capsys.readouterr().out))
+    assert set(meanings()) == set(FIELDS)
+    assert squeezed("GAME is an ale-py name") in shown
+    for name in set(FIELDS) - {"game"}:  # which is the argument GAME
+        assert f"--{name.replace('_', '-')}" in shown
+        assert squeezed(meanings()[name]) in shown, f"--help does not say what {name} means"
 
 
 # --- examples -------------------------------------------------------------------------------------------------------
@@ -240,7 +262,8 @@ def test_the_papers_page_names_every_difference_between_the_two_papers() -> None
     for name, shown in table.items():
         for cell, value in zip(shown, (first[name], second[name]), strict=True):
             assert cell == "-" or tomllib.loads(f"x = {cell.strip('`')}")["x"] == value, name
-    assert table["target_every"][0] == "-" and first["target"] == "none"  # the only field without a meaning there
+    assert [name for name, shown in table.items() if "-" in shown] == ["target_every"]
+    assert first["target"] == "none"  # there it has no meaning
 
 
 def recipe_row(name: str) -> list[str]:

@@ -56,7 +56,7 @@ def test_a_policy_can_be_named_by_its_file(run, tmp_path, given):
     [
         (["{absent}"], "is not a run folder"),
         (["{young}"], "this run has no best policy yet; wait"),
-        (["{half}"], "this run has no best policy yet; use --policy final"),
+        (["{half}"], "final/policy.safetensors: cannot be read"),
         (["{run}", "--policy", "{absent}"], "no such file"),
         (["{run}", "--episodes", "0"], "--episodes 0 is out of range"),
         (["{run}", "--seed", "-1"], "--seed -1 is out of range"),

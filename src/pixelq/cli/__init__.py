@@ -12,6 +12,7 @@ COMMANDS = {
     "resume": "continue a run from its last checkpoint",
     "eval": "play whole test games with a trained policy",
     "record": "make a video of a game with the Q-values beside it",
+    "tabular": "learn a small game by a table and compare it with the exact optimum",
     "plot": "draw the curves of one or more runs",
     "compare": "put runs beside published curves and scores",
     "list": "list games or recipes",

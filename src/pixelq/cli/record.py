@@ -81,19 +81,19 @@ def _policy_file(args: Args) -> Path:
         return path
     from pixelq.training.policy_file import FILE
 
-    path = args.run / args.policy / FILE
-    if path.is_file():
-        return path
-    other = "final" if args.policy == "best" else "best"
-    there = (args.run / other / FILE).is_file()
-    hint = f"use --policy {other}" if there else "wait for the run's first evaluation, or train it longer"
-    raise UserError(f"{path}: this run has no {args.policy} policy yet; {hint}")
+    # A run that was never evaluated has no best policy; its final one is then the best there is.
+    for name in ("best", "final") if args.policy == "best" else ("final",):
+        path = args.run / name / FILE
+        if path.is_file():
+            return path
+    hint = "wait for its first evaluation" if args.policy == "best" else "use --policy best"
+    raise UserError(f"{args.run}: this run has no {args.policy} policy yet; {hint}, or train it longer")
 
 
 def _film(args: Args, policy: Path, game: int) -> Path:
     if args.out is None:
         folder = args.run if args.run.is_dir() else policy.parent
-        name = args.policy if args.policy in ("best", "final") and args.run.is_dir() else policy.stem
+        name = policy.parent.name if args.policy in ("best", "final") and args.run.is_dir() else policy.stem
         return folder / "videos" / f"{name}-seed{args.seed + game}.mp4"
     out = args.out if args.out.suffix else args.out.with_suffix(".mp4")
     return out if args.episodes == 1 else out.with_stem(f"{out.stem}-{game + 1}")

@@ -86,8 +86,8 @@ def verify(folder: Path) -> Report:
 
 
 def _verify_checkpoint(report: Report, path: Path) -> None:
-    from pixelq.training.checkpoint import read_checkpoint
     from pixelq.training.digests import checkpoint_digests
+    from pixelq.training.loaded_checkpoint import read_checkpoint
 
     try:
         report.checkpoints[path.name] = checkpoint_digests(read_checkpoint(path))

@@ -92,7 +92,7 @@ def rom_file(rom: str) -> Path:
 def _rom(game: str, name: str) -> str:
     """Return the ROM whose name is `game` but for capitals and separators; `name` is what the person typed."""
     by_key = {_key(rom): rom for rom in _shipped_roms()}
-    rom = by_key.get(_key(game))
+    rom = by_key.get(_key(game)) if re.fullmatch(r"[\w -]*", game) else None
     if rom is None:
         close = [by_key[key] for key in difflib.get_close_matches(_key(game), list(by_key), n=3, cutoff=0.6)]
         hint = f"; did you mean {' or '.join(close)}?" if close else ";"

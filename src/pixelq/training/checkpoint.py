@@ -14,31 +14,28 @@ import contextlib
 import json
 import re
 import shutil
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import safetensors
 import safetensors.torch
 
 from pixelq.errors import UserError
-from pixelq.replay import Replay, ReplaySnapshot, SealedBlock
-from pixelq.replay.segments import read_segment, write_segment
+from pixelq.replay import Replay, ReplaySnapshot
+from pixelq.replay.segments import write_segment
 from pixelq.training.atomic import atomic_file, remove_temporaries, sync_file, sync_folder, write_bytes
+from pixelq.training.loaded_checkpoint import LoadedCheckpoint, read_checkpoint
 from pixelq.training.manifest import (
     FileRecord,
     Manifest,
     SegmentRecord,
-    check_file,
     digest,
     file_digest,
     folder_name,
-    read_checked,
     read_manifest,
     write_manifest,
 )
-from pixelq.training.state_tree import join, split
+from pixelq.training.state_tree import split
 
 KEPT = 2
 """Good checkpoints kept: the newest and the one before."""
@@ -58,16 +55,6 @@ class PendingCheckpoint:
     replay: ReplaySnapshot | None
     logs: tuple[Path, ...]
     """Files whose lengths the state names; they must be on the disk before the checkpoint is."""
-
-
-@dataclass(frozen=True)
-class LoadedCheckpoint:
-    """A checkpoint as read and verified."""
-
-    path: Path
-    agent_steps: int
-    state: dict[str, Any]
-    replay: ReplaySnapshot | None
 
 
 class CheckpointStore:
@@ -215,34 +202,6 @@ class CheckpointStore:
         for file in (self._folder / "replay").glob("*"):
             if file.name not in named and _SEGMENT.fullmatch(file.name):
                 file.unlink(missing_ok=True)
-
-
-def read_checkpoint(path: Path) -> LoadedCheckpoint:
-    """Read one checkpoint folder, every file held to its digest before it is parsed.
-
-    Raises:
-        UserError: a file is missing, cut or changed; the message names it.
-    """
-    manifest = read_manifest(path)
-    contents = {record.name: read_checked(path, record) for record in manifest.files}
-    try:
-        tree = json.loads(contents["state.json"])
-        whole = join(tree, safetensors.torch.load(contents["tensors.safetensors"]))
-        state, replay = whole["state"], whole["replay"]
-        parts = None if replay is None else (dict(replay["meta"]), dict(replay["arrays"]))
-    except UserError as error:
-        raise UserError(f"{path}: {error}: damaged") from None
-    except (KeyError, ValueError, TypeError, AttributeError, RecursionError, safetensors.SafetensorError) as error:
-        raise UserError(f"{path}: damaged checkpoint ({type(error).__name__}: {error})") from None
-    snapshot = None
-    if parts is not None:
-        snapshot = ReplaySnapshot(*parts, list(_read_segments(path.parent / "replay", manifest.segments)))
-    return LoadedCheckpoint(path, manifest.agent_steps, state, snapshot)
-
-
-def _read_segments(folder: Path, segments: list[SegmentRecord]) -> Iterator[SealedBlock]:
-    for segment in segments:
-        yield from read_segment(check_file(folder, segment))
 
 
 def _write(path: Path, data: bytes) -> FileRecord:

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from pixelq.errors import UserError
 from pixelq.replay import Replay, ReplaySnapshot
-from pixelq.training.checkpoint import LoadedCheckpoint
+from pixelq.training.loaded_checkpoint import LoadedCheckpoint
 from pixelq.training.policy_file import read_weights
 from pixelq.training.state_tree import split
 from pixelq.training.tracking import COLUMNS, TIMINGS

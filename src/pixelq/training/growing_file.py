@@ -22,16 +22,12 @@ class GrowingFile:
     """
 
     def __init__(self, path: Path, length: int = 0, shorter: bool = False) -> None:
+        if not shorter:
+            refuse_shorter(path, length)
         self.path = path
         self._pending = bytearray()
         self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC, 0o644)
         self._written = os.fstat(self._file).st_size
-        if self._written < length and not shorter:
-            os.close(self._file)
-            raise UserError(
-                f"{path}: {self._written} bytes, and {length} at the checkpoint: rows are lost; restore the file, or "
-                "go on without them with `pixelq resume --fallback`"
-            )
         if self._written > length:
             os.ftruncate(self._file, length)
             self._written = length
@@ -60,3 +56,17 @@ class GrowingFile:
     def close(self) -> None:
         """Close the file; what `flush` could not hand over is lost."""
         os.close(self._file)
+
+
+def refuse_shorter(path: Path, length: int) -> None:
+    """Hold a file to the length, in bytes, that a checkpoint says it had; changes nothing.
+
+    Raises:
+        UserError: it is shorter, or gone.
+    """
+    size = path.stat().st_size if path.is_file() else 0
+    if size < length:
+        raise UserError(
+            f"{path}: {size} bytes, and {length} at the checkpoint: rows are lost; restore the file, or go on without "
+            "them with `pixelq resume --fallback`"
+        )

@@ -153,7 +153,7 @@ def _record(entry: Any, file: Path) -> dict[str, Any]:
     name = entry.get("name") if isinstance(entry, dict) else None
     if not isinstance(name, str) or not isinstance(entry.get("blake2b"), str):
         raise UserError(f"{file}: an entry without name or digest; damaged")
-    if name != Path(name).name or name.startswith(".") or "\\" in name or "\0" in name:
+    if not name or name != Path(name).name or name.startswith(".") or "\\" in name or "\0" in name:
         raise UserError(f"{file}: file name {name!r} leads out of the checkpoint")
     return {"name": name, "bytes": _whole_number(entry, "bytes", file), "blake2b": entry["blake2b"]}
 

@@ -56,9 +56,13 @@ class Progress:
 
     def say(self, message: str) -> None:
         """Print a line above the bar; nothing if it is empty."""
-        if message:
-            with _unheard():
+        if not message:
+            return
+        with _unheard():
+            if self._console.is_terminal:
                 self._console.print(message, highlight=False, markup=False, soft_wrap=True)
+            else:
+                print(message, file=sys.stderr, flush=True)  # rich would turn off standard output, too, if nobody reads
 
     def close(self) -> None:
         """Leave the last line standing."""
@@ -84,7 +88,7 @@ class Progress:
 
 @contextlib.contextmanager
 def _unheard() -> Iterator[None]:
-    """A closed terminal or pipe is no reason to stop training (rich turns a broken pipe into SystemExit)."""
+    """A closed terminal or pipe is no reason to stop training; rich turns a broken pipe into SystemExit."""
     with contextlib.suppress(OSError, SystemExit):
         yield
 

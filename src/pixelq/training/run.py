@@ -19,9 +19,10 @@ from pixelq.policy import EpsilonGreedy
 from pixelq.replay import Replay
 from pixelq.schedules import crossed
 from pixelq.training.arithmetic import arithmetic
-from pixelq.training.checkpoint import CheckpointStore, LoadedCheckpoint
+from pixelq.training.checkpoint import CheckpointStore
 from pixelq.training.checkpoint_writer import CheckpointWriter
 from pixelq.training.counters import Counters
+from pixelq.training.loaded_checkpoint import LoadedCheckpoint
 from pixelq.training.policy_file import save_policy
 from pixelq.training.progress import Progress
 from pixelq.training.reports import Reports
@@ -62,6 +63,8 @@ class Run:
         self.counters = Counters()
         self.scores = Scores(config.num_envs)
         self.arithmetic = arithmetic(self.device)
+        self.arithmetic_before: dict[str, str | int] | None = None
+        """Of the session that wrote the checkpoint this one goes on from."""
         self.stop_requested = False
         self._resumed = False
 

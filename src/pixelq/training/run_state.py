@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from pixelq.errors import UserError
 from pixelq.replay import ReplaySnapshot
-from pixelq.training.checkpoint import LoadedCheckpoint
+from pixelq.training.loaded_checkpoint import LoadedCheckpoint
 
 if TYPE_CHECKING:
     from pixelq.training.run import Run
@@ -52,6 +52,7 @@ def load_run_state(run: Run, checkpoint: LoadedCheckpoint) -> None:
         run.envs.load_state_dict(state["envs"])
         run.seconds = float(state["seconds"])
         run.reports.load_state_dict(state["reports"])
+        run.arithmetic_before = dict(state["arithmetic"])
     except UserError as error:
         raise UserError(f"{checkpoint.path}: {error}") from None
     except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError, RuntimeError) as error:

@@ -13,8 +13,9 @@ from pixelq.device import available_cores, choose_device
 from pixelq.errors import UserError
 from pixelq.memory import free_disk
 from pixelq.training.arithmetic import difference
-from pixelq.training.checkpoint import CheckpointStore, LoadedCheckpoint
+from pixelq.training.checkpoint import CheckpointStore
 from pixelq.training.failures import explained
+from pixelq.training.loaded_checkpoint import LoadedCheckpoint
 from pixelq.training.parallel_loop import parallel_loop
 from pixelq.training.policy_file import FILE, find_policy, read_weights
 from pixelq.training.replay_loop import replay_loop
@@ -26,6 +27,9 @@ from pixelq.validation import validate
 
 LEAST_FREE_DISK = 100 * 2**20
 """Bytes that must be free to begin: room for a small run's checkpoints, so that a full disk is said at the start."""
+
+MAY_CHANGE = ("steps", "threads", "device")
+"""Fields of a run's configuration that may change between its sessions."""
 
 
 @dataclass(frozen=True)
@@ -62,7 +66,7 @@ def start(config: Config, run_dir: Path | None = None) -> Result:
             raise
     except OSError as error:
         run.envs.close()
-        raise UserError(f"{error.filename or run_dir}: cannot be written ({error.strerror})") from None
+        raise UserError(f"{error.filename or run_dir or 'runs'}: cannot be written ({error.strerror})") from None
     except BaseException:
         run.envs.close()
         raise
@@ -78,13 +82,13 @@ def resume(path: Path, *, fallback: bool = False, **overrides: Any) -> Result:
         path: the run folder.
         fallback: go on although something is damaged: from the checkpoint before a damaged one, with the
             checkpoint's configuration for a damaged `config.toml`, without rows that the CSV files have lost.
-        overrides: fields of `Config` that may change between sessions: `steps`, `threads`, `device`.
+        overrides: fields of `Config` among `MAY_CHANGE`.
 
     Raises:
         UserError: not a run, another process trains in it, or something is damaged.
         RunError: training could not go on.
     """
-    folder = open_run_folder(path)
+    folder, run = open_run_folder(path), None
     try:
         store = CheckpointStore(folder.checkpoints)
         checkpoint = store.load(fallback=fallback) if store.paths() else None
@@ -100,14 +104,15 @@ def resume(path: Path, *, fallback: bool = False, **overrides: Any) -> Result:
         if config != saved or fallback:
             write_config(config, folder.config_file)
         store.set_damaged_aside()
-    except OSError as error:
+    except BaseException as error:
         folder.close()
-        raise UserError(f"{error.filename or path}: cannot be written ({error.strerror})") from None
-    except BaseException:
-        folder.close()
+        if run is not None:
+            run.envs.close()
+        if isinstance(error, OSError):
+            raise UserError(f"{error.filename or path}: cannot be written ({error.strerror})") from None
         raise
     run.progress.say(
-        f"resumed {path} at agent step {run.counters.agent_steps:,} ({run.device_reason}): {_likeness(run, checkpoint)}"
+        f"resumed {path} at agent step {run.counters.agent_steps:,} ({run.device_reason}): {_likeness(run)}"
     )
     return _train(run)
 
@@ -156,29 +161,33 @@ def _configuration(folder: RunFolder, checkpoint: LoadedCheckpoint | None, fallb
         validate(made_with)
     except (KeyError, TypeError, ValueError):
         raise UserError(f"{checkpoint.path}: it does not say with which configuration it was made: damaged") from None
-    if fallback:
-        return made_with
-    hint = "restore the file, or `pixelq resume --fallback` takes the checkpoint's"
     try:
         config = read_config(folder.config_file)
+        damage = _first_difference(folder.config_file, config, made_with)
     except UserError as error:
-        raise UserError(f"{error}; {hint}") from None
+        damage = str(error)
+    if not damage:
+        return config
+    if fallback:
+        return made_with
+    raise UserError(f"{damage}; restore the file, or `pixelq resume --fallback` takes the checkpoint's")
+
+
+def _first_difference(file: Path, config: Config, made_with: Config) -> str:
     for name, value in vars(made_with).items():
         found = getattr(config, name)
-        if found != value:
-            raise UserError(
-                f"{folder.config_file}: {name} is {found!r}, but the checkpoint was made with {value!r}; {hint}"
-            )
-    return config
+        if found != value and name not in MAY_CHANGE:
+            return f"{file}: {name} is {found!r}, but the checkpoint was made with {value!r}"
+    return ""
 
 
-def _likeness(run: Run, checkpoint: LoadedCheckpoint | None) -> str:
+def _likeness(run: Run) -> str:
     """What a person may expect of the resumed run, beside one that was never interrupted."""
-    if checkpoint is None:
+    if run.arithmetic_before is None:
         return "it has no checkpoint, so it begins anew"
     if not run.config.deterministic:
         return "as if never interrupted, up to the order of floating-point sums (--deterministic makes it exact)"
-    changed = difference(dict(checkpoint.state["arithmetic"]), run.arithmetic)
+    changed = difference(run.arithmetic_before, run.arithmetic)
     return f"not bit for bit, for {changed}" if changed else "bit for bit as if never interrupted"
 
 

@@ -15,7 +15,7 @@ from typing import Any
 
 from pixelq.errors import UserError
 from pixelq.training.event_file import EventFile
-from pixelq.training.growing_file import GrowingFile
+from pixelq.training.growing_file import GrowingFile, refuse_shorter
 
 COLUMNS: dict[str, tuple[str, ...]] = {
     "episodes.csv": ("agent_step", "environment", "score", "length", "seconds"),
@@ -65,6 +65,8 @@ class Tracker:
         self._wandb = wandb_run
         self._message = ""
         csv_lengths, event_lengths = _checked(lengths)
+        for name in COLUMNS if not shorter else ():
+            refuse_shorter(folder / name, csv_lengths[name])  # all of them, before the first is cut
         with contextlib.ExitStack() as opened:  # closes the others if one cannot be opened
             self._files: dict[str, GrowingFile] = {}
             for name, columns in COLUMNS.items():

@@ -1,0 +1,265 @@
+"""`pixelq tabular ENV`: Q-learning with a table, held to the exact optimum, and hand-written policies beside it."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+from tyro.conf import FlagCreatePairsOff, Positional, arg
+
+from pixelq.cli.arguments import parse
+from pixelq.errors import UserError
+
+if TYPE_CHECKING:
+    import numpy as np
+    from rich.console import Console
+
+    from pixelq.tabular.episodes import Step
+    from pixelq.tabular.game import TabularGame
+    from pixelq.tabular.policies import Player
+    from pixelq.tabular.q_learning import QLearning, Test
+    from pixelq.tabular.table_run import TableRun
+    from pixelq.training.evaluation import Evaluation
+
+
+@dataclass(frozen=True)
+class Args:
+    """Learn a game with few states by a table of Q-values, and compare it with the exact optimum.
+
+    FrozenLake-v1, FrozenLake8x8-v1, Taxi-v3 and CliffWalking-v1 are such games.
+    """
+
+    game: Annotated[Positional[str], arg(metavar="ENV|RUN")] = ""
+    """A Gymnasium id; or the run folder of an earlier `pixelq tabular`, whose best table is then played."""
+    no_slippery: FlagCreatePairsOff[bool] = False
+    """FrozenLake on ice that does not slip: every step goes where it should."""
+    policy: str = "q-learning"
+    """Who plays: q-learning (learns a table), random, always-left, left-right (each 1/2), or one action (2, right)."""
+    alpha: float = 0.2
+    """Step size of Q-learning: how far a value moves towards its target."""
+    gamma: float = 0.9
+    """Discount per agent step."""
+    epsilon: float = 1.0
+    """Probability of a random action while learning: 1 explores at random, less is epsilon-greedy."""
+    steps: int = 1_000_000
+    """Most agent steps of learning."""
+    test_every: int = 3_000
+    """Agent steps between two tests."""
+    test_episodes: int = 20
+    """Whole greedy episodes per test; the table with the highest mean score is kept."""
+    stop_score: float | None = None
+    """Stop when a test's mean score is above this; none: the game's own, at most the best possible."""
+    max_episode_steps: int | None = None
+    """Cut an episode after this many agent steps; none: the game's own limit, or 200 where it has none."""
+    episodes: int = 1000
+    """Whole episodes played in the end to measure the policy, other ones than those that chose it."""
+    trace_steps: int = 30
+    """Agent steps of one episode to print; of a longer one the middle is left out."""
+    seed: int = 1
+    """Seed of exploration, episodes and tests."""
+    run_dir: Path | None = None
+    """Folder of the run; none: runs/<game>-tabular-<seed>-<time>."""
+    video: Path | None = None
+    """Film the printed episode into this file (MP4); needs the extra pixelq[toy-text]."""
+
+
+LEARNING = ("alpha", "gamma", "epsilon", "steps", "test_every", "test_episodes", "stop_score", "run_dir")
+"""Fields that only learning uses."""
+
+GAME = ("policy", "no_slippery", "max_episode_steps")
+"""Fields that a run folder has settled."""
+
+
+def run(argv: list[str]) -> int:
+    """Learn a table, or load one, or take a hand-written policy; then print, measure and film it."""
+    args = parse(Args, argv, "tabular")
+    _check(args)
+    # Imported late: torch and PyAV take seconds, and a wrong argument should not wait for them.
+    from rich.console import Console
+
+    from pixelq.tabular.film import check_film
+
+    if args.video is not None:
+        check_film(args.video)
+    console = Console(highlight=False)
+    if os.path.exists(args.game):
+        _replay(args, console)
+    elif args.policy == "q-learning":
+        _learn(args, console)
+    else:
+        _play_handwritten(args, console)
+    return 0
+
+
+def _check(args: Args) -> None:
+    """Refuse values out of range, and settings of learning where nothing is learned."""
+    if not args.game:
+        raise UserError("which game? for example: pixelq tabular FrozenLake-v1")
+    for name, value, least in (
+        ("episodes", args.episodes, 1),
+        ("trace-steps", args.trace_steps, 1),
+        ("seed", args.seed, 0),
+    ):
+        if value < least:
+            raise UserError(f"--{name} {value} is out of range: it must be at least {least}")
+    unused: tuple[str, ...] = ()
+    if os.path.exists(args.game):
+        unused, why = (*LEARNING, *GAME), f"{args.game} has been learned already; give a Gymnasium id to learn anew"
+    elif args.policy != "q-learning":
+        unused, why = LEARNING, f"--policy {args.policy} learns nothing"
+    for name in unused:
+        if getattr(args, name) != getattr(Args(), name):
+            raise UserError(f"--{name.replace('_', '-')} has no use here: {why}")
+
+
+def _learn(args: Args, console: Console) -> None:
+    import numpy as np
+
+    from pixelq.tabular.comparison import compare
+    from pixelq.tabular.heat_map import draw_heat_map, write_heat_map
+    from pixelq.tabular.planning import value_iteration
+    from pixelq.tabular.q_learning import QLearning
+    from pixelq.tabular.table_run import create_table_run
+
+    settings = QLearning(
+        args.alpha, args.gamma, args.epsilon, args.steps, args.test_every, args.test_episodes, args.stop_score
+    )
+    settings.check()
+    game = _open(args, console)
+    value_iteration(game.model, settings.gamma)  # a gamma without an exact answer is refused before the work
+    folder = create_table_run(game, settings, args.seed, args.run_dir)
+    *learning, acting, measuring = np.random.SeedSequence(args.seed).spawn(5)
+    best, last = _run_tests(game, settings, learning, folder, console)
+    comparison = compare(best.q, game, settings.gamma)
+    measured = _show_table(args, game, settings.gamma, best.q, acting, measuring, console)
+    picture = folder.path / "plots" / "q_table.png"
+    title = f"{game.name}, best table (agent step {best.agent_steps:,}, seed {args.seed})"
+    write_heat_map(draw_heat_map(best.q, game, settings.gamma, title), picture)
+    folder.finish(last, comparison, measured)
+    print(f"{picture}: the table as a heat map; play it again with: pixelq tabular {folder.path}")
+
+
+def _run_tests(
+    game: TabularGame, settings: QLearning, seeds: list[np.random.SeedSequence], folder: TableRun, console: Console
+) -> tuple[Test, Test]:
+    """Learn, and print and keep the tests; the best and the last of them."""
+    import numpy as np
+
+    from pixelq.tabular.q_learning import learn, stop_score
+
+    exploration, episodes, tests = (np.random.default_rng(seed) for seed in seeds)
+    best = last = None
+    for last in learn(game, settings, exploration=exploration, episodes=episodes, tests=tests):
+        folder.add(last)
+        if last.best:
+            best = last
+            mean, played = last.evaluation.mean, len(last.evaluation.games)
+            console.print(
+                f"agent step {last.agent_steps:9,}: mean of {played} greedy episodes {mean:.3f}, the best so far"
+            )
+    assert best is not None  # there is at least one agent step, and a test at the last
+    assert last is not None
+    stop = stop_score(game, settings)
+    if last.solved:
+        console.print(f"learned: above the stop score {stop:.4g} at agent step {last.agent_steps:,}\n")
+    else:
+        console.print(
+            f"not above the stop score {stop:.4g} in {last.agent_steps:,} agent steps; the best test was at "
+            f"{best.agent_steps:,}\n"
+        )
+    return best, last
+
+
+def _replay(args: Args, console: Console) -> None:
+    import numpy as np
+
+    from pixelq.tabular.table_run import load_table
+
+    loaded = load_table(Path(args.game))
+    console.print(f"{loaded.game.name}, best table of {args.game}\n", soft_wrap=True, markup=False)
+    acting, measuring = np.random.SeedSequence(args.seed).spawn(2)
+    _show_table(args, loaded.game, loaded.settings.gamma, loaded.table, acting, measuring, console)
+
+
+def _play_handwritten(args: Args, console: Console) -> None:
+    import numpy as np
+
+    from pixelq.tabular.planning import expected_score, success_rate
+    from pixelq.tabular.policies import handwritten_policy
+
+    game = _open(args, console)
+    acting, measuring = np.random.SeedSequence(args.seed).spawn(2)
+    player = handwritten_policy(args.policy, game, np.random.default_rng(acting))
+    _show_episode(args, game, _play_one(args, game, player), console)
+    _measure(args, game, player, measuring, console)
+    pi = player.probabilities()
+    score, rate = expected_score(game.model, pi, game.limit), success_rate(game.model, pi, game.limit)
+    console.print(f"exactly: expected score {score:.4f}, success rate {rate:.4f}")
+
+
+def _open(args: Args, console: Console) -> TabularGame:
+    from pixelq.tabular.game import open_game
+
+    game = open_game(args.game, False if args.no_slippery else None, args.max_episode_steps)
+    if game.name != args.game:
+        console.print(f"{args.game} is called {game.name} in this Gymnasium", markup=False)
+    return game
+
+
+def _show_table(
+    args: Args,
+    game: TabularGame,
+    gamma: float,
+    table: np.ndarray,
+    acting: np.random.SeedSequence,
+    measuring: np.random.SeedSequence,
+    console: Console,
+) -> Evaluation:
+    """Print a table's map, one of its episodes, how near it is to the optimum and what whole episodes give."""
+    import numpy as np
+
+    from pixelq.tabular.comparison import compare
+    from pixelq.tabular.policies import TableAgent
+    from pixelq.tabular.terminal import print_comparison, print_map
+
+    agent = TableAgent(table, np.random.default_rng(acting))
+    episode = _play_one(args, game, agent)
+    print_map(console, table, game, gamma, episode)
+    _show_episode(args, game, episode, console)
+    print_comparison(console, compare(table, game, gamma), game, gamma)
+    return _measure(args, game, agent, measuring, console)
+
+
+def _play_one(args: Args, game: TabularGame, player: Player) -> list[Step]:
+    """The episode to print, filmed if a video is wanted."""
+    from contextlib import closing
+
+    from pixelq.tabular.episodes import play
+    from pixelq.tabular.film import record_episode
+
+    if args.video is not None:
+        return record_episode(player, game, args.video, seed=args.seed)
+    with closing(game.make()) as env:
+        return list(play(player, env, args.seed))
+
+
+def _show_episode(args: Args, game: TabularGame, episode: list[Step], console: Console) -> None:
+    from pixelq.tabular.terminal import print_trace
+
+    print_trace(console, episode, game, args.trace_steps)
+    if args.video is not None:
+        console.print(f"{args.video}: this episode as a film", markup=False, soft_wrap=True)
+    console.print()
+
+
+def _measure(
+    args: Args, game: TabularGame, player: Player, seeds: np.random.SeedSequence, console: Console
+) -> Evaluation:
+    from pixelq.tabular.episodes import evaluate
+    from pixelq.tabular.terminal import print_measured
+
+    measured = evaluate(player, game, episodes=args.episodes, seed=int(seeds.generate_state(1)[0]))
+    print_measured(console, measured)
+    return measured

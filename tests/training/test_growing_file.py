@@ -1,0 +1,67 @@
+"""Log files lose nothing to a full disk, and are cut back to a checkpoint's length."""
+
+import resource
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from pixelq.errors import UserError
+from pixelq.training.growing_file import GrowingFile
+
+
+@contextmanager
+def files_at_most(size: int) -> Iterator[None]:
+    """Let the kernel refuse to grow any file of this process beyond `size` bytes, as a full disk would."""
+    before, ignored = resource.getrlimit(resource.RLIMIT_FSIZE), signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+        signal.signal(signal.SIGXFSZ, ignored)
+
+
+def test_what_a_full_disk_refuses_is_written_when_there_is_room(tmp_path: Path) -> None:
+    file = GrowingFile(tmp_path / "x")
+    file.append(b"12345")
+    with files_at_most(8):
+        assert file.flush() == 5
+        file.append(b"67890")
+        for _ in range(2):
+            with pytest.raises(OSError, match="too large"):
+                file.flush()
+        assert (tmp_path / "x").read_bytes() == b"12345678"
+        assert file.length == 10
+    assert file.flush() == 10
+    assert (tmp_path / "x").read_bytes() == b"1234567890"
+    file.close()
+
+
+def test_a_file_is_cut_to_its_length_and_goes_on_there(tmp_path: Path) -> None:
+    (tmp_path / "x").write_bytes(b"kept, cut")
+    file = GrowingFile(tmp_path / "x", length=5)
+    file.append(b" new")
+    assert file.flush() == 9
+    assert (tmp_path / "x").read_bytes() == b"kept, new"
+    file.close()
+
+
+def test_a_file_that_lost_bytes_is_refused_unless_that_is_accepted(tmp_path: Path) -> None:
+    (tmp_path / "x").write_bytes(b"abc")
+    with pytest.raises(UserError, match=r"x: 3 bytes, and 5 at the checkpoint.*--fallback"):
+        GrowingFile(tmp_path / "x", length=5)
+    file = GrowingFile(tmp_path / "x", length=5, shorter=True)
+    file.append(b"d")
+    assert file.flush() == 4
+    file.close()
+
+
+def test_a_link_is_not_followed(tmp_path: Path) -> None:
+    (tmp_path / "private").write_bytes(b"a stranger's run must not cut this")
+    (tmp_path / "x").symlink_to(tmp_path / "private")
+    with pytest.raises(OSError, match="symbolic link"):
+        GrowingFile(tmp_path / "x")
+    assert (tmp_path / "private").read_bytes() == b"a stranger's run must not cut this"
