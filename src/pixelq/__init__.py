@@ -11,13 +11,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pixelq.config import Config, read_recipe
-from pixelq.errors import UserError
+from pixelq.errors import RunError, UserError
 
 if TYPE_CHECKING:
+    from pixelq.envs.seeded_episodes import SeededEpisodes
     from pixelq.policy import Agent
     from pixelq.training.session import Result
 
-__all__ = ["Config", "UserError", "load", "read_recipe", "resume", "train"]
+__all__ = ["Config", "RunError", "UserError", "load", "make_envs", "read_recipe", "resume", "train"]
 
 
 def train(game: str, recipe: str = "default", run_dir: Path | str | None = None, **overrides: Any) -> Result:
@@ -38,11 +39,24 @@ def train(game: str, recipe: str = "default", run_dir: Path | str | None = None,
     return start(configure(game, recipe, overrides), Path(run_dir) if run_dir else None)
 
 
-def resume(run: Path | str, *, fallback: bool = False) -> Result:
-    """Continue a run from its last checkpoint; see `pixelq.training.session.resume`."""
+def resume(run: Path | str, *, fallback: bool = False, **overrides: Any) -> Result:
+    """Continue a run from its last checkpoint; see `pixelq.training.session.resume`.
+
+    Args:
+        run: the run folder.
+        fallback: go on from the checkpoint before a damaged one.
+        overrides: `steps`, `threads` or `device`.
+    """
     from pixelq.training.session import resume as resume_session
 
-    return resume_session(Path(run), fallback=fallback)
+    return resume_session(Path(run), fallback=fallback, **overrides)
+
+
+def make_envs(config: Config, *, num_envs: int, seed: int, threads: int = 0) -> SeededEpisodes:
+    """The environments of a configuration (`agent.config`), a Gymnasium `VectorEnv`; see `pixelq.envs.make_envs`."""
+    from pixelq.envs import make_envs as make
+
+    return make(config, num_envs=num_envs, seed=seed, threads=threads)
 
 
 def load(run: Path | str, device: str = "cpu") -> Agent:

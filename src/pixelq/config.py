@@ -198,6 +198,15 @@ def read_recipe(name: str) -> Config:
     return config_from_values(values, where=f"recipe {name}")
 
 
+def game_of_recipe(name: str) -> str | None:
+    """The game that a recipe (or its base) names; None if it is for any game.
+
+    Raises:
+        UserError: as `read_recipe`.
+    """
+    return read_recipe(name).game if "game" in _recipe_values(name, depth=0) else None
+
+
 def read_config(path: Path) -> Config:
     """Read a run's `config.toml`.
 

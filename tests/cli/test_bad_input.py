@@ -78,6 +78,7 @@ COMMAND_LINES = [
     ("train CartPole-v999", "unknown game"),
     ("train ../pong", "unknown game"),
     ("train --steps 10", "which game"),
+    ("train --recipe lapan-pong --steps 0", "steps"),  # this recipe names its game
     # train: the recipe
     ("train pong --recipe nature", "did you mean nature2015"),
     ("train pong --recipe", "--recipe needs a name"),
@@ -155,6 +156,7 @@ COMMAND_LINES = [
     ("eval run --epsilon 2", "epsilon"),
     ("eval run --epsilon nan", "epsilon"),
     ("eval run --seed -1", "seed"),
+    ("eval run --threads -1", "threads"),
     ("eval run --policy worst", "policy"),
     ("eval run/config.toml", "safetensors"),
     ("eval run --device vulkan", "vulkan"),

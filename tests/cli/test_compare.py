@@ -73,6 +73,12 @@ def test_several_runs_and_agents_are_columns(tmp_path, reference, capsys):
     assert (tmp_path / "both.png").is_file()
 
 
+def test_without_a_reference_the_published_curves_that_come_with_pixelq_are_taken(tmp_path, capsys):
+    run = make_run(tmp_path / "run", [-21, -19, -17, -14])
+    assert main(["compare", str(run)]) == 0
+    assert any("Dopamine" in line or "-20." in line for line in capsys.readouterr().out.splitlines())
+
+
 def test_a_run_that_has_just_begun_is_compared_too(tmp_path, reference, capsys):
     run = make_run(tmp_path / "run", [])
     assert main(["compare", str(run), "--reference", str(reference)]) == 0
@@ -83,7 +89,6 @@ def test_a_run_that_has_just_begun_is_compared_too(tmp_path, reference, capsys):
     ("arguments", "message"),
     [
         (["--reference", "{reference}"], "compare needs at least one run folder"),
-        (["{run}"], "--reference"),
         (["{run}", "--reference", "{absent}"], "no such file"),
         (["{absent}", "--reference", "{reference}"], "is not a run folder"),
         (["{run}", "--reference", "{reference}", "--agents", "IQN"], "the reference has 'DQN (Adam"),

@@ -50,12 +50,13 @@ def test_a_file_is_cut_to_its_length_and_goes_on_there(tmp_path: Path) -> None:
 
 
 def test_a_file_that_lost_bytes_is_refused_unless_that_is_accepted(tmp_path: Path) -> None:
-    (tmp_path / "x").write_bytes(b"abc")
-    with pytest.raises(UserError, match=r"x: 3 bytes, and 5 at the checkpoint.*--fallback"):
-        GrowingFile(tmp_path / "x", length=5)
-    file = GrowingFile(tmp_path / "x", length=5, shorter=True)
-    file.append(b"d")
-    assert file.flush() == 4
+    (tmp_path / "x").write_bytes(b"abc\nde")
+    with pytest.raises(UserError, match=r"x: 6 bytes, and 8 at the checkpoint.*--fallback"):
+        GrowingFile(tmp_path / "x", length=8)
+    file = GrowingFile(tmp_path / "x", length=8, shorter=True)
+    file.append(b"f\n")
+    file.flush()
+    assert (tmp_path / "x").read_bytes() == b"abc\nf\n"  # a row of which only a part is left goes, too
     file.close()
 
 

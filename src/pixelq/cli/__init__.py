@@ -64,4 +64,5 @@ def _dispatch(argv: list[str]) -> int:
 
 def _help() -> str:
     rows = "\n".join(f"  {name:<8} {text}" for name, text in COMMANDS.items())
-    return f"pixelq: deep Q-learning from pixels\n\nusage: pixelq COMMAND ...\n\n{rows}\n\npixelq COMMAND --help says more."
+    title, usage = "pixelq: deep Q-learning from pixels", "usage: pixelq COMMAND ..."
+    return "\n\n".join([title, usage, rows, "pixelq COMMAND --help says more."])

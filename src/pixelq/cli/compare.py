@@ -1,4 +1,4 @@
-"""`pixelq compare RUN... --reference CSV`: runs beside published curves and scores, differences in protocol named."""
+"""`pixelq compare RUN...`: runs beside published curves and scores, differences in protocol named."""
 
 from __future__ import annotations
 
@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from pixelq.viewing.curves import RunCurves
     from pixelq.viewing.reference import PublishedScore, ReferenceCurve
 
+PUBLISHED = Path(__file__).parents[1] / "viewing" / "published"
+"""Published curves and scores, with their sources in README.md."""
+
 Groups = dict[str, list["RunCurves"]]
 
 
@@ -27,12 +30,12 @@ class Args:
 
     runs: Positional[tuple[Path, ...]]
     """Run folders of one game."""
-    reference: Path
-    """CSV of published curves: game, agent, million_frames, mean_return, min_run, max_run, runs."""
+    reference: Path | None = None
+    """CSV of published curves: game, agent, million_frames, mean_return, min_run, max_run, runs; none: Dopamine's."""
     agents: tuple[str, ...] = ("DQN (Adam + MSE in JAX)",)
     """Agents of the reference to show."""
     scores: Path | None = None
-    """CSV of published final scores; none: published_scores.csv beside the reference, if it is there."""
+    """CSV of published final scores; none: published_scores.csv beside the curves, if it is there."""
     out: Path | None = None
     """Where the figure goes, as .png and .svg; none: plots/compare in the run's folder, for several runs ./compare."""
 
@@ -41,7 +44,7 @@ def run(argv: list[str]) -> int:
     """Print the tables and draw the figure."""
     args = parse(Args, argv, "compare")
     if not args.runs:
-        raise UserError("compare needs at least one run folder: pixelq compare runs/... --reference CSV")
+        raise UserError("compare needs at least one run folder: pixelq compare runs/...")
     from pixelq.viewing.comparison import draw_comparison, one_game
     from pixelq.viewing.curves import read_run
     from pixelq.viewing.figures import write_figure
@@ -50,12 +53,13 @@ def run(argv: list[str]) -> int:
 
     runs = [read_run(folder) for folder in args.runs]
     game = one_game(runs)
-    curves = read_curves(args.reference, game)
+    reference = args.reference or PUBLISHED / "dopamine_curves.csv"
+    curves = read_curves(reference, game)
     unknown = [agent for agent in args.agents if agent not in curves]
     if unknown or not args.agents:
         raise UserError(f"--agents {' '.join(unknown)!r}: the reference has {', '.join(map(repr, curves))}")
     references = [curves[agent] for agent in args.agents]
-    beside = args.reference.parent / "published_scores.csv"
+    beside = reference.parent / "published_scores.csv"
     scores = read_scores(args.scores or beside, game) if args.scores or beside.is_file() else []
     groups = grouped(runs)
     alone = args.runs[0] / "plots" / "compare" if len(runs) == 1 else Path("compare")

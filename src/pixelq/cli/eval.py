@@ -31,6 +31,8 @@ class Args:
     """Which policy of the run."""
     device: Literal["auto", "cpu", "cuda", "mps", "vulkan"] = "auto"
     """Where Q-values are computed."""
+    threads: int = 0
+    """CPU threads; 0: one per core."""
     json: bool = False
     """Print JSON instead of a table."""
 
@@ -42,6 +44,8 @@ def run(argv: list[str]) -> int:
         raise UserError(f"--episodes {args.episodes} is out of range: play at least 1 game")
     if not 0 <= args.epsilon <= 1:
         raise UserError(f"--epsilon {args.epsilon} is out of range: it must be between 0 and 1")
+    if not 0 <= args.threads <= 1024:
+        raise UserError(f"--threads {args.threads} is out of range: it must be between 0 and 1024")
     if args.seed < 0:
         raise UserError(f"--seed {args.seed} is out of range: it must be at least 0")
     report = evaluate_run(args)
@@ -54,18 +58,20 @@ def run(argv: list[str]) -> int:
 
 def evaluate_run(args: Args) -> dict[str, Any]:
     """Play the games and write `eval.json` beside the policy's run."""
-    from pixelq.device import choose_device
+    from pixelq.device import choose_device, prepare_cpu
     from pixelq.training.atomic import write_bytes
     from pixelq.training.evaluation import evaluate, human_normalized, random_and_human
     from pixelq.training.policy_file import FILE, find_policy, load_agent
 
     device, _ = choose_device(args.device)
+    threads = prepare_cpu(args.threads)
     chosen = args.run / args.policy / FILE
     file = chosen if chosen.is_file() else find_policy(args.run)
     agent = load_agent(file, device)
     game = agent.config.game
-    result = evaluate(agent, agent.config, episodes=args.episodes, epsilon=args.epsilon, seed=args.seed)
-    random = evaluate(None, agent.config, episodes=min(args.episodes, 30), epsilon=1.0, seed=args.seed)
+    played = {"seed": args.seed, "threads": threads}
+    result = evaluate(agent, agent.config, episodes=args.episodes, epsilon=args.epsilon, **played)
+    random = evaluate(None, agent.config, episodes=min(args.episodes, 30), epsilon=1.0, **played)
     published = random_and_human(game)
     report = {
         "policy": str(file),

@@ -17,11 +17,10 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from pixelq.tabular.episodes import Step
+    from pixelq.tabular.examination import Examination
     from pixelq.tabular.game import TabularGame
-    from pixelq.tabular.policies import Player
     from pixelq.tabular.q_learning import QLearning, Test
     from pixelq.tabular.table_run import TableRun
-    from pixelq.training.evaluation import Evaluation
 
 
 @dataclass(frozen=True)
@@ -115,9 +114,7 @@ def _check(args: Args) -> None:
 
 
 def _learn(args: Args, console: Console) -> None:
-    import numpy as np
-
-    from pixelq.tabular.comparison import compare
+    from pixelq.tabular.examination import examine
     from pixelq.tabular.heat_map import draw_heat_map, write_heat_map
     from pixelq.tabular.planning import value_iteration
     from pixelq.tabular.q_learning import QLearning
@@ -130,26 +127,25 @@ def _learn(args: Args, console: Console) -> None:
     game = _open(args, console)
     value_iteration(game.model, settings.gamma)  # a gamma without an exact answer is refused before the work
     folder = create_table_run(game, settings, args.seed, args.run_dir)
-    *learning, acting, measuring = np.random.SeedSequence(args.seed).spawn(5)
-    best, last = _run_tests(game, settings, learning, folder, console)
-    comparison = compare(best.q, game, settings.gamma)
-    measured = _show_table(args, game, settings.gamma, best.q, acting, measuring, console)
+    best, last = _run_tests(game, settings, args.seed, folder, console)
+    result = examine(best.q, game, settings.gamma, episodes=args.episodes, seed=args.seed, video=args.video)
     picture = folder.path / "plots" / "q_table.png"
     title = f"{game.name}, best table (agent step {best.agent_steps:,}, seed {args.seed})"
     write_heat_map(draw_heat_map(best.q, game, settings.gamma, title), picture)
-    folder.finish(last, comparison, measured)
+    folder.finish(last, result.comparison, result.measured)
+    _show_table(args, game, settings.gamma, best.q, result, console)
     print(f"{picture}: the table as a heat map; play it again with: pixelq tabular {folder.path}")
 
 
 def _run_tests(
-    game: TabularGame, settings: QLearning, seeds: list[np.random.SeedSequence], folder: TableRun, console: Console
+    game: TabularGame, settings: QLearning, seed: int, folder: TableRun, console: Console
 ) -> tuple[Test, Test]:
     """Learn, and print and keep the tests; the best and the last of them."""
     import numpy as np
 
     from pixelq.tabular.q_learning import learn, stop_score
 
-    exploration, episodes, tests = (np.random.default_rng(seed) for seed in seeds)
+    exploration, episodes, tests = (np.random.default_rng(s) for s in np.random.SeedSequence(seed).spawn(3))
     best = last = None
     for last in learn(game, settings, exploration=exploration, episodes=episodes, tests=tests):
         folder.add(last)
@@ -173,27 +169,28 @@ def _run_tests(
 
 
 def _replay(args: Args, console: Console) -> None:
-    import numpy as np
-
+    from pixelq.tabular.examination import examine
     from pixelq.tabular.table_run import load_table
 
     loaded = load_table(Path(args.game))
-    console.print(f"{loaded.game.name}, best table of {args.game}\n", soft_wrap=True, markup=False)
-    acting, measuring = np.random.SeedSequence(args.seed).spawn(2)
-    _show_table(args, loaded.game, loaded.settings.gamma, loaded.table, acting, measuring, console)
+    game, gamma = loaded.game, loaded.settings.gamma
+    console.print(f"{game.name}, best table of {args.game}\n", soft_wrap=True, markup=False)
+    result = examine(loaded.table, game, gamma, episodes=args.episodes, seed=args.seed, video=args.video)
+    _show_table(args, game, gamma, loaded.table, result, console)
 
 
 def _play_handwritten(args: Args, console: Console) -> None:
     import numpy as np
 
+    from pixelq.tabular.examination import measure, single_episode
     from pixelq.tabular.planning import expected_score, success_rate
     from pixelq.tabular.policies import handwritten_policy
+    from pixelq.tabular.terminal import print_measured
 
     game = _open(args, console)
-    acting, measuring = np.random.SeedSequence(args.seed).spawn(2)
-    player = handwritten_policy(args.policy, game, np.random.default_rng(acting))
-    _show_episode(args, game, _play_one(args, game, player), console)
-    _measure(args, game, player, measuring, console)
+    player = handwritten_policy(args.policy, game, np.random.default_rng(args.seed))
+    _show_episode(args, game, single_episode(player, game, args.seed, args.video), console)
+    print_measured(console, measure(player, game, args.episodes, args.seed))
     pi = player.probabilities()
     score, rate = expected_score(game.model, pi, game.limit), success_rate(game.model, pi, game.limit)
     console.print(f"exactly: expected score {score:.4f}, success rate {rate:.4f}")
@@ -209,40 +206,14 @@ def _open(args: Args, console: Console) -> TabularGame:
 
 
 def _show_table(
-    args: Args,
-    game: TabularGame,
-    gamma: float,
-    table: np.ndarray,
-    acting: np.random.SeedSequence,
-    measuring: np.random.SeedSequence,
-    console: Console,
-) -> Evaluation:
-    """Print a table's map, one of its episodes, how near it is to the optimum and what whole episodes give."""
-    import numpy as np
+    args: Args, game: TabularGame, gamma: float, table: np.ndarray, result: Examination, console: Console
+) -> None:
+    from pixelq.tabular.terminal import print_comparison, print_map, print_measured
 
-    from pixelq.tabular.comparison import compare
-    from pixelq.tabular.policies import TableAgent
-    from pixelq.tabular.terminal import print_comparison, print_map
-
-    agent = TableAgent(table, np.random.default_rng(acting))
-    episode = _play_one(args, game, agent)
-    print_map(console, table, game, gamma, episode)
-    _show_episode(args, game, episode, console)
-    print_comparison(console, compare(table, game, gamma), game, gamma)
-    return _measure(args, game, agent, measuring, console)
-
-
-def _play_one(args: Args, game: TabularGame, player: Player) -> list[Step]:
-    """The episode to print, filmed if a video is wanted."""
-    from contextlib import closing
-
-    from pixelq.tabular.episodes import play
-    from pixelq.tabular.film import record_episode
-
-    if args.video is not None:
-        return record_episode(player, game, args.video, seed=args.seed)
-    with closing(game.make()) as env:
-        return list(play(player, env, args.seed))
+    print_map(console, table, game, gamma, result.episode)
+    _show_episode(args, game, result.episode, console)
+    print_comparison(console, result.comparison, game, gamma)
+    print_measured(console, result.measured)
 
 
 def _show_episode(args: Args, game: TabularGame, episode: list[Step], console: Console) -> None:
@@ -252,14 +223,3 @@ def _show_episode(args: Args, game: TabularGame, episode: list[Step], console: C
     if args.video is not None:
         console.print(f"{args.video}: this episode as a film", markup=False, soft_wrap=True)
     console.print()
-
-
-def _measure(
-    args: Args, game: TabularGame, player: Player, seeds: np.random.SeedSequence, console: Console
-) -> Evaluation:
-    from pixelq.tabular.episodes import evaluate
-    from pixelq.tabular.terminal import print_measured
-
-    measured = evaluate(player, game, episodes=args.episodes, seed=int(seeds.generate_state(1)[0]))
-    print_measured(console, measured)
-    return measured

@@ -9,7 +9,7 @@ from pathlib import Path
 from tyro.conf import Fixed
 
 from pixelq.cli.arguments import parse
-from pixelq.config import Config, configure, read_recipe
+from pixelq.config import Config, configure, game_of_recipe, read_recipe
 from pixelq.errors import UserError
 
 
@@ -17,7 +17,8 @@ from pixelq.errors import UserError
 class Args(Config):
     """Train an agent from pixels. The recipe (--recipe) sets every field; what you name here overrides it.
 
-    GAME is an ale-py name (pong, MsPacman) or a Gymnasium id (ALE/Pong-v5); `pixelq list games` shows them.
+    GAME is an ale-py name (pong, MsPacman) or a Gymnasium id (ALE/Pong-v5); `pixelq list games` shows them. It may be
+    left out where the recipe names one.
     """
 
     game: Fixed[str] = ""
@@ -28,9 +29,10 @@ class Args(Config):
 def run(argv: list[str]) -> int:
     """Read the recipe, apply the overrides, train."""
     game, rest = (argv[0], argv[1:]) if argv and not argv[0].startswith("-") else (None, argv)
+    name, rest = _recipe_argument(rest)
+    game = game or game_of_recipe(name)
     if game is None and not {"-h", "--help"} & set(rest):
         raise UserError("which game? for example: pixelq train pong (see `pixelq list games`)")
-    name, rest = _recipe_argument(rest)
     config = configure(game, name) if game else read_recipe(name)
     shown: dict[str, object] = {f.name: getattr(config, f.name) for f in dataclasses.fields(config)}
     args = parse(Args, rest, f"train {game or 'GAME'}", default=Args(**shown))  # type: ignore[arg-type]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import pkgutil
 from collections.abc import Callable
+from importlib.metadata import entry_points
 from typing import NamedTuple
 
 from torch import Tensor
@@ -17,6 +18,10 @@ __all__ = ["Loss", "LossFunction", "loss_function", "loss_names"]
 
 Network = Callable[[Tensor], Tensor]
 """Maps states uint8 `(B, stack, H, W)` to Q-values float32 `(B, A)`."""
+
+
+GROUP = "pixelq.losses"
+"""Entry-point group in which a package of one's own adds losses: `name = "module:function"`."""
 
 
 class Loss(NamedTuple):
@@ -32,17 +37,25 @@ LossFunction = Callable[[Network, Network, Batch, Penalty], Loss]
 
 
 def loss_names() -> list[str]:
-    """Names of the losses: the files in this folder that hold a function `loss`."""
-    return [m.name for m in pkgutil.iter_modules(__path__) if m.name != "penalty"]
+    """Names of the losses: the files in this folder, and what installed packages add in the group `pixelq.losses`."""
+    files = [m.name for m in pkgutil.iter_modules(__path__) if m.name != "penalty"]
+    return files + sorted(entry_points(group=GROUP).names)
 
 
 def loss_function(name: str) -> LossFunction:
-    """The function `loss` of `pixelq/losses/<name>.py`.
+    """The function `loss` of `pixelq/losses/<name>.py`, or the one that an installed package adds under that name.
+
+    A configuration names a loss, never a file or module to import: a stranger's run executes no code of its own.
 
     Raises:
-        UserError: there is no such file.
+        UserError: there is no such loss.
     """
     if name not in loss_names():
         raise UserError(f"unknown loss {name!r}; choose one of {', '.join(loss_names())}")
-    function: LossFunction = importlib.import_module(f"pixelq.losses.{name}").loss
+    added = entry_points(group=GROUP)
+    function: LossFunction
+    if name in added.names:
+        function = added[name].load()
+    else:
+        function = importlib.import_module(f"pixelq.losses.{name}").loss
     return function

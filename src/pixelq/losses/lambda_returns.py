@@ -11,7 +11,7 @@ from pixelq.replay.batch import Batch
 
 
 def lambda_returns(rewards: Tensor, discounts: Tensor, next_values: Tensor, traces: Tensor) -> Tensor:
-    """R_t = r_t + gamma_t ((1 - lambda_t) max_a Q(s_{t+1}, a) + lambda_t R_{t+1}) (Gallici et al. 2024, section 3).
+    """R_t = r_t + gamma_t ((1 - lambda_t) max_a Q(s_{t+1}, a) + lambda_t R_{t+1}) (Gallici et al. 2024, Q(lambda)).
 
     At the rollout's last step R_{t+1} is unknown, so the value stands in for it.
 

@@ -14,7 +14,7 @@ class GrowingFile:
     Args:
         path: the file; made if it is not there.
         length: of the file, in bytes; everything after it is cut off.
-        shorter: a file that is shorter than `length` is taken as it is.
+        shorter: a file that is shorter than `length` is taken up to its last whole line.
 
     Raises:
         UserError: the file is shorter than `length`.
@@ -28,6 +28,8 @@ class GrowingFile:
         self._pending = bytearray()
         self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC, 0o644)
         self._written = os.fstat(self._file).st_size
+        if self._written < length:
+            length = path.read_bytes().rfind(b"\n") + 1
         if self._written > length:
             os.ftruncate(self._file, length)
             self._written = length

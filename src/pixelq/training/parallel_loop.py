@@ -12,7 +12,7 @@ from pixelq.training.run import Run
 
 
 def parallel_loop(run: Run) -> None:
-    """Train until the run has played its agent steps, is solved, or is asked to stop (algorithm 1 of the paper)."""
+    """Train until the run has played its agent steps, is solved, or is asked to stop (the paper's algorithm PQN)."""
     config, counters = run.config, run.counters
     envs, policy, learner = run.envs, run.policy, run.learner
     epsilon, learning_rate = epsilon_schedule(config), learning_rate_schedule(config)

@@ -79,7 +79,7 @@ class Run:
             store: its checkpoints; the one that loaded `resumed`.
             resumed: the checkpoint to go on from, None to begin at agent step 0.
             wandb_run: an open Weights & Biases run, if the configuration asks for one.
-            shorter_logs: CSV files that have lost rows since the checkpoint are taken as they are.
+            shorter_logs: CSV files that have lost rows since the checkpoint go on without them.
 
         Raises:
             UserError: the state does not fit this run.
@@ -92,7 +92,7 @@ class Run:
         if resumed is not None:
             load_run_state(self, resumed)
             self._resumed = True
-        lengths = resumed.state["tracker"] if resumed else None
+        lengths = resumed.state.get("tracker", {}) if resumed else None
         self.tracker = Tracker(folder.path, lengths, wandb_run, shorter_logs)
         self.checkpoints = CheckpointWriter(store, self.tracker.paths)
         self.progress.begin(self.counters.agent_steps)
@@ -220,8 +220,8 @@ class Run:
             self.checkpoints.write_soon(now, run_state(self), self.replay)
         except OSError as error:
             self.progress.say(
-                f"no checkpoint at agent step {now:,} ({error.strerror}); training goes on and {self.last_good} stays: "
-                "make room"
+                f"no checkpoint at agent step {now:,} ({error.strerror}); training goes on, {self.last_good} "
+                "stays: make room"
             )
         self.reports.plot()
 

@@ -90,6 +90,7 @@ def resume(path: Path, *, fallback: bool = False, **overrides: Any) -> Result:
     """
     folder, run = open_run_folder(path), None
     try:
+        _refuse_full_disk(path)
         store = CheckpointStore(folder.checkpoints)
         checkpoint = store.load(fallback=fallback) if store.paths() else None
         saved = _configuration(folder, checkpoint, fallback)
@@ -157,8 +158,10 @@ def _configuration(folder: RunFolder, checkpoint: LoadedCheckpoint | None, fallb
         return read_config(folder.config_file)
     try:
         values = checkpoint.state["config"]
-        made_with = config_from_values(dict(values), where=f"{checkpoint.path}")
+        made_with = config_from_values(dict(values), where="its configuration")
         validate(made_with)
+    except UserError as error:
+        raise UserError(f"{checkpoint.path}: {error}") from None
     except (KeyError, TypeError, ValueError):
         raise UserError(f"{checkpoint.path}: it does not say with which configuration it was made: damaged") from None
     try:

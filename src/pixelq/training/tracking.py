@@ -52,7 +52,7 @@ class Tracker:
         folder: the run folder.
         lengths: from a checkpoint's `state_dict`; everything after them is cut off. None: everything begins anew.
         wandb_run: an open Weights & Biases run, or None.
-        shorter: CSV files that are shorter than the checkpoint says are taken as they are.
+        shorter: CSV files that are shorter than the checkpoint says are taken up to their last whole row.
 
     Raises:
         UserError: a file is shorter than its checkpoint says, or the lengths are none.
@@ -64,7 +64,8 @@ class Tracker:
     ) -> None:
         self._wandb = wandb_run
         self._message = ""
-        csv_lengths, event_lengths = _checked(lengths)
+        self._refused = False
+        csv_lengths, event_lengths = _checked(folder, lengths)
         for name in COLUMNS if not shorter else ():
             refuse_shorter(folder / name, csv_lengths[name])  # all of them, before the first is cut
         with contextlib.ExitStack() as opened:  # closes the others if one cannot be opened
@@ -101,7 +102,11 @@ class Tracker:
         """Hand everything written so far to the operating system; what it refuses is kept for the next time."""
         try:
             self.state_dict()
+            self._refused = False
         except OSError as error:
+            if self._refused:
+                return  # once is enough
+            self._refused = True
             self._message = (
                 f"CSV or TensorBoard files could not be written ({error.strerror}); rows are kept: make room"
             )
@@ -135,7 +140,7 @@ def _line(row: Mapping[str, float | int], columns: Sequence[str]) -> bytes:
     return line.getvalue().encode()
 
 
-def _checked(lengths: dict[str, Any] | None) -> tuple[dict[str, int], dict[str, int]]:
+def _checked(folder: Path, lengths: dict[str, Any] | None) -> tuple[dict[str, int], dict[str, int]]:
     """Lengths of the CSV files and of the event files."""
     if lengths is None:
         return dict.fromkeys(COLUMNS, 0), {}
@@ -144,5 +149,5 @@ def _checked(lengths: dict[str, Any] | None) -> tuple[dict[str, int], dict[str, 
     except (KeyError, TypeError, AttributeError):
         of_csv, of_events = {}, {}
     if set(of_csv) != set(COLUMNS) or any(type(n) is not int or n < 0 for n in (*of_csv.values(), *of_events.values())):
-        raise UserError("the checkpoint does not say how long the CSV files were: damaged")
+        raise UserError(f"{folder}/checkpoints: the newest does not say how long the CSV files were: damaged")
     return of_csv, of_events

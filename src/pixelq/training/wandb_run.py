@@ -19,7 +19,7 @@ def refuse_missing_wandb(config: Config) -> None:
         UserError: it is not.
     """
     if config.track != "none" and importlib.util.find_spec("wandb") is None:
-        raise UserError(f"track = {config.track} needs Weights & Biases: python -m pip install 'pixelq[wandb]'")
+        raise UserError(f"track = {config.track} needs Weights & Biases: python -m pip install wandb")
 
 
 def open_wandb(config: Config, folder: Path) -> Any | None:

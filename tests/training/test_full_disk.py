@@ -1,0 +1,125 @@
+"""A full or read-only disk: the run keeps going or stops with its last good checkpoint, and loses nothing."""
+
+import contextlib
+import os
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from small_runs import at_agent_step, facts, small
+
+from pixelq.cli import main
+from pixelq.errors import RunError, UserError
+from pixelq.training.checkpoint import CheckpointStore
+from pixelq.training.session import LEAST_FREE_DISK, resume, start
+
+MIB = 2**20
+
+
+def mount(path: Path, options: str) -> None:
+    if os.geteuid() != 0:
+        pytest.skip("mounting a small tmpfs needs root")
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", options, "pixelq-test", str(path)], capture_output=True, text=True, check=False
+    )
+    if mounted.returncode:
+        pytest.skip(f"no tmpfs can be mounted here: {mounted.stderr.strip()}")
+
+
+@pytest.fixture
+def small_disk(in_folder: Path) -> Iterator[Path]:
+    """A real file system with some megabytes more than a run must find free to begin."""
+    disk = in_folder / "disk"
+    disk.mkdir()
+    mount(disk, f"size={LEAST_FREE_DISK + 8 * MIB}")
+    yield disk
+    subprocess.run(["umount", str(disk)], check=True)
+
+
+def fill(disk: Path) -> None:
+    """Take all the room there is."""
+    with (disk / "ballast").open("wb", buffering=0) as file, contextlib.suppress(OSError):
+        while True:
+            file.write(bytes(MIB))
+    assert os.statvfs(disk).f_bavail == 0
+
+
+def empty(disk: Path) -> None:
+    (disk / "ballast").unlink()
+
+
+CONFIG = small("nips2013", eval_every=120, max_frames_per_episode=40)
+
+
+def test_a_run_goes_on_over_a_full_disk_and_loses_no_row(
+    small_disk: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Full from agent step 110 to 250: a checkpoint, an evaluation with a best policy, rows, all refused."""
+    start(CONFIG, Path("unbroken"))
+    capsys.readouterr()
+    run = small_disk / "run"
+    with (
+        at_agent_step(monkeypatch, 110, lambda: fill(small_disk)),
+        at_agent_step(monkeypatch, 250, lambda: empty(small_disk)),
+    ):
+        assert start(CONFIG, run).agent_steps == 320
+    told = capsys.readouterr().err
+    assert "at agent step 200" in told
+    assert "No space left on device" in told
+    assert "make room" in told
+    theirs = facts(Path("unbroken"))
+    del theirs["best"]  # both evaluations fell into that time, and the disk refused their policies
+    assert facts(run) == theirs
+
+
+def test_a_disk_that_stays_full_stops_the_run_with_its_last_good_checkpoint(
+    small_disk: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = small("nips2013", eval_every=0)
+    start(config, Path("unbroken"))
+    run = small_disk / "run"
+    with (
+        at_agent_step(monkeypatch, 110, lambda: fill(small_disk)),
+        pytest.raises(RunError, match=r"No space left on device\); make room, then `pixelq resume .*step-000000000100"),
+    ):
+        start(config, run)
+    assert CheckpointStore(run / "checkpoints").load().agent_steps == 100
+    with pytest.raises(UserError, match="only 0 MiB free"):
+        resume(run)
+    assert CheckpointStore(run / "checkpoints").load().agent_steps == 100
+    empty(small_disk)
+    assert resume(run).agent_steps == 320
+    assert facts(run) == facts(Path("unbroken"))
+
+
+def test_a_run_is_not_begun_on_a_full_disk(small_disk: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    fill(small_disk)
+    assert main(["train", "pong", "--run-dir", str(small_disk / "run")]) == 2
+    assert "only 0 MiB free on its disk; make room" in capsys.readouterr().err
+    assert not (small_disk / "run").exists()
+
+
+@pytest.fixture
+def finished_run_on_read_only_disk(in_folder: Path) -> Iterator[Path]:
+    """A run, on a file system that was then made read-only."""
+    disk = in_folder / "disk"
+    disk.mkdir()
+    mount(disk, "size=120m")
+    start(small("nips2013", steps=100, eval_every=0), disk / "run")
+    subprocess.run(["mount", "-o", "remount,ro", str(disk)], check=True)
+    yield disk / "run"
+    subprocess.run(["umount", str(disk)], check=True)
+
+
+def test_a_read_only_disk_is_named_and_what_only_reads_works(
+    finished_run_on_read_only_disk: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = str(finished_run_on_read_only_disk)
+    for arguments in (["resume", run], ["train", "pong", "--run-dir", f"{run}2"], ["eval", run, "--episodes", "1"]):
+        assert main(arguments) == 2, arguments
+        errors = capsys.readouterr().err.splitlines()
+        assert len(errors) == 1, errors
+        assert run in errors[0]
+        assert "Read-only file system" in errors[0]
+    assert main(["verify", run]) == 0
