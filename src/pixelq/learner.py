@@ -64,7 +64,7 @@ class Learner:
         if self.device.type == "cpu" and not math.isfinite(total.item()):
             raise NotFiniteError(f"the loss is {total.item()}")
         self.optimizer.zero_grad(set_to_none=True)
-        total.backward()  # type: ignore[no-untyped-call]
+        total.backward()
         if self._summed_updates == 0:
             refuse_mixed_formats(self._parameters)
         self._clip_gradients()
@@ -148,11 +148,12 @@ class Learner:
     @torch.no_grad()
     def _average_into_target(self, tau: float) -> None:
         """theta- <- (1 - tau) theta- + tau theta."""
-        target = list(self.target_network.parameters())
+        target: list[Tensor] = list(self.target_network.parameters())
+        online: list[Tensor] = [*self._parameters]
         if tau == 1.0:
-            torch._foreach_copy_(target, self._parameters)
+            torch._foreach_copy_(target, online)
         else:
-            torch._foreach_lerp_(target, self._parameters, tau)
+            torch._foreach_lerp_(target, online, tau)
 
 
 def refuse_mixed_formats(parameters: list[nn.Parameter]) -> None:

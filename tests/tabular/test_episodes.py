@@ -46,7 +46,7 @@ def test_the_same_seed_gives_the_same_episodes(taxi):
 def test_what_is_played_agrees_with_what_the_table_says(game, name, request):
     game = request.getfixturevalue(game)
     policy = player(name, game, seed=2)
-    scores = evaluate(policy, game, episodes=150, seed=9).scores
+    scores = evaluate(policy, game, episodes=80, seed=9).scores
     exact = expected_score(game.model, policy.probabilities(), game.limit)
     assert abs(scores.mean() - exact) < 4 * max(scores.std(), 0.1) / np.sqrt(len(scores))
 

@@ -9,11 +9,6 @@ from pixelq.tabular.heat_map import draw_heat_map, write_heat_map
 from pixelq.tabular.planning import value_iteration
 
 
-def panels(figure):
-    """The maps' axes, without the scale's."""
-    return [axes for axes in figure.axes if any(isinstance(c, PolyCollection) for c in axes.collections)][:-1] or []
-
-
 def cells(figure):
     return [
         collection

@@ -61,7 +61,7 @@ def test_every_test_is_a_line_of_the_csv(run):
 
 
 def test_the_comparison_and_where_a_table_comes_from_are_written(run, lake):
-    path, tests = run
+    path, _ = run
     report = json.loads((path / "comparison.json").read_text())
     assert report["success_best"] == 1
     assert report["optimal_share"] == report["optimal_states"] / 11

@@ -116,10 +116,22 @@ def test_a_read_only_disk_is_named_and_what_only_reads_works(
     finished_run_on_read_only_disk: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     run = str(finished_run_on_read_only_disk)
-    for arguments in (["resume", run], ["train", "pong", "--run-dir", f"{run}2"], ["eval", run, "--episodes", "1"]):
+    small_pong = [
+        "train",
+        "pong",
+        "--num-envs",
+        "1",
+        "--rollout-length",
+        "32",
+        "--batch-size",
+        "32",
+        "--run-dir",
+        f"{run}2",
+    ]
+    for arguments in (["resume", run], small_pong, ["eval", run, "--episodes", "1"]):
         assert main(arguments) == 2, arguments
         errors = capsys.readouterr().err.splitlines()
         assert len(errors) == 1, errors
         assert run in errors[0]
-        assert "Read-only file system" in errors[0]
+        assert "ead-only file system" in errors[0] or "not writable" in errors[0]
     assert main(["verify", run]) == 0

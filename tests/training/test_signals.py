@@ -5,12 +5,23 @@ import signal
 import subprocess
 import threading
 import time
+from collections.abc import Iterator
 
 import pytest
 from small_runs import python
 
 from pixelq.training import signals
 from pixelq.training.signals import stopped_by_signals
+
+
+@pytest.fixture(autouse=True)
+def _handlers_as_in_a_terminal() -> Iterator[None]:
+    """Who starts the tests under nohup or in a shell's background has signals ignored; here they are not."""
+    usual = {signal.SIGINT: signal.default_int_handler, signal.SIGTERM: signal.SIG_DFL, signal.SIGHUP: signal.SIG_DFL}
+    before = {number: signal.signal(number, handler) for number, handler in usual.items()}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -67,11 +68,14 @@ def evaluate_run(args: Args) -> dict[str, Any]:
     threads = prepare_cpu(args.threads)
     chosen = args.run / args.policy / FILE
     file = chosen if chosen.is_file() else find_policy(args.run)
+    folder = args.run if args.run.is_dir() else file.parent
+    if not os.access(folder, os.W_OK):  # said now, not after all the games
+        raise UserError(f"{folder}/eval.json: the folder is not writable; evaluate a copy of the run")
     agent = load_agent(file, device)
     game = agent.config.game
-    played = {"seed": args.seed, "threads": threads}
-    result = evaluate(agent, agent.config, episodes=args.episodes, epsilon=args.epsilon, **played)
-    random = evaluate(None, agent.config, episodes=min(args.episodes, 30), epsilon=1.0, **played)
+    config, seed, games = agent.config, args.seed, args.episodes
+    result = evaluate(agent, config, episodes=games, epsilon=args.epsilon, seed=seed, threads=threads)
+    random = evaluate(None, config, episodes=min(games, 30), epsilon=1.0, seed=seed, threads=threads)
     published = random_and_human(game)
     report = {
         "policy": str(file),
@@ -89,7 +93,6 @@ def evaluate_run(args: Args) -> dict[str, Any]:
         "human_published": published[1] if published else None,
         "games": [asdict(g) for g in result.games],
     }
-    folder = args.run if args.run.is_dir() else file.parent
     try:
         write_bytes(folder / "eval.json", json.dumps(report, indent=1).encode())
     except OSError as error:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 
 class LoweredWeights:
@@ -26,7 +26,7 @@ class LoweredWeights:
         self.dtype = dtype
         self._copies: dict[str, tuple[tuple[int, int], Tensor]] = {}
 
-    def __call__(self, name: str, master: nn.Parameter) -> Tensor:
+    def __call__(self, name: str, master: Tensor) -> Tensor:
         """The copy of `master` in `self.dtype` and in its memory format; `master` itself if it has that dtype."""
         if master.dtype == self.dtype:
             return master
@@ -47,5 +47,5 @@ class _Lowered(torch.autograd.Function):
         return copy.view_as(copy)
 
     @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:  # type: ignore[override]
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
         return gradient.float(), None

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
-from typing import Literal
+from typing import Literal, cast
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
-from torch.nn.utils import skip_init
+from torch.nn.utils import convert_conv2d_weight_memory_format, skip_init
 
 from pixelq.networks.lowered_weights import LoweredWeights
 from pixelq.networks.torsos import TORSOS, output_side
@@ -65,8 +65,7 @@ class QNetwork(nn.Module):
             widths = [layer.channels for layer in shape.convolutions] + [shape.hidden]
             self.norms.extend(nn.GroupNorm(1, width) for width in widths)
         _initialise(self, initialisation, generator)
-        for convolution in self.convolutions:
-            convolution.to(memory_format=torch.channels_last)
+        convert_conv2d_weight_memory_format(self, torch.channels_last)
 
     def forward(self, state: Tensor) -> Tensor:
         """Q-values of every action.
@@ -82,11 +81,13 @@ class QNetwork(nn.Module):
             state = state.permute(0, 1, 4, 2, 3).flatten(1, 2)
         # Two steps: converting and reordering at once takes 1.7 times as long. Bytes 0..255 are exact in bfloat16.
         x = state.to(lowered.dtype).contiguous(memory_format=torch.channels_last)
-        for i, layer in enumerate(self.convolutions):
+        for i, module in enumerate(self.convolutions):
+            layer = cast(nn.Conv2d, module)
             weight = lowered(f"convolutions.{i}.weight", layer.weight)
             if i == 0:
                 weight = weight * PIXEL_SCALE
-            x = F.conv2d(x, weight, lowered(f"convolutions.{i}.bias", layer.bias), layer.stride)
+            bias = None if layer.bias is None else lowered(f"convolutions.{i}.bias", layer.bias)
+            x = F.conv2d(x, weight, bias, cast(tuple[int, int], layer.stride))
             x = F.relu(self._normalised(x, i))
         # Flatten in (H, W, C) order: that is how channels_last already lies in memory, so nothing is moved.
         x = x.permute(0, 2, 3, 1).flatten(1)
@@ -97,7 +98,7 @@ class QNetwork(nn.Module):
     def _normalised(self, x: Tensor, i: int) -> Tensor:
         if not self.norms:
             return x
-        norm = self.norms[i]
+        norm = cast(nn.GroupNorm, self.norms[i])
         weight, bias = self._lowered(f"norms.{i}.weight", norm.weight), self._lowered(f"norms.{i}.bias", norm.bias)
         return F.group_norm(x, 1, weight, bias, norm.eps)
 

@@ -1,9 +1,9 @@
 """Q-tables: games with a finite number of states, where the network is a table and the exact answer is known.
 
 game = open_game("FrozenLake-v1", slippery=False)
-for test in learn(game, QLearning(), seed=1):
+for test in learn(game, QLearning(), exploration=generator_1, episodes=generator_2, tests=generator_3):
     print(test.agent_steps, test.evaluation.mean)
-agent = TableAgent(test.q, np.random.default_rng(0))
+agent = TableAgent(test.q, generator_4)
 """
 
 from __future__ import annotations

@@ -74,7 +74,7 @@ class Test:
     evaluation: Evaluation
     """Greedy episodes."""
     best: bool
-    """Whether no test before had a mean as high."""
+    """Whether no test before had a higher mean; of equals the latest has learned longest."""
     solved: bool
     """Whether the mean is above the stop score; this is then the last test."""
 
@@ -148,7 +148,7 @@ def learn(
                 agent = TableAgent(table, tests)
                 seed = int(tests.integers(2**31))
                 evaluation = evaluate(agent, game, episodes=settings.test_episodes, seed=seed)
-                test = Test(agent_step, table, evaluation, evaluation.mean > highest, evaluation.mean > stop)
+                test = Test(agent_step, table, evaluation, evaluation.mean >= highest, evaluation.mean > stop)
                 highest = max(highest, evaluation.mean)
                 yield test
                 if test.solved:

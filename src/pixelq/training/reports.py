@@ -33,7 +33,7 @@ class Reports:
         self._run = run
         self._epsilon, self._learning_rate = epsilon_schedule(run.config), learning_rate_schedule(run.config)
         self._last_row = (0, 0.0)
-        self._plotted = -math.inf
+        self._plotted = time.monotonic()
         self.best_score = -math.inf
         self.evaluation_owed = False
         """An evaluation was due at the current agent step and has not been finished."""

@@ -94,13 +94,23 @@ def open_run_folder(path: Path) -> RunFolder:
         raise UserError(f"{path}: cannot be opened for training ({error.strerror})") from None
 
 
+def refuse_taken(path: Path) -> None:
+    """Look whether a new run could have this folder, before anything expensive is done for it.
+
+    Raises:
+        UserError: there is something, or its place is not a folder.
+    """
+    if path.exists() and (not path.is_dir() or any(path.iterdir())):
+        raise _taken(path)
+    above = next(p for p in path.absolute().parents if p.exists())
+    if not above.is_dir():
+        raise UserError(f"{path}: cannot make the run folder ({above} is not a folder); choose another with --run-dir")
+
+
 def _claim(path: Path) -> Path:
     """Make `path`; a folder that exists must be empty."""
-    try:
-        path.mkdir(parents=True)
-    except FileExistsError:
-        if not path.is_dir() or any(path.iterdir()):
-            raise _taken(path) from None
+    refuse_taken(path)
+    path.mkdir(parents=True, exist_ok=True)
     return path
 
 

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from torch import Tensor
+
 from pixelq.config import Config, config_from_values, read_config, write_config
 from pixelq.device import available_cores, choose_device
 from pixelq.errors import UserError
@@ -20,7 +22,7 @@ from pixelq.training.parallel_loop import parallel_loop
 from pixelq.training.policy_file import FILE, find_policy, read_weights
 from pixelq.training.replay_loop import replay_loop
 from pixelq.training.run import Run
-from pixelq.training.run_folder import RunFolder, create_run_folder, open_run_folder
+from pixelq.training.run_folder import RunFolder, create_run_folder, open_run_folder, refuse_taken
 from pixelq.training.signals import stopped_by_signals
 from pixelq.training.wandb_run import open_wandb, refuse_missing_wandb
 from pixelq.validation import validate
@@ -53,11 +55,14 @@ def start(config: Config, run_dir: Path | None = None) -> Result:
     """
     validate(config)
     config = _settled(config)
+    weights = _read_initial_weights(config)
+    if run_dir is not None:
+        refuse_taken(run_dir)
     _refuse_full_disk(run_dir or Path("runs"))
     refuse_missing_wandb(config)
     run = Run(config)
     try:
-        _load_initial_weights(run)
+        _begin_with(run, weights)
         folder = create_run_folder(config, run_dir)
         try:
             run.open(folder, CheckpointStore(folder.checkpoints), wandb_run=open_wandb(config, folder.path))
@@ -99,7 +104,7 @@ def resume(path: Path, *, fallback: bool = False, **overrides: Any) -> Result:
         refuse_missing_wandb(config)
         run = Run(config)
         if checkpoint is None:
-            _load_initial_weights(run)
+            _begin_with(run, _read_initial_weights(config))
         folder.remove_temporaries()
         run.open(folder, store, checkpoint, open_wandb(config, folder.path), shorter_logs=fallback)
         if config != saved or fallback:
@@ -197,10 +202,13 @@ def _likeness(run: Run) -> str:
 # --- initial weights --------------------------------------------------------------------------------------------------
 
 
-def _load_initial_weights(run: Run) -> None:
-    if run.config.load:
-        file = find_policy(Path(run.config.load))
-        run.load_initial_weights(read_weights(file), where=str(file))
+def _read_initial_weights(config: Config) -> dict[str, Tensor] | None:
+    return read_weights(find_policy(Path(config.load))) if config.load else None
+
+
+def _begin_with(run: Run, weights: dict[str, Tensor] | None) -> None:
+    if weights is not None:
+        run.load_initial_weights(weights, where=run.config.load)
 
 
 def _initial_weights(config: Config) -> Path | None:

@@ -1,0 +1,115 @@
+"""`pixelq verify` on real runs."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from pixelq.cli import main
+
+SMALL = (
+    "train breakout --recipe nips2013 --screen-size 36 --batch-size 4 --steps 160 --replay-start 80 "
+    "--replay-capacity 160 --log-every 40 --checkpoint-every 80 --eval-every 80 --eval-episodes 1 "
+    "--max-frames-per-episode 80 --threads 1 --device cpu --deterministic"
+)
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """Two deterministic runs that differ in nothing."""
+    folder = tmp_path_factory.mktemp("verify")
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr("pixelq.viewing.plots.plot_runs", lambda *args, **kwargs: None)
+        for name in ("a", "b"):
+            assert main([*SMALL.split(), "--run-dir", str(folder / name)]) == 0
+    return folder / "a", folder / "b"
+
+
+def verified(run: Path, capsys: pytest.CaptureFixture[str], code: int = 0) -> dict[str, dict[str, str]]:
+    capsys.readouterr()
+    assert main(["verify", str(run), "--json"]) == code
+    captured = capsys.readouterr()
+    assert captured.err == ""
+    report: dict[str, dict[str, str]] = json.loads(captured.out)
+    return report
+
+
+def test_two_equal_runs_have_equal_digests_of_every_part(
+    runs: tuple[Path, Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    one, other = (verified(run, capsys) for run in runs)
+    assert one.pop("run") != other.pop("run")
+    assert one == other
+    assert list(one["checkpoints"]) == ["step-000000000080", "step-000000000160"]
+    assert set(one["checkpoints"]["step-000000000160"]) == {
+        *("network", "optimizer", "loss sums", "replay", "environments", "generators", "counters", "scores"),
+    }
+    assert set(one["csv"]) == {"episodes.csv", "progress.csv", "evaluations.csv"}
+    assert set(one["policies"]) == {"best", "final"}
+    assert one["damaged"] == []
+    assert one["checkpoints"]["step-000000000160"]["network"] == one["policies"]["final"]
+
+
+def test_the_table_says_the_same(runs: tuple[Path, Path], capsys: pytest.CaptureFixture[str]) -> None:
+    network = verified(runs[0], capsys)["checkpoints"]["step-000000000080"]["network"]
+    assert main(["verify", str(runs[0])]) == 0
+    shown = capsys.readouterr().out
+    assert f"  network          {network}" in shown
+    assert shown.endswith(f"{runs[0]}: whole\n")
+
+
+def damage(file: Path) -> Callable[[], None]:
+    """Flip a byte in the middle; returns what mends it."""
+    content = file.read_bytes()
+    middle = len(content) // 2
+    file.write_bytes(content[:middle] + bytes([content[middle] ^ 0x55]) + content[middle + 1 :])
+    return lambda: file.write_bytes(content) and None
+
+
+PARTS = (
+    *("config.toml", "final/policy.safetensors", "best/policy.safetensors"),
+    *("episodes.csv", "progress.csv", "evaluations.csv"),
+    *(f"checkpoints/step-000000000080/{name}" for name in ("manifest.json", "state.json", "tensors.safetensors")),
+)
+
+
+@pytest.mark.parametrize("part", [p for p in PARTS if not p.endswith("policy.safetensors")])
+def test_a_damaged_part_is_named_and_the_others_are_still_checked(
+    part: str, runs: tuple[Path, Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = runs[0] / part
+    mend = damage(file) if not part.endswith(".csv") else cut_a_cell(file)
+    report = verified(runs[0], capsys, code=1)
+    mend()
+    assert len(report["damaged"]) == 1
+    assert part in next(iter(report["damaged"]))
+    assert "step-000000000160" in report["checkpoints"]
+    verified(runs[0], capsys)
+
+
+@pytest.mark.parametrize("part", [p for p in PARTS if p.endswith("policy.safetensors")])
+def test_a_changed_weight_changes_the_digest_and_a_cut_policy_is_damaged(
+    part: str, runs: tuple[Path, Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    file, name = runs[0] / part, part.split("/")[0]
+    before = verified(runs[0], capsys)["policies"][name]
+    mend = damage(file)
+    assert verified(runs[0], capsys)["policies"][name] != before
+    mend()
+    content = file.read_bytes()
+    file.write_bytes(content[:-5])
+    assert part in next(iter(verified(runs[0], capsys, code=1)["damaged"]))
+    file.write_bytes(content)
+
+
+def cut_a_cell(file: Path) -> Callable[[], None]:
+    content = file.read_bytes()
+    file.write_bytes(content.rsplit(b",", 1)[0] + b"\n")
+    return lambda: file.write_bytes(content) and None
+
+
+def test_verify_changes_nothing(runs: tuple[Path, Path], capsys: pytest.CaptureFixture[str]) -> None:
+    before = {p: (p.stat().st_mtime_ns, p.read_bytes()) for p in runs[0].rglob("*") if p.is_file()}
+    verified(runs[0], capsys)
+    assert {p: (p.stat().st_mtime_ns, p.read_bytes()) for p in runs[0].rglob("*") if p.is_file()} == before
