@@ -7,7 +7,9 @@ import torch
 
 
 @pytest.fixture(autouse=True)
-def _denormals_restored() -> Iterator[None]:
-    """A run lets torch round denormals to zero, under which hypothesis refuses to draw floats."""
+def _torch_as_it_starts() -> Iterator[None]:
+    """A run rounds denormals to zero, under which hypothesis draws no floats, and may allow only exact kernels."""
+    torch.use_deterministic_algorithms(False)
     yield
+    torch.use_deterministic_algorithms(False)
     torch.set_flush_denormal(False)
