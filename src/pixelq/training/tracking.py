@@ -131,6 +131,8 @@ class Tracker:
         for file in self._files.values():
             file.close()
         self._events.close()
+        if self._wandb is not None:
+            self._wandb.finish()
 
 
 def _line(row: Mapping[str, float | int], columns: Sequence[str]) -> bytes:
