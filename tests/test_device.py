@@ -1,6 +1,9 @@
 """Choosing where to compute, on the machine the tests run on."""
 
 import os
+import platform
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -149,3 +152,26 @@ def test_deterministic_mode_keeps_a_workspace_that_was_set(monkeypatch: pytest.M
 def test_denormals_are_rounded_to_zero_so_that_dead_weights_do_not_slow_the_optimizer() -> None:
     prepare_cpu(torch.get_num_threads())
     assert (torch.full((4,), 1e-30) * 1e-10).tolist() == [0.0] * 4
+
+
+FAULTS = """
+import resource
+import torch
+from pixelq.device import keep_freed_memory
+keep_freed_memory()
+faults = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+update = lambda: [torch.zeros(size, dtype=torch.uint8) for size in [8_000_000] * 6] and None
+for _ in range(10):
+    update()
+before = faults()
+for _ in range(20):
+    update()
+print(faults() - before)
+"""
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="a setting of glibc")
+def test_a_tensor_gets_the_memory_of_one_before_it_without_new_page_faults() -> None:
+    done = subprocess.run([sys.executable, "-c", FAULTS], capture_output=True, text=True, check=True)
+    pages = 20 * 48_000_000 // 4096
+    assert int(done.stdout) < pages / 20

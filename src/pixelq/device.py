@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import ctypes
 import os
 import platform
 from pathlib import Path
@@ -97,9 +99,24 @@ def prepare_cpu(config_threads: int) -> int:
         The number of threads (the emulators' too).
     """
     threads = config_threads or available_cores()
+    keep_freed_memory()
     torch.set_flush_denormal(True)  # before torch starts its threads, which inherit it
     torch.set_num_threads(threads)
     return threads
+
+
+def keep_freed_memory() -> None:
+    """Let glibc keep up to 256 MB that a tensor has given back, for the next tensor, for the whole process.
+
+    By default it returns blocks of some megabytes to the system at once and every update takes them again page by page:
+    660 page faults in an update of 32, a tenth of the time of the parallel loop (1,870 -> 2,070 agent steps/s, medians
+    of three alternating runs on two cores). Other C libraries have no such setting and are left alone.
+    """
+    m_mmap_threshold, m_trim_threshold = -3, -1  # malloc.h; glibc refuses an mmap threshold above 32 MB
+    with contextlib.suppress(OSError, AttributeError, TypeError):  # TypeError: Windows has no CDLL(None)
+        libc = ctypes.CDLL(None)
+        libc.mallopt(m_mmap_threshold, 32 * 2**20)
+        libc.mallopt(m_trim_threshold, 256 * 2**20)
 
 
 def make_deterministic() -> None:
