@@ -2,7 +2,8 @@
 
     python benchmarks/crash.py --kills 100 --json results/crash.json
 
-Both loops are tried, with one and several environments, with and without sticky actions, always with --deterministic.
+Both loops are tried, on Atari with and without sticky actions, CartPole and CarRacing, with one and eight environments,
+always with --deterministic.
 Most kills wait for a checkpoint's half-written folder to appear and fall into its writing; the others come at a random
 moment of training, or while the process still loads its checkpoint. After every kill the newest checkpoint must load
 without --fallback. In the end `pixelq verify` must give both runs the same digest of every part: weights, optimizer,
@@ -43,6 +44,14 @@ CASES = {
     "2013, one environment, sticky actions": f"ALE/Breakout-v5 --recipe nips2013 {SHORT} {REPLAY}",
     "2015, eight environments": f"breakout --recipe nature2015 --num-envs 8 {SHORT} {REPLAY}",
     "parallel loop, eight environments": f"pong --recipe default --num-envs 8 --rollout-length 8 {SHORT}",
+    "CartPole, eight environments": (
+        f"CartPole-v1 --recipe cleanrl --network mlp --num-envs 8 --frame-skip 1 --frame-stack 1 {SHORT} {REPLAY}"
+    ),
+    "CartPole, parallel loop": f"CartPole-v1 --recipe cartpole --num-envs 8 --rollout-length 8 {SHORT}",
+    "CarRacing, one environment": (
+        f"CarRacing-v3 --recipe car-racing --episodes 0 --baseline-episodes 1 {SHORT} {REPLAY} --steps 1500 "
+        "--checkpoint-every 40 --eval-every 500 --max-frames-per-episode 150"
+    ),
 }
 MOMENTS = ("writing", "writing", "writing", "training", "starting")
 """Where kills are aimed at, by turns: inside a checkpoint's writing, at any moment, before training has begun."""
@@ -115,11 +124,11 @@ def unbroken(trainer: Trainer, run: str, arguments: str) -> dict[str, str]:
 def killed(trainer: Trainer, folder: Path, case: str, arguments: str, kills: int, generator: random.Random) -> Outcome:
     """Train, killed so often at places spread over the whole run, then to its end."""
     outcome = Outcome(case)
-    steps = int(arguments.split("--steps ")[1].split()[0])
+    steps = int(arguments.rsplit("--steps ", 1)[1].split()[0])
     for i in range(kills):
         process = trainer.begin("killed", arguments)
         moment = MOMENTS[i % len(MOMENTS)]
-        wait_for_moment(process, folder / "checkpoints", moment, steps * i // kills, generator)
+        wait_for_moment(process, folder / "checkpoints", moment, steps * 4 * i // (5 * kills), generator)
         process.kill()
         _, errors = process.communicate()
         if process.returncode != -9:

@@ -104,7 +104,7 @@ def test_every_relative_link_leads_somewhere(page: Path) -> None:
 
 
 def test_the_readme_leads_to_every_page() -> None:
-    linked = re.findall(r"\]\((docs/\w+\.md)\)", prose(PAGES[0]))
+    linked = re.findall(r"\]\((docs/[\w-]+\.md)\)", prose(PAGES[0]))
     assert {f"docs/{page.name}" for page in PAGES[1:]} <= set(linked)
 
 

@@ -3,8 +3,10 @@
 import copy
 import math
 
+import numpy as np
 import pytest
 import torch
+from gymnasium.spaces import Box
 from torch.nn import functional as F
 
 from pixelq.config import Config
@@ -14,11 +16,12 @@ from pixelq.networks import build_network
 from pixelq.replay.batch import Batch
 
 CPU = torch.device("cpu")
+SCREENS = Box(0, 255, (4, 84, 84), np.uint8)
 
 
-def learner(seed=1, **fields):
+def learner(seed=1, observations=SCREENS, **fields):
     config = Config(**fields)
-    return Learner(build_network(config, 4, torch.Generator().manual_seed(seed)), config, CPU)
+    return Learner(build_network(config, observations, 4, torch.Generator().manual_seed(seed)), config, CPU)
 
 
 def batch(seed=0, size=32):
@@ -36,7 +39,7 @@ def plain_forward(weights, state):
     for i, stride in enumerate((4, 2, 1)):
         x = F.relu(F.conv2d(x, weights[f"convolutions.{i}.weight"], weights[f"convolutions.{i}.bias"], stride))
     x = x.permute(0, 2, 3, 1).flatten(1)
-    x = F.relu(F.linear(x, weights["hidden.weight"], weights["hidden.bias"]))
+    x = F.relu(F.linear(x, weights["hidden.0.weight"], weights["hidden.0.bias"]))
     return F.linear(x, weights["output.weight"], weights["output.bias"])
 
 
@@ -75,6 +78,31 @@ def test_updates_stay_within_bounds_of_a_plain_float32_reference(precision, afte
     reference = plain_updates(start, 10, lr, copy_at=5)
     for name, p in fast.network.named_parameters():
         assert (p - reference[name]).abs().max() < after_many, name
+
+
+def test_updates_on_vectors_are_those_of_plain_linear_layers():
+    vectors = Box(-np.inf, np.inf, (1, 8), np.float32)
+    fast = learner(observations=vectors, network="mlp", learning_rate=1e-3)
+    plain = torch.nn.Sequential(
+        torch.nn.Flatten(), torch.nn.Linear(8, 256), torch.nn.ReLU(), torch.nn.Linear(256, 256), torch.nn.ReLU(),
+        torch.nn.Linear(256, 4),
+    )  # fmt: skip
+    with torch.no_grad():
+        for own, other in zip(plain.parameters(), fast.network.parameters(), strict=True):
+            own.copy_(other)
+    target, optimizer = copy.deepcopy(plain), torch.optim.Adam(plain.parameters(), lr=1e-3, fused=False, foreach=False)
+    for i in range(10):
+        g = torch.Generator().manual_seed(i)
+        state, next_state = torch.randn((32, 1, 8), generator=g), torch.randn((32, 1, 8), generator=g)
+        b = batch(seed=i)
+        fast.update(Batch(state, b.action, b.return_n, b.discount_n, next_state), 1e-3)
+        with torch.no_grad():
+            y = b.return_n + b.discount_n * target(next_state).max(dim=1).values
+        optimizer.zero_grad()
+        F.smooth_l1_loss(plain(state).gather(1, b.action[:, None])[:, 0], y).backward()
+        optimizer.step()
+    for own, other in zip(plain.parameters(), fast.network.parameters(), strict=True):
+        assert (own - other).abs().max() < 1e-4
 
 
 def test_updates_fit_the_targets_of_one_batch():
@@ -161,8 +189,8 @@ def test_weights_of_another_shape_or_not_finite_are_refused_and_change_nothing()
     with pytest.raises(UserError, match=r"output\.weight has shape \(6, 512\)"):
         one.load_state_dict(state)
     state = copy.deepcopy(one.state_dict())
-    state["network"]["hidden.bias"][3] = float("nan")
-    with pytest.raises(UserError, match=r"hidden\.bias is not finite"):
+    state["network"]["hidden.0.bias"][3] = float("nan")
+    with pytest.raises(UserError, match=r"hidden\.0\.bias is not finite"):
         one.load_state_dict(state)
     assert torch.equal(one.network.output.weight, before)
 

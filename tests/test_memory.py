@@ -2,24 +2,24 @@
 
 import dataclasses
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 import pytest
-import torch
+from gymnasium.spaces import Box
 
 from pixelq.config import Config, read_recipe, recipe_names
+from pixelq.errors import UserError
 from pixelq.memory import (
     BASE,
     _container_available,
-    _parameters,
     available_memory,
     disk_needed,
     free_disk,
     memory_needed,
     nearest_folder,
+    refuse_too_little_memory,
 )
-from pixelq.networks import build_network
+from pixelq.replay import Replay
 
 GB = 10**9
 
@@ -68,12 +68,29 @@ def test_every_recipe_fits_into_two_gigabytes(name: str) -> None:
     assert BASE < memory_needed(read_recipe(name)) < 2 * GB
 
 
-@pytest.mark.parametrize("network", ["2013", "2015"])
-@pytest.mark.parametrize("grayscale", [True, False])
-def test_parameters_are_counted_as_the_network_has_them(network: Literal["2013", "2015"], grayscale: bool) -> None:
-    config = dataclasses.replace(Config(), network=network, grayscale=grayscale, screen_size=100, frame_stack=3)
-    built = build_network(config, 18, torch.Generator())
-    assert _parameters(config) == sum(p.numel() for p in built.parameters())
+def test_vectors_lie_in_the_replay_as_they_are() -> None:
+    config = dataclasses.replace(Config(), network="mlp", frame_stack=1, replay_capacity=10**6)
+    needed = {d: memory_needed(config, Box(-np.inf, np.inf, (1, d), np.float32)) for d in (4, 504)}
+    layers = 500 * 256 * 4 * 5  # wider first layer: weights, gradients, two moments, target
+    minibatch = config.batch_size * 500 * (2 * 4 + 4)
+    assert needed[504] - needed[4] == 10**6 * 500 * 4 + layers + minibatch
+    replay = Replay(10**6, 1, (504,), 1, 1, 0.99, np.float32)
+    twice = dataclasses.replace(config, replay_capacity=2 * 10**6)
+    per_transition = (memory_needed(twice, Box(-1, 1, (1, 504))) - memory_needed(config, Box(-1, 1, (1, 504)))) / 10**6
+    assert replay.nbytes / 10**6 <= per_transition < 1.01 * replay.nbytes / 10**6
+
+
+def test_a_game_is_asked_before_a_run_is_refused_for_its_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pixelq.memory.available_memory", lambda: BASE + 500 * 10**6)
+    config = dataclasses.replace(Config(), network="mlp", frame_stack=1, replay_capacity=10**6)
+    refuse_too_little_memory(config, None)
+    refuse_too_little_memory(config, Box(-1, 1, (1, 8)))
+    with pytest.raises(
+        UserError, match=r"replay_capacity = 1000000: the run needs about 1\.\d GB .* --replay-capacity"
+    ):
+        refuse_too_little_memory(config, Box(-1, 1, (1, 128)))
+    with pytest.raises(UserError, match=r"num_envs = 1000: the run needs about 2\.7 GB .* --num-envs"):
+        refuse_too_little_memory(dataclasses.replace(config, num_envs=1000), None)
 
 
 # --- the container's limit ------------------------------------------------------------------------------------------

@@ -6,12 +6,13 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
+import gymnasium
 import numpy as np
 import pytest
 import torch
 
 import pixelq
-from pixelq.config import FIELDS, Config, config_from_values, read_recipe, recipe_names
+from pixelq.config import FIELDS, Config, config_from_values, configure, read_recipe, recipe_names
 from pixelq.envs import make_envs
 from pixelq.errors import UserError
 from pixelq.learner import Learner
@@ -269,13 +270,61 @@ def test_every_number_has_its_source_beside_it(path: Path) -> None:
     assert numbers
 
 
+ATARI = (4, 84, 84)
+OBSERVED: dict[str, tuple[str, tuple[int, ...]]] = {
+    "cartpole": ("CartPole-v1", (1, 4)),
+    "lunar-lander": ("LunarLander-v3", (1, 8)),
+    "acrobot": ("Acrobot-v1", (1, 6)),
+    "mountain-car": ("MountainCar-v0", (1, 2)),
+    "gymnasium": ("FrozenLake-v1", (1, 16)),
+    "minatar": ("MinAtar/Breakout-v1", (1, 10, 10, 4)),
+    "car-racing": ("CarRacing-v3", ATARI),
+    "gymnasium-pixels": ("Photographed-v0", ATARI),
+}
+"""What a recipe that is not for Atari is given, and the shape of one state."""
+
+
+class Photographed(gymnasium.Env[Any, Any]):
+    """A camera's pictures."""
+
+    observation_space = gymnasium.spaces.Box(0, 255, (120, 160, 3), np.uint8)
+    action_space = gymnasium.spaces.Discrete(3)
+
+    def reset(self, *, seed: int | None = None, options: Any = None) -> tuple[np.ndarray, dict[str, Any]]:
+        super().reset(seed=seed)
+        return self.np_random.integers(0, 256, (120, 160, 3), np.uint8), {}
+
+    def step(self, action: int) -> tuple[np.ndarray, float, bool, bool, dict[str, Any]]:
+        return self.np_random.integers(0, 256, (120, 160, 3), np.uint8), 1.0, False, False, {}
+
+
+@pytest.fixture
+def _photographed(monkeypatch: pytest.MonkeyPatch) -> None:
+    spec = gymnasium.envs.registration.EnvSpec("Photographed-v0", Photographed)
+    monkeypatch.setitem(gymnasium.registry, "Photographed-v0", spec)
+
+
+@pytest.mark.usefixtures("_photographed")
+@pytest.mark.parametrize("name", OBSERVED)
+def test_a_game_takes_the_recipe_that_is_made_for_what_it_shows(name: str) -> None:
+    game, _ = OBSERVED[name]
+    assert configure(game).recipe == name
+    assert configure("pong").recipe == configure("ALE/Pong-v5").recipe == "default"
+    assert configure(game, "cleanrl").recipe == "cleanrl"
+
+
+@pytest.mark.usefixtures("_photographed")
 @pytest.mark.parametrize("name", [path.stem for path in FILES])
 def test_every_recipe_plays_its_game_and_learns_from_it(name: str) -> None:
     config = read_recipe(name)
+    game, shape = OBSERVED.get(name, (config.game, ATARI))
+    config = replace(config, game=game)
     envs = make_envs(config, num_envs=1, seed=1, threads=1)
     states, _ = envs.reset()
     following, rewards, terminated, _, _ = envs.step(np.zeros(1, np.int64))
-    network = build_network(config, int(envs.single_action_space.n), torch.Generator().manual_seed(1))
+    network = build_network(
+        config, envs.single_observation_space, int(envs.single_action_space.n), torch.Generator().manual_seed(1)
+    )
     batch = Batch(
         state=torch.from_numpy(states),
         action=torch.zeros(1, dtype=torch.int64),
@@ -285,7 +334,7 @@ def test_every_recipe_plays_its_game_and_learns_from_it(name: str) -> None:
     )
     before = [p.detach().clone() for p in network.parameters()]
     Learner(network, config, torch.device("cpu")).update(batch, config.learning_rate)
-    assert states.shape == (1, 4, 84, 84)
+    assert states.shape == (1, *shape)
     changes = [(p.detach() - old).abs().max().item() for p, old in zip(network.parameters(), before, strict=True)]
     assert 0 < max(changes) < 1
     envs.close()

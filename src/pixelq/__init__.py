@@ -16,17 +16,18 @@ from pixelq.errors import RunError, UserError
 if TYPE_CHECKING:
     from pixelq.envs.seeded_episodes import SeededEpisodes
     from pixelq.policy import Agent
+    from pixelq.tabular.policies import TableAgent
     from pixelq.training.session import Result
 
 __all__ = ["Config", "RunError", "UserError", "load", "make_envs", "read_recipe", "resume", "train"]
 
 
-def train(game: str, recipe: str = "default", run_dir: Path | str | None = None, **overrides: Any) -> Result:
+def train(game: str, recipe: str | None = None, run_dir: Path | str | None = None, **overrides: Any) -> Result:
     """Train a new agent to the end of its recipe.
 
     Args:
-        game: an ale-py name (pong, MsPacman) or a Gymnasium id (ALE/Pong-v5, PongNoFrameskip-v4).
-        recipe: a shipped recipe's name, or the path of a TOML file.
+        game: an ale-py name (pong, MsPacman) or a Gymnasium id (ALE/Pong-v5, CartPole-v1).
+        recipe: a shipped recipe's name, or the path of a TOML file; None: the one for this game (`recipe_choice`).
         run_dir: the run's folder; None: `runs/<game>-<recipe>-<seed>-<time>`.
         overrides: any field of `Config` (`batch_size=64`).
 
@@ -59,12 +60,22 @@ def make_envs(config: Config, *, num_envs: int, seed: int, threads: int = 0) -> 
     return make(config, num_envs=num_envs, seed=seed, threads=threads)
 
 
-def load(run: Path | str, device: str = "cpu") -> Agent:
-    """Load a trained policy: the best of a run folder, or a `policy.safetensors`.
+def load(run: Path | str, device: str = "cpu") -> Agent | TableAgent:
+    """Load a trained policy: the best of a run folder, or a `policy.safetensors`; of `pixelq tabular`'s run the table.
+
+    Both act by `act(observations, epsilon=0.0)`, a table on states int64 `(N,)`.
 
     Raises:
         UserError: there is no policy there, or it is damaged.
     """
+    from pixelq.tabular.table_run import is_table_run, load_table
+
+    if is_table_run(Path(run)):
+        import numpy as np
+
+        from pixelq.tabular.policies import TableAgent
+
+        return TableAgent(load_table(Path(run)).table, np.random.default_rng(0))
     from pixelq.device import choose_device
     from pixelq.training.policy_file import load_agent
 

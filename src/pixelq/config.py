@@ -23,13 +23,15 @@ class Config:
 
     # --- the task -----------------------------------------------------------------------------------------------
     game: str = "pong"
-    """Game: an ale-py name (pong, MsPacman) or a Gymnasium id (ALE/Pong-v5, PongNoFrameskip-v4)."""
+    """Game: an ale-py name (pong, MsPacman) or a Gymnasium id (ALE/Pong-v5, CartPole-v1, module:MyGame-v0)."""
     recipe: str = "default"
     """Name of the recipe the other fields started from."""
     seed: int = 1
     """Seed of every random stream of the run: network, exploration, replay sampling, episodes."""
     steps: int = 10_000_000
     """Length of the run, in agent steps."""
+    episodes: int = 0
+    """Stop after this many training games; 0: no such limit; -1: 500 with a GPU, 30 without, settled at the start."""
     stop_score: float | None = None
     """Stop when the mean score of the last 100 games exceeds this, in points; none: run all steps."""
     loop: Literal["replay", "parallel"] = "replay"
@@ -45,7 +47,7 @@ class Config:
     grayscale: bool = True
     """Observe luminance instead of colour."""
     screen_size: int = 84
-    """Height and width of an observed frame, in pixels."""
+    """Height and width of an observed frame, in pixels; 0: as the game gives it (not in Atari)."""
     frame_stack: int = 4
     """Newest frames that make one state phi."""
     noop_max: int = 30
@@ -64,10 +66,12 @@ class Config:
     """All 18 actions instead of the game's minimal set."""
     max_frames_per_episode: int = 108_000
     """Truncate an episode after this many frames (the target bootstraps over a truncation)."""
+    backend: Literal["gymnasium", "envpool"] = "gymnasium"
+    """Who plays CarRacing-v3: gymnasium, or envpool, its twin in C++ (extra envpool); any other game has the first."""
 
     # --- network ------------------------------------------------------------------------------------------------
-    network: Literal["2013", "2015"] = "2015"
-    """Torso: 2013 (arXiv 1312.5602) or 2015 (Nature)."""
+    network: Literal["2013", "2015", "minatar", "mlp"] = "2015"
+    """Torso: 2013 (arXiv 1312.5602), 2015 (Nature), minatar (arXiv 1903.03176: small images), mlp (vectors)."""
     norm: Literal["none", "layer"] = "none"
     """Normalisation over all channels and positions after each hidden layer: none, or layer (as PQN uses)."""
     initialisation: Literal["torch", "orthogonal"] = "torch"
@@ -158,6 +162,8 @@ class Config:
     """Whole games per evaluation during training."""
     eval_epsilon: float = 0.01
     """Probability of a random action during evaluation."""
+    baseline_episodes: int = 0
+    """Games of a random agent played at the end and drawn into the plot; 0: none."""
     checkpoint_every: int = 100_000
     """Agent steps between checkpoints; 0: only at the end or when stopped."""
     log_every: int = 5_000
@@ -174,6 +180,8 @@ class Config:
 
 FIELDS: dict[str, dataclasses.Field[Any]] = {f.name: f for f in dataclasses.fields(Config)}
 TYPES: dict[str, Any] = typing.get_type_hints(Config)
+LATER = frozenset({"episodes", "baseline_episodes", "backend"})
+"""Fields that the first runs do not have; the defaults say what those did."""
 
 
 # --- reading --------------------------------------------------------------------------------------------------------
@@ -214,7 +222,7 @@ def read_config(path: Path) -> Config:
         UserError: the file is missing, not TOML, or not a complete and valid configuration.
     """
     values = _read_toml(path, what="config")
-    missing = [n for n in FIELDS if n not in values and TYPES[n] not in (float | None,)]
+    missing = [n for n in FIELDS if n not in values and n not in LATER and TYPES[n] not in (float | None,)]
     if missing:
         raise UserError(f"{path}: field {missing[0]!r} is missing; restore the file or start a new run")
     config = config_from_values(values, where=str(path))
@@ -224,8 +232,8 @@ def read_config(path: Path) -> Config:
     return config
 
 
-def configure(game: str, recipe: str = "default", overrides: dict[str, Any] | None = None) -> Config:
-    """A recipe's configuration for a game.
+def configure(game: str, recipe: str | None = None, overrides: dict[str, Any] | None = None) -> Config:
+    """A recipe's configuration for a game; without a recipe the game's own, see `pixelq.recipe_choice`.
 
     The recipe says how sticky actions are unless the game's id does (`ALE/...-v5`: 0.25, `...NoFrameskip-v4`: 0.0);
     an override says it over both.
@@ -233,12 +241,13 @@ def configure(game: str, recipe: str = "default", overrides: dict[str, Any] | No
     Raises:
         UserError: unknown game, recipe or field, or a value of the wrong type.
     """
-    from pixelq.envs.games import resolve_game
+    from pixelq.envs.games import Game, resolve_game
+    from pixelq.recipe_choice import recipe_for
 
-    config = dataclasses.replace(read_recipe(recipe), game=game)
-    sticky = resolve_game(game).sticky_actions
-    if sticky is not None:
-        config = dataclasses.replace(config, sticky_actions=sticky)
+    found = resolve_game(game)
+    config = dataclasses.replace(read_recipe(recipe or recipe_for(found)), game=game)
+    if isinstance(found, Game) and found.sticky_actions is not None:
+        config = dataclasses.replace(config, sticky_actions=found.sticky_actions)
     return config_from_values(dataclasses.asdict(config) | (overrides or {}), where="override")
 
 

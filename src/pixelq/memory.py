@@ -2,18 +2,27 @@
 
 from __future__ import annotations
 
+import math
 import os
 import shutil
 from pathlib import Path
 
+import numpy as np
+from gymnasium.spaces import Box
+
 from pixelq.config import Config
-from pixelq.networks.torsos import TORSOS, output_side
+from pixelq.errors import UserError
+from pixelq.networks.observations import likely_observations
+from pixelq.networks.torsos import TORSOS, Torso, output_size, parameter_count
 
 BASE = 700 * 10**6
 """A process with torch, the emulators and the libraries of logging and drawing: 0.5 GB measured on the CPU
 (torch 2.13, 32 environments), and room for what a checkpoint and an evaluation add."""
-REPLAY_BYTES_PER_TRANSITION = 450
-"""Compressed, at 84x84 gray: 0.10 GB (Pong) to 0.41 GB (Ms Pacman) a million measured, plus rows and open blocks."""
+ROW_BYTES = 16
+"""A transition in the replay besides its frame: its row, and its share of its block's bookkeeping."""
+COMPRESSED = 434 / 84**2
+"""Bytes a pixel of an image takes in the replay: 0.10 GB (Pong) to 0.41 GB (Ms Pacman) for a million of 84x84 measured,
+rows included. MinAtar needs less; CarRacing, whose picture turns, 990 bytes a frame, which is twice as much."""
 ENVIRONMENT = 2 * 10**6
 """One emulator with its frames: 1.1 MB measured."""
 MOST_ACTIONS = 18
@@ -35,27 +44,54 @@ def available_memory() -> int | None:
     return min(known) if known else None
 
 
-def memory_needed(config: Config) -> int:
+def memory_needed(config: Config, observation_space: Box | None = None) -> int:
     """Bytes of main memory a run of this recipe takes, about; an upper bound for the games measured.
 
     It counts the process, the environments, the network with gradients, two optimizer moments and target, one
     minibatch forward and backward, and the replay memory (replay loop) or the rollout (parallel loop).
+
+    Args:
+        config: the recipe.
+        observation_space: of one environment, (stack, ...); None: what the recipe most likely meets.
     """
-    torso = TORSOS[config.network]
-    state = _frame_bytes(config) * config.frame_stack
-    weights = _parameters(config) * 4 * 5
-    activations = torso.hidden
-    side = config.screen_size
+    torso, observed = TORSOS[config.network], observation_space or likely_observations(config)
+    state = math.prod(observed.shape) * observed.dtype.itemsize
+    weights = _parameters(config, observed) * 4 * 5
+    activations = sum(torso.hidden)
+    height, width = observed.shape[1:3] if torso.convolutions else (0, 0)
     for layer in torso.convolutions:
-        side = max((side - layer.kernel) // layer.stride + 1, 0)
-        activations += layer.channels * side**2
-    # A minibatch: two uint8 states and a float32 one for each transition, activations and their gradients in float32.
-    minibatch = config.batch_size * (2 * state + 4 * state + 2 * 4 * activations)
+        height, width = output_size(Torso((layer,), ()), height, width)
+        activations += layer.channels * height * width
+    # A minibatch: two states as they are stored and one in float32 for each transition, activations and their
+    # gradients in float32.
+    minibatch = config.batch_size * (2 * state + 4 * math.prod(observed.shape) + 2 * 4 * activations)
     if config.loop == "replay":
-        memory = _replay_bytes(config)
+        memory = _replay_bytes(config, observed)
     else:
         memory = config.num_envs * config.rollout_length * state
     return BASE + config.num_envs * ENVIRONMENT + weights + minibatch + memory
+
+
+def refuse_too_little_memory(config: Config, observation_space: Box | None) -> None:
+    """Hold what a run needs to what is free, before it is taken.
+
+    Args:
+        config: the recipe.
+        observation_space: of one environment; None while there is none yet: then only the environments are counted.
+
+    Raises:
+        UserError: less is free.
+    """
+    needed, culprit = BASE + config.num_envs * ENVIRONMENT, f"num_envs = {config.num_envs}"
+    mend = "choose fewer environments with --num-envs"
+    if observation_space is not None:
+        needed, culprit = memory_needed(config, observation_space), f"replay_capacity = {config.replay_capacity}"
+        mend = "choose fewer transitions with --replay-capacity"
+    available = available_memory()
+    if available is not None and needed > available:
+        raise UserError(
+            f"{culprit}: the run needs about {needed / 1e9:.1f} GB and {available / 1e9:.1f} GB are free; {mend}"
+        )
 
 
 def free_disk(path: Path) -> int:
@@ -63,10 +99,11 @@ def free_disk(path: Path) -> int:
     return shutil.disk_usage(nearest_folder(path)).free
 
 
-def disk_needed(config: Config) -> int:
+def disk_needed(config: Config, observation_space: Box | None = None) -> int:
     """Bytes a run of this recipe writes, about: the checkpoints it keeps, and 0.3 GB for logs, plots and videos."""
-    memory = _replay_bytes(config) if config.loop == "replay" else 0
-    checkpoint = memory + _parameters(config) * 4 * 4
+    observed = observation_space or likely_observations(config)
+    memory = _replay_bytes(config, observed) if config.loop == "replay" else 0
+    checkpoint = memory + _parameters(config, observed) * 4 * 4
     return KEPT_CHECKPOINTS * checkpoint + 300 * 10**6
 
 
@@ -76,23 +113,15 @@ def nearest_folder(path: Path) -> Path:
     return next(p for p in (path, *path.parents) if p.is_dir())
 
 
-def _frame_bytes(config: Config) -> int:
-    return config.screen_size**2 * (1 if config.grayscale else 3)
+def _replay_bytes(config: Config, observed: Box) -> int:
+    numbers = math.prod(observed.shape[1:])
+    frame = numbers * COMPRESSED if observed.dtype == np.uint8 else numbers * observed.dtype.itemsize
+    return int(config.replay_capacity * (ROW_BYTES + frame))
 
 
-def _replay_bytes(config: Config) -> int:
-    return config.replay_capacity * REPLAY_BYTES_PER_TRANSITION * _frame_bytes(config) // 84**2
-
-
-def _parameters(config: Config) -> int:
+def _parameters(config: Config, observed: Box) -> int:
     """Parameters of the network with every action."""
-    torso = TORSOS[config.network]
-    channels, count = config.frame_stack * (1 if config.grayscale else 3), 0
-    for layer in torso.convolutions:
-        count += (channels * layer.kernel**2 + 1) * layer.channels
-        channels = layer.channels
-    features = channels * output_side(torso, config.screen_size) ** 2
-    return count + (features + 1) * torso.hidden + (torso.hidden + 1) * MOST_ACTIONS
+    return parameter_count(TORSOS[config.network], observed.shape, MOST_ACTIONS)
 
 
 def _meminfo_available() -> int | None:

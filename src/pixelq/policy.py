@@ -8,6 +8,7 @@ import numpy as np
 import torch
 
 from pixelq.config import Config
+from pixelq.errors import UserError
 from pixelq.networks import QNetwork
 
 
@@ -26,7 +27,7 @@ class EpsilonGreedy:
         self._generator = generator
 
     def __call__(self, observations: np.ndarray, epsilon: float) -> np.ndarray:
-        """Actions int64 `(N,)` for observations uint8 `(N, stack, H, W)`."""
+        """Actions int64 `(N,)` for observations `(N, stack, H, W)` uint8 or `(N, stack, d)` float32."""
         explore, random_actions = self._explore(len(observations), epsilon)
         if explore.all():
             return random_actions
@@ -71,10 +72,16 @@ class Agent:
     def __init__(self, network: QNetwork, config: Config, device: torch.device, seed: int = 0) -> None:
         self.network = network.eval().requires_grad_(False)
         self.config = config
+        self.observation_space = network.observation_space
+        """Of one environment: uint8 (stack, H, W) or (stack, H, W, channels), float32 (stack, d)."""
         self._policy = EpsilonGreedy(self.network, device, np.random.default_rng(seed))
 
     def act(self, observations: np.ndarray, epsilon: float = 0.0) -> np.ndarray:
-        """Actions int64 `(N,)` for observations uint8 `(N, stack, H, W)`; a single `(stack, H, W)` gives `(1,)`."""
+        """Actions int64 `(N,)` for observations `(N, ...)` as `observation_space` has them; a single one gives `(1,)`.
+
+        Raises:
+            UserError: they are of another shape or dtype.
+        """
         return self._policy(self._batched(observations), epsilon)
 
     def q_values(self, observations: np.ndarray) -> np.ndarray:
@@ -82,5 +89,10 @@ class Agent:
         return self._policy.q_values(self._batched(observations))
 
     def _batched(self, observations: np.ndarray) -> np.ndarray:
-        dimensions = 4 if self.config.grayscale else 5
-        return observations[None] if observations.ndim == dimensions - 1 else observations
+        space = self.observation_space
+        if observations.shape == space.shape:
+            observations = observations[None]
+        if observations.shape[1:] != space.shape or observations.dtype != space.dtype:
+            found = f"{observations.dtype} {observations.shape}"
+            raise UserError(f"observations are {found}; this policy was trained on {space.dtype} {space.shape}")
+        return observations

@@ -35,6 +35,7 @@ _AT_LEAST_ZERO = (
     "eval_every",
     "checkpoint_every",
     "threads",
+    "baseline_episodes",
 )
 _PROBABILITIES = (
     "epsilon_start",
@@ -76,13 +77,19 @@ def validate(config: Config) -> None:
     for name in _PROBABILITIES:
         value = getattr(config, name)
         require(value is None or 0 <= value <= 1, name, "between 0 and 1")
+    require(config.episodes >= -1, "episodes", "at least 0, or -1 (by the device)")
     require(config.learning_rate > 0, "learning_rate", "above 0")
     end = config.learning_rate_end
     require(end is None or 0 <= end <= config.learning_rate, "learning_rate_end", "between 0 and learning_rate")
     require(config.optimizer_eps > 0, "optimizer_eps", "above 0")
     require(config.weight_decay >= 0, "weight_decay", "at least 0")
     require(config.gradient_clip_at > 0, "gradient_clip_at", "above 0")
-    require(36 <= config.screen_size <= 512, "screen_size", "between 36 and 512 pixels")
+    require(
+        config.screen_size == 0 or 36 <= config.screen_size <= 512,
+        "screen_size",
+        "between 36 and 512 pixels, or 0 (images as the game gives them)",
+    )
+    require(config.frame_stack <= 256, "frame_stack", "at most 256")
     require(config.seed < 2**31, "seed", "below 2^31")
     require(config.threads <= 1024, "threads", "at most 1024")
     if config.epsilon_schedule != "constant":

@@ -8,9 +8,11 @@ import shutil
 import subprocess
 import sys
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
+import gymnasium
 import pytest
 import safetensors.torch
 import torch
@@ -75,7 +77,34 @@ COMMAND_LINES = [
     ("train ALE/Pong-v4", "Pong"),
     ("train Pong-v4", "PongNoFrameskip-v4"),
     ("train combat", "combat"),
+    # train: games of Gymnasium
     ("train CartPole-v999", "unknown game"),
+    ("train CartPol-v1", "did you mean CartPole-v1?"),
+    ("train cartpole", "did you mean CartPole-v1?"),
+    ("train LunarLander-v2", "LunarLander-v3"),
+    ("train foo/Bar-v0", "unknown game"),
+    ("train os:Foo-v0", "unknown game 'os:Foo-v0'"),
+    ("train no_such_module:Foo-v0", "no_such_module"),
+    ("train :", "cannot be imported"),
+    ("train Pendulum-v1", "its actions are continuous"),
+    ("train MountainCarContinuous-v0", "its actions are continuous"),
+    ("train LunarLanderContinuous-v3", "its actions are continuous"),
+    ("train Blackjack-v1", "Tuple space"),
+    ("train DictGame-v0", "Dict space"),
+    ("train ManyActions-v0", "MultiDiscrete space"),
+    ("train CartPole-v1 --recipe nature2015", "--network mlp"),
+    ("train MinAtar/Breakout-v1 --recipe minatar --network 2015", "--network minatar"),
+    ("train MinAtar/Breakout-v1 --recipe minatar --network mlp", "--network minatar"),
+    ("train MinAtar/Breakout-v1 --grayscale", "--no-grayscale"),
+    ("train pong --recipe cartpole", "--screen-size 84"),
+    ("train pong --network mlp", "--network"),
+    ("train pong --screen-size 0", "screen_size"),
+    ("train CartPole-v1 --sticky-actions 0.25", "--sticky-actions 0"),
+    ("train CartPole-v1 --opening-fire-max 9", "--opening-fire-max 0"),
+    ("train CartPole-v1 --full-action-set", "--no-full-action-set"),
+    ("train CartPole-v1 --load run", "weight"),
+    ("--import", "--import needs a module and a command"),
+    ("--import no_such_module list games", "no_such_module"),
     ("train ../pong", "unknown game"),
     ("train --steps 10", "which game"),
     ("train --recipe lapan-pong --steps 0", "steps"),  # this recipe names its game
@@ -195,6 +224,29 @@ def test_there_are_at_least_sixty_bad_command_lines() -> None:
     assert len({line for line, _ in COMMAND_LINES}) >= 60
 
 
+class DictGame(gymnasium.Env[Any, Any]):
+    """Shows a Dict."""
+
+    observation_space = gymnasium.spaces.Dict({"x": gymnasium.spaces.Discrete(2)})
+    action_space: gymnasium.Space[Any] = gymnasium.spaces.Discrete(2)
+
+
+class ManyActions(gymnasium.Env[Any, Any]):
+    """Takes two actions at a time."""
+
+    observation_space = gymnasium.spaces.Discrete(2)
+    action_space: gymnasium.Space[Any] = gymnasium.spaces.MultiDiscrete([2, 2])
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _games_of_ones_own() -> Iterator[None]:
+    for game in (DictGame, ManyActions):
+        gymnasium.register(f"{game.__name__}-v0", entry_point=game)
+    yield
+    for game in (DictGame, ManyActions):
+        gymnasium.registry.pop(f"{game.__name__}-v0")
+
+
 BAD_RECIPES = {
     "not TOML": ("steps = = 3", "not valid TOML"),
     "unknown field": ("stepps = 3", "did you mean steps"),
@@ -211,6 +263,8 @@ BAD_RECIPES = {
     "a name that climbs": ('recipe = "../../x"', "recipe"),
     "another game's device": ('device = "abacus"', "device"),
     "a huge whole number": (f"steps = {10**30}", "steps"),
+    "a module of a stranger": ('game = "strange_module:Foo-v0"', "--import strange_module"),
+    "a module that is there": ('game = "os:Foo-v0"', "unknown game 'os:Foo-v0'"),
     "deep nesting": ("x = " + "[" * 5000 + "]" * 5000, "recipe"),
 }
 
@@ -219,7 +273,21 @@ BAD_RECIPES = {
 def test_a_bad_recipe_file_is_refused_in_one_line(name: str, here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     text, part = BAD_RECIPES[name]
     (here / "recipe.toml").write_text(text)
-    assert part in refused(["train", "pong", "--recipe", "recipe.toml"], capsys)
+    game = [] if text.startswith("game") else ["pong"]
+    assert part in refused(["train", *game, "--recipe", "recipe.toml"], capsys)
+
+
+@pytest.mark.parametrize("command", ["resume", "eval", "record", "compare"])
+def test_a_strangers_run_may_not_have_a_module_imported(
+    command: str, here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (here / "strange_module.py").write_text("open('pwned', 'w')")
+    for file in (here / "run").rglob("config.toml"):
+        file.write_text(file.read_text().replace('game = "pong"', 'game = "strange_module:Foo-v0"'))
+    shutil.rmtree(here / "run" / "checkpoints")
+    line = refused([command, "run"], capsys)
+    assert "--import strange_module" in line
+    assert not (here / "pwned").exists()
 
 
 def test_a_recipe_that_is_not_text_is_refused(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -274,7 +342,7 @@ def test_a_strangers_policy_runs_no_code_and_is_refused(
 def change_weight(folder: Path, change: Callable[[torch.Tensor], torch.Tensor]) -> None:
     file = next(p for p in (folder / "best", folder / "final") if (p / "policy.safetensors").is_file())
     weights = safetensors.torch.load_file(file / "policy.safetensors")
-    weights["hidden.weight"] = change(weights["hidden.weight"]).contiguous()
+    weights["hidden.0.weight"] = change(weights["hidden.0.weight"]).contiguous()
     (file / "policy.safetensors").write_bytes(safetensors.torch.save(weights))
 
 
@@ -286,7 +354,7 @@ def test_weights_that_are_not_finite_are_refused(value: float, here: Path, capsy
 
 def test_weights_of_another_shape_are_refused(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     change_weight(here / "run", lambda w: w[:, :-1])
-    assert "hidden.weight has shape" in refused(["eval", "run"], capsys)
+    assert "hidden.0.weight has shape" in refused(["eval", "run"], capsys)
 
 
 BAD_RUNS: dict[str, tuple[Callable[[Path], object], str]] = {

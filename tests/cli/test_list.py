@@ -12,6 +12,7 @@ from pixelq.cli import main
 from pixelq.cli.list import run
 from pixelq.config import read_recipe, recipe_names
 from pixelq.envs import list_games, resolve_game
+from pixelq.envs.gymnasium_games import WELL_KNOWN
 
 RECIPES = Path(pixelq.__file__).parent / "recipes"
 
@@ -25,11 +26,12 @@ def _no_forced_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_games_in_a_pipe_are_one_a_line_and_each_can_be_trained(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["games"]) == 0
     rows = [line.split("\t") for line in capsys.readouterr().out.splitlines()]
-    assert len(rows) == len(list_games()) >= 100
+    assert len(rows) == len(list_games()) + len(WELL_KNOWN) >= 110
     for name, gymnasium_id in rows:
-        assert resolve_game(name).rom == name
-        assert resolve_game(gymnasium_id).rom == name
+        assert resolve_game(name).name == name
+        assert resolve_game(gymnasium_id).name == name
     assert ["ms_pacman", "ALE/MsPacman-v5"] in rows
+    assert ["CartPole-v1", "CartPole-v1"] in rows
 
 
 def test_recipes_in_a_pipe_are_whole_however_narrow_the_terminal(
@@ -57,7 +59,7 @@ def test_on_a_terminal_a_table_of_the_terminals_width_names_everything(
     assert run([what]) == 0
     text = re.sub(r"\x1b\[[0-9;]*m", "", capsys.readouterr().out)
     assert max(map(len, text.splitlines())) <= columns
-    names = recipe_names() if what == "recipes" else [game.rom for game in list_games()]
+    names = recipe_names() if what == "recipes" else [*(game.rom for game in list_games()), *WELL_KNOWN]
     assert set(names) <= set(text.split())
     assert "…" not in text
 

@@ -7,6 +7,7 @@ import torch
 from pixelq.cli import main
 from pixelq.config import Config, write_config
 from pixelq.networks import build_network
+from pixelq.networks.observations import likely_observations
 from pixelq.training.policy_file import save_policy
 
 
@@ -18,7 +19,8 @@ def run(tmp_path_factory):
     config = dataclasses.replace(Config(), game="breakout", network="2013", sticky_actions=0.25)
     write_config(config, folder / "config.toml")
     for seed, name in enumerate(("best", "final")):
-        save_policy(folder / name, build_network(config, 4, torch.Generator().manual_seed(seed)), config)
+        network = build_network(config, likely_observations(config), 4, torch.Generator().manual_seed(seed))
+        save_policy(folder / name, network, config)
     return folder
 
 

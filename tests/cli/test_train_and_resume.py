@@ -66,7 +66,9 @@ def test_help_names_every_field_once_and_the_game_as_a_word(capsys: pytest.Captu
     shown = capsys.readouterr().out
     flags = re.findall(r"^\W{1,3}(--[a-z][a-z0-9-]*)", shown, re.MULTILINE)
     assert "usage: pixelq train GAME" in shown
-    assert sorted(flags) == sorted({"--run-dir"} | {"--" + name.replace("_", "-") for name in FIELDS if name != "game"})
+    assert sorted(flags) == sorted(
+        {"--run-dir", "--profile"} | {"--" + name.replace("_", "-") for name in FIELDS if name != "game"}
+    )
 
 
 def test_help_shows_the_values_of_the_recipe(capsys: pytest.CaptureFixture[str]) -> None:

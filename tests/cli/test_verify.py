@@ -89,13 +89,12 @@ def test_a_damaged_part_is_named_and_the_others_are_still_checked(
 
 
 @pytest.mark.parametrize("part", [p for p in PARTS if p.endswith("policy.safetensors")])
-def test_a_changed_weight_changes_the_digest_and_a_cut_policy_is_damaged(
+def test_a_policy_with_a_changed_weight_or_a_missing_end_is_damaged(
     part: str, runs: tuple[Path, Path], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    file, name = runs[0] / part, part.split("/")[0]
-    before = verified(runs[0], capsys)["policies"][name]
+    file = runs[0] / part
     mend = damage(file)
-    assert verified(runs[0], capsys)["policies"][name] != before
+    assert f"{part}: its digest does not match" in next(iter(verified(runs[0], capsys, code=1)["damaged"]))
     mend()
     content = file.read_bytes()
     file.write_bytes(content[:-5])
@@ -107,6 +106,25 @@ def cut_a_cell(file: Path) -> Callable[[], None]:
     content = file.read_bytes()
     file.write_bytes(content.rsplit(b",", 1)[0] + b"\n")
     return lambda: file.write_bytes(content) and None
+
+
+def test_a_number_changed_in_a_csv_file_or_the_configuration_is_damage(
+    runs: tuple[Path, Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    for part, before, after in (
+        ("episodes.csv", "0", "1"),
+        ("progress.csv", "160,640", "160,641"),
+        ("evaluations.csv", "80", "81"),
+        ("config.toml", "gamma = 0.99", "gamma = 0.98"),
+    ):
+        file = runs[0] / part
+        content = file.read_text()
+        assert before in content
+        file.write_text(content.replace(before, after))
+        (damaged,) = verified(runs[0], capsys, code=1)["damaged"]
+        file.write_text(content)
+        assert part in damaged
+        assert "--fallback" in damaged
 
 
 def test_verify_changes_nothing(runs: tuple[Path, Path], capsys: pytest.CaptureFixture[str]) -> None:

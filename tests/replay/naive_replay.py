@@ -7,6 +7,8 @@ import numpy as np
 from pixelq.replay import Batch, Replay
 
 FRAME_SHAPE = (5, 7)
+FRAMES = {np.uint8: FRAME_SHAPE, np.float32: (3,)}
+"""Shape of a frame by its dtype: images of bytes, vectors of floats."""
 
 
 @dataclass
@@ -83,11 +85,14 @@ class NaiveReplay:
 class Play:
     """Random episodes in several environments at once. Every frame shows its own number, so no two are equal."""
 
-    def __init__(self, num_envs: int, stack: int, mean_length: float, generator: np.random.Generator, frame_shape=()):
+    def __init__(
+        self, num_envs: int, stack: int, mean_length: float, generator: np.random.Generator, frame_shape=(),
+        dtype: type = np.uint8,
+    ):  # fmt: skip
         self.generator, self.mean_length = generator, mean_length
-        self.frame_shape = frame_shape or FRAME_SHAPE
+        self.frame_shape = frame_shape or FRAMES[dtype]
         self.frames_shown = 0
-        self.observation = np.zeros((num_envs, stack, *self.frame_shape), np.uint8)
+        self.observation = np.zeros((num_envs, stack, *self.frame_shape), dtype)
         for env in range(num_envs):
             self._reset(env)
 
@@ -100,7 +105,7 @@ class Play:
         terminated = ends & (kind != 1)
         over = ends & (kind != 3)
         # What a vector environment leaves in rows without an end is meaningless: make it poison.
-        final = np.full_like(self.observation, 255)
+        final = np.full_like(self.observation, 255 if self.observation.dtype == np.uint8 else np.nan)
         for env in range(n):
             self.observation[env] = np.roll(self.observation[env], -1, axis=0)
             self.observation[env, -1] = self._frame()
@@ -117,6 +122,12 @@ class Play:
 
     def _frame(self) -> np.ndarray:
         self.frames_shown += 1
+        if self.observation.dtype != np.uint8:
+            # Of every size that a float has, denormals included; whole numbers name the frame exactly.
+            sizes = 10.0 ** self.generator.integers(-40, 38, self.frame_shape)
+            frame = (self.generator.normal(size=self.frame_shape) * sizes).astype(np.float32)
+            frame.reshape(-1)[0] = self.frames_shown
+            return frame
         frame = np.full(self.frame_shape, self.frames_shown % 253 + 1, np.uint8)
         frame.reshape(-1)[:4] = np.frombuffer(np.uint32(self.frames_shown).tobytes(), np.uint8)
         return frame
@@ -124,6 +135,8 @@ class Play:
 
 def identity(state: np.ndarray) -> int:
     """The number that the newest frame of a stack shows."""
+    if state.dtype != np.uint8:
+        return int(state[-1].reshape(-1)[0])
     return int(np.frombuffer(state[-1].reshape(-1)[:4].tobytes(), np.uint32)[0])
 
 
@@ -134,9 +147,11 @@ def drawn(batch: Batch) -> list[int]:
 
 def check(batch: Batch, transitions: dict[int, Transition]) -> None:
     """Hold every transition of a batch to the reference."""
+    assert batch.next_state.dtype == batch.state.dtype
     for i, name in enumerate(drawn(batch)):
         assert name in transitions, f"frame {name} does not start a whole transition in reach"
         wanted = transitions[name]
+        assert batch.state.numpy().dtype == wanted.state.dtype
         np.testing.assert_array_equal(batch.state[i].numpy(), wanted.state)
         np.testing.assert_array_equal(batch.next_state[i].numpy(), wanted.next_state)
         assert batch.action[i].item() == wanted.action

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from naive_replay import FRAME_SHAPE, NaiveReplay, Play, assert_same, check, drawn, fill
+from naive_replay import FRAME_SHAPE, FRAMES, NaiveReplay, Play, assert_same, check, drawn, fill
 
 from pixelq.errors import UserError
 from pixelq.replay import Replay
@@ -15,16 +15,17 @@ plays = {
     "mean_length": st.sampled_from([1.0, 2.5, 8.0, 40.0, 1e9]),
     "steps": st.integers(1, 150),
     "seed": st.integers(0, 2**32),
+    "dtype": st.sampled_from(list(FRAMES)),
 }
 
 
-def both(num_envs, rows_per_env, stack, n_step, mean_length, steps, seed):
+def both(num_envs, rows_per_env, stack, n_step, mean_length, steps, seed, dtype=np.uint8):
     """The replay and the reference after the same play."""
     generator = np.random.default_rng(seed)
     capacity = num_envs * rows_per_env
-    replay = Replay(capacity, num_envs, FRAME_SHAPE, stack, n_step, gamma=0.9)
+    replay = Replay(capacity, num_envs, FRAMES[dtype], stack, n_step, gamma=0.9, frame_dtype=dtype)
     naive = NaiveReplay(capacity, num_envs, n_step, gamma=0.9)
-    play = Play(num_envs, stack, mean_length, generator)
+    play = Play(num_envs, stack, mean_length, generator, dtype=dtype)
     for _ in range(steps):
         step = play.step()
         replay.add(*step)
@@ -33,7 +34,7 @@ def both(num_envs, rows_per_env, stack, n_step, mean_length, steps, seed):
 
 
 @given(**plays)
-@settings(max_examples=70, deadline=None)
+@settings(max_examples=140, deadline=None)
 def test_every_batch_equals_whole_transitions_kept_naively(**case):
     replay, naive, generator = both(**case)
     transitions = naive.transitions()
@@ -46,11 +47,12 @@ def test_every_batch_equals_whole_transitions_kept_naively(**case):
         check(replay.sample(batch_size, generator), transitions)
 
 
+@pytest.mark.parametrize("dtype", FRAMES)
 @pytest.mark.parametrize("n_step", [1, 3])
-def test_draws_are_uniform_over_exactly_the_whole_transitions(n_step):
+def test_draws_are_uniform_over_exactly_the_whole_transitions(n_step, dtype):
     # Environments with different numbers of rows (short episodes add final rows), before and after the wrap-around.
     for steps in (20, 90):
-        replay, naive, generator = both(3, 40, 4, n_step, 6.0, steps, seed=11)
+        replay, naive, generator = both(3, 40, 4, n_step, 6.0, steps, 11, dtype)
         transitions = naive.transitions()
         draws = 400 * len(transitions)
         names, counts = np.unique(drawn(replay.sample(draws, generator)), return_counts=True)
@@ -158,10 +160,11 @@ def test_the_same_generator_draws_the_same_batch():
     assert_same(left, right)
 
 
-def test_an_earlier_batch_is_not_touched_by_later_samples_and_steps():
+@pytest.mark.parametrize("dtype", FRAMES)
+def test_an_earlier_batch_is_not_touched_by_later_samples_and_steps(dtype):
     generator = np.random.default_rng(0)
-    replay = Replay(200, 2, FRAME_SHAPE, 4, 1, 0.9)
-    play = Play(2, 4, 30.0, generator)
+    replay = Replay(200, 2, FRAMES[dtype], 4, 1, 0.9, dtype)
+    play = Play(2, 4, 30.0, generator, dtype=dtype)
     fill(replay, play, 50)
     batch = replay.sample(32, generator)
     copies = [batch.state.clone(), batch.next_state.clone()]
@@ -187,6 +190,8 @@ def test_nbytes_is_far_below_the_raw_frames_for_frames_that_hardly_change():
         ({"n_step": 0}, "n_step = 0"),
         ({"gamma": 1.5}, "gamma = 1.5"),
         ({"frame_shape": (84, 0)}, r"frame_shape\[1\] = 0"),
+        ({"frame_dtype": np.float64}, "frame_dtype = float64 must be uint8 or float32"),
+        ({"frame_dtype": object}, "frame_dtype = object must be"),
     ],
 )
 def test_sizes_out_of_range_are_refused_by_name(changed, message):
@@ -209,6 +214,52 @@ def test_a_step_of_the_wrong_shape_type_or_action_is_refused_and_nothing_is_stor
     with pytest.raises(UserError, match="replay:"):
         replay.add(*broken(step((0, 1))))
     assert replay.snapshot().arrays["written"].tolist() == [0]
+
+
+@pytest.mark.parametrize("number", [np.nan, np.inf, -np.inf])
+def test_a_frame_that_is_not_finite_is_refused_with_its_environment_and_nothing_is_stored(number):
+    replay = Replay(100, 2, (3,), stack=2, n_step=1, gamma=0.5, frame_dtype=np.float32)
+    good = np.ones((2, 2, 3), np.float32)
+    bad = good.copy()
+    bad[1, -1, 2] = number
+    rest = np.zeros(2, int), np.zeros(2, np.float32), np.zeros(2, bool)
+    with pytest.raises(UserError, match="environment 1 shows NaN or infinite"):
+        replay.add(bad, *rest, np.array([False, False]), good)
+    with pytest.raises(UserError, match="environment 1 shows NaN or infinite"):
+        replay.add(good, *rest, np.array([False, True]), bad)
+    assert replay.snapshot().arrays["written"].tolist() == [0, 0]
+    replay.add(good, *rest, np.array([True, False]), bad)  # the bad row is of an environment that goes on
+    assert replay.snapshot().arrays["written"].tolist() == [2, 1]
+
+
+def test_real_cart_poles_come_back_as_the_game_showed_them():
+    import gymnasium
+
+    envs = gymnasium.make_vec("CartPole-v1", 2, "sync", vector_kwargs={"autoreset_mode": "SameStep"})
+    generator = np.random.default_rng(0)
+    replay = Replay(150, 2, (4,), stack=1, n_step=1, gamma=0.9, frame_dtype=np.float32)
+    observation, _ = envs.reset(seed=3)
+    seen, ends = {}, 0
+    for t in range(400):
+        action = generator.integers(0, 2, 2)
+        after, reward, terminated, truncated, info = envs.step(action)
+        over = terminated | truncated
+        last = after.copy()
+        for env in np.flatnonzero(over):
+            last[env] = info["final_obs"][env]
+        replay.add(observation[:, None], action, reward.astype(np.float32), terminated, over, last[:, None])
+        for env in (0, 1) if t < 399 else ():  # the newest row still waits for the frame that follows it
+            seen[observation[env].tobytes()] = (action[env], 0.0 if terminated[env] else 0.9, last[env])
+        observation, ends = after.copy(), ends + over.sum()
+    envs.close()
+    assert ends > 20
+    batch = replay.sample(500, generator)
+    assert batch.state.shape == (500, 1, 4)
+    for i in range(500):
+        action, discount, following = seen[batch.state[i].numpy().tobytes()]
+        assert batch.action[i].item() == action
+        assert batch.discount_n[i].item() == pytest.approx(discount)
+        np.testing.assert_array_equal(batch.next_state[i, 0].numpy(), following)
 
 
 def test_real_pong_comes_back_as_the_emulator_showed_it():

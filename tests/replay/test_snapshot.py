@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from naive_replay import FRAME_SHAPE, Play, assert_same, fill
+from naive_replay import FRAME_SHAPE, FRAMES, Play, assert_same, fill
 
 from pixelq.errors import UserError
 from pixelq.replay import Replay
@@ -18,8 +18,12 @@ def make(n_step=2, **changed):
     return Replay(**(sizes | changed), n_step=n_step, gamma=0.9)
 
 
-def played(steps, seed=0, mean_length=9.0):
-    replay, play = make(), Play(NUM_ENVS, 4, mean_length, np.random.default_rng(seed))
+def make_for(dtype):
+    return make(frame_shape=FRAMES[dtype], frame_dtype=dtype)
+
+
+def played(steps, seed=0, mean_length=9.0, dtype=np.uint8):
+    replay, play = make_for(dtype), Play(NUM_ENVS, 4, mean_length, np.random.default_rng(seed), dtype=dtype)
     fill(replay, play, steps)
     return replay, play
 
@@ -41,10 +45,11 @@ def assert_equal_replays(left, right):
     pauses=st.lists(st.integers(0, 60), min_size=1, max_size=6),
     mean_length=st.sampled_from([1.0, 6.0, 1e9]),
     seed=st.integers(0, 2**32),
+    dtype=st.sampled_from(list(FRAMES)),
 )
-@settings(max_examples=25, deadline=None)
-def test_incremental_snapshots_together_restore_the_replay_and_its_future(pauses, mean_length, seed):
-    replay, play = played(0, seed, mean_length)
+@settings(max_examples=50, deadline=None)
+def test_incremental_snapshots_together_restore_the_replay_and_its_future(pauses, mean_length, seed, dtype):
+    replay, play = played(0, seed, mean_length, dtype)
     sealed, since = [], 0
     for steps in pauses:
         fill(replay, play, steps)
@@ -52,7 +57,7 @@ def test_incremental_snapshots_together_restore_the_replay_and_its_future(pauses
         assert all(block.serial >= since for block in snapshot.sealed)
         sealed += snapshot.sealed
         since = snapshot.meta["next_serial"]
-    restored = make()
+    restored = make_for(dtype)
     restored.restore(snapshot.meta, snapshot.arrays, reversed(sealed))
     assert_equal_replays(replay, restored)
     for _ in range(70):
@@ -62,8 +67,9 @@ def test_incremental_snapshots_together_restore_the_replay_and_its_future(pauses
     assert_equal_replays(replay, restored)
 
 
-def test_a_snapshot_is_not_touched_by_later_steps():
-    replay, play = played(100)
+@pytest.mark.parametrize("dtype", FRAMES)
+def test_a_snapshot_is_not_touched_by_later_steps(dtype):
+    replay, play = played(100, dtype=dtype)
     snapshot = replay.snapshot()
     kept = copy.deepcopy(snapshot)
     fill(replay, play, 100)
@@ -83,15 +89,16 @@ def test_a_later_snapshot_lists_only_blocks_sealed_since():
     assert {block.serial for block in later.sealed}.isdisjoint(block.serial for block in first.sealed)
 
 
-def test_blocks_older_than_the_oldest_serial_are_not_needed():
-    replay, play = played(60)
+@pytest.mark.parametrize("dtype", FRAMES)
+def test_blocks_older_than_the_oldest_serial_are_not_needed(dtype):
+    replay, play = played(60, dtype=dtype)
     sealed = replay.snapshot().sealed
     since = replay.snapshot().meta["next_serial"]
     fill(replay, play, 20)
     last = replay.snapshot(since=since)
     needed = [block for block in sealed if block.serial >= last.oldest_serial]
     assert 0 < len(needed) < len(sealed)
-    restored = make()
+    restored = make_for(dtype)
     restored.restore(last.meta, last.arrays, needed + last.sealed)
     assert_equal_replays(replay, restored)
 
@@ -211,6 +218,54 @@ def test_a_damaged_or_forged_state_is_refused_and_the_replay_stays_as_it_was(dam
     state = played(100, mean_length=1e9)[0].state_dict()
     damage(state)
     replay, _ = played(50, seed=1)
+    before = replay.state_dict()
+    with pytest.raises(UserError, match=message):
+        replay.load_state_dict(state)
+    assert replay.state_dict()["sealed"] == before["sealed"]
+    assert replay.state_dict()["meta"] == before["meta"]
+
+
+def float_block(change):
+    """Changes the numbers of one sealed block of floats."""
+
+    def apply(state):
+        numbers = np.frombuffer(state["sealed"][-1].payload, np.float32).copy()
+        state["sealed"][-1] = state["sealed"][-1]._replace(payload=change(numbers).tobytes())
+
+    return apply
+
+
+def with_number(value):
+    def change(numbers):
+        numbers.reshape(-1)[numbers.size // 2] = value
+        return numbers
+
+    return change
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (drop_block, "is missing"),
+        (repeat_block, "comes twice"),
+        (swap_serials, "out of order"),
+        (float_block(with_number(np.nan)), r"block \d+ of environment \d holds NaN or infinite"),
+        (float_block(with_number(np.inf)), r"block \d+ of environment \d holds NaN or infinite"),
+        (float_block(lambda numbers: numbers[:-1]), "does not hold 8 frames"),
+        (float_block(lambda numbers: np.append(numbers, 0)), "does not hold 8 frames"),
+        (change_array("open_frames", with_number(np.nan)), "open_frames holds NaN or infinite"),
+        (change_array("open_frames", with_number(-np.inf)), "open_frames holds NaN or infinite"),
+        (change_array("open_frames", lambda a: a.astype(np.float64)), "open_frames is float64"),
+        (change_array("open_frames", lambda a: (a * 0).astype(np.uint8)), "open_frames is uint8"),
+        (change_array("open_frames", lambda a: a[..., :1]), "open_frames is float32"),
+        (change_meta(frame_dtype="uint8"), "stored frame_dtype is 'uint8'"),
+        (change_meta(frame_dtype=None), "stored frame_dtype is None"),
+    ],
+)
+def test_damaged_or_forged_floats_are_refused_and_the_replay_stays_as_it_was(damage, message):
+    state = played(100, mean_length=1e9, dtype=np.float32)[0].state_dict()
+    damage(state)
+    replay, _ = played(50, seed=1, dtype=np.float32)
     before = replay.state_dict()
     with pytest.raises(UserError, match=message):
         replay.load_state_dict(state)

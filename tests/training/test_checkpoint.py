@@ -13,7 +13,7 @@ from test_growing_file import files_at_most
 from pixelq.errors import UserError
 from pixelq.training import checkpoint as module
 from pixelq.training.checkpoint import CheckpointStore
-from pixelq.training.manifest import digest, read_manifest
+from pixelq.training.manifest import SegmentRecord, digest, read_manifest
 from pixelq.training.state_tree import split
 
 
@@ -48,24 +48,40 @@ def test_a_checkpoint_without_replay_comes_back(tmp_path: Path) -> None:
     assert CheckpointStore(tmp_path / "c").load().replay is None
 
 
-def test_only_new_blocks_are_written_and_segments_are_shared(tmp_path: Path) -> None:
-    written(tmp_path / "c")
-    before, last = (read_manifest(p).segments for p in CheckpointStore(tmp_path / "c").paths())
-    assert last[: len(before)] == before
-    assert len(last) == len(before) + 1
-    assert last[-1].first == before[-1].last + 1
+def segments(store: CheckpointStore) -> list[list[SegmentRecord]]:
+    return [read_manifest(path).segments for path in store.paths()]
+
+
+def test_a_checkpoint_takes_over_the_segments_of_the_last_but_one_and_writes_what_is_new(tmp_path: Path) -> None:
+    store, replay = written(tmp_path / "c")
+    (replaced, before), generator = segments(store), np.random.default_rng(1)
+    play(replay, generator, 20)
+    store.write(store.capture(160, state(160), replay))
+    assert segments(store)[0] == before
+    assert segments(store)[1][:-1] == replaced
+    assert segments(store)[1][-1].first == replaced[-1].last + 1
+
+
+def test_the_two_kept_checkpoints_have_no_file_in_common(tmp_path: Path) -> None:
+    store, replay = written(tmp_path / "c", checkpoints=6)
+    store.write(store.capture(241, state(241), replay))  # not one block has been sealed in between
+    for _ in range(2):
+        before, last = ({s.name for s in of_one} for of_one in segments(store))
+        assert before
+        assert last
+        assert not before & last
+        store.write(store.capture(242, state(242), replay))
 
 
 def test_a_resumed_store_goes_on_with_the_segments_it_loaded(tmp_path: Path) -> None:
     _, replay = written(tmp_path / "c")
     store = CheckpointStore(tmp_path / "c")
-    loaded = store.load()
+    replaced, loaded = segments(store)[0], store.load()
     assert loaded.replay is not None
     replay.restore(loaded.replay.meta, loaded.replay.arrays, loaded.replay.sealed)
     play(replay, np.random.default_rng(1), 20)
     store.write(store.capture(160, state(160), replay))
-    before, last = (read_manifest(p).segments for p in store.paths())
-    assert last[:-1] == [s for s in before if s.last >= replay.snapshot().oldest_serial]
+    assert segments(store)[1][:-1] == [s for s in replaced if s.last >= replay.snapshot().oldest_serial]
     again = CheckpointStore(tmp_path / "c").load().replay
     restored = empty_replay()
     assert again is not None

@@ -1,73 +1,97 @@
-"""Any flipped byte and any cut in any file of a checkpoint is found, named, and never loaded."""
+"""The short form of benchmarks/corruption.py: any changed byte and any cut, in any file, is found and never loaded."""
 
-from collections.abc import Iterator
+import importlib.util
+import sys
+from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 import pytest
-from small_checkpoints import written
+from small_checkpoints import empty_replay, play, state, written
 
 from pixelq.errors import UserError
+from pixelq.replay import Replay
 from pixelq.training.checkpoint import CheckpointStore
+from pixelq.training.manifest import read_manifest
 
-POSITIONS = 40
-"""Places in each file, its first and last bytes among them."""
-
-
-def damages(content: bytes) -> Iterator[bytes]:
-    """The content with one byte changed, one bit flipped, cut, emptied, lengthened, zeroed."""
-    edges = {0, 1, 7, 8, 11, 12, len(content) - 1, len(content) - 2}
-    places = edges | set(np.linspace(0, len(content) - 1, POSITIONS - len(edges)).astype(int).tolist())
-    for i, place in enumerate(sorted(p for p in places if 0 <= p < len(content))):
-        flipped = content[place] ^ (0xFF if i % 2 else 1 << (i % 8))
-        yield content[:place] + bytes([flipped]) + content[place + 1 :]
-        yield content[:place]
-    yield content + b"\0"
-    yield bytes(len(content))
-    yield content[: len(content) // 2] + bytes(len(content) - len(content) // 2)
+PLACES = 40
+"""In each file, its first and last bytes among them."""
 
 
-def files_of_the_newest(folder: Path) -> list[Path]:
-    """Files that the newest checkpoint needs and the one before does not."""
-    newest = sorted((folder / "replay").iterdir())[-1]
-    return [*sorted((folder / "step-000000000120").iterdir()), newest]
+@pytest.fixture(scope="module")
+def corruption() -> ModuleType:
+    file = Path(__file__).parents[2] / "benchmarks/corruption.py"
+    spec = importlib.util.spec_from_file_location("corruption_benchmark", file)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules["corruption_benchmark"] = module
+    spec.loader.exec_module(module)
+    return module
 
 
-def test_the_sweep_covers_every_kind_of_file(tmp_path: Path) -> None:
+def test_any_damage_to_any_file_names_it_and_the_checkpoint_before_is_given_if_asked(
+    tmp_path: Path, corruption: ModuleType
+) -> None:
+    written(tmp_path / "c", checkpoints=4)  # the newest has two segments
+    files = corruption.checkpoint_files(tmp_path / "c")
+    kinds = [f.suffix if f.suffix == ".blocks" else f.name for f in files]
+    assert kinds == ["manifest.json", "state.json", "tensors.safetensors", ".blocks", ".blocks"]
+    for file in files:
+        outcome = corruption.sweep(file, PLACES, lambda: corruption.loaded(tmp_path / "c"))
+        assert outcome.missed == []
+        assert not outcome.harmless
+        assert outcome.found == outcome.tried.total() > 2 * PLACES
+        assert set(outcome.tried) >= {"flipped bit", "changed byte", "cut", "lengthened", "zeroed", "deleted"}
+    assert CheckpointStore(tmp_path / "c").load().agent_steps == 160
+
+
+def test_the_sweep_tells_what_gets_through(tmp_path: Path, corruption: ModuleType) -> None:
+    """A benchmark that finds everything must be able to find nothing."""
+    (tmp_path / "x").write_bytes(bytes(range(100)))
+
+    def names_another_file() -> str:
+        raise UserError("y: damaged")
+
+    checks: tuple[Callable[[], str], ...] = (lambda: "", names_another_file)
+    for check in checks:
+        outcome = corruption.sweep(tmp_path / "x", PLACES, check)
+        assert outcome.found == 0
+        assert len(outcome.missed) == outcome.tried.total() > 80
+    assert corruption.sweep(tmp_path / "x", PLACES, lambda: "nobody reads it").missed == []
+    assert (tmp_path / "x").read_bytes() == bytes(range(100))
+
+
+def resumed(folder: Path, fallback: bool = False) -> tuple[CheckpointStore, Replay]:
+    store, replay = CheckpointStore(folder), empty_replay()
+    loaded = store.load(fallback=fallback).replay
+    assert loaded is not None
+    replay.restore(loaded.meta, loaded.arrays, loaded.sealed)
+    store.set_damaged_aside()
+    return store, replay
+
+
+def test_a_damaged_segment_of_the_checkpoint_before_is_written_anew_with_the_next(tmp_path: Path) -> None:
+    """The next checkpoint takes over the segments of the last but one, if they are whole."""
     written(tmp_path / "c")
-    kinds = {f.suffix if f.suffix == ".blocks" else f.name for f in files_of_the_newest(tmp_path / "c")}
-    assert kinds == {"manifest.json", "state.json", "tensors.safetensors", ".blocks"}
+    before = read_manifest(CheckpointStore(tmp_path / "c").paths()[0]).segments[0]
+    (tmp_path / "c/replay" / before.name).write_bytes(b"damaged")
+    store, replay = resumed(tmp_path / "c")
+    play(replay, np.random.default_rng(1), 20)
+    for step in (160, 200):
+        store.write(store.capture(step, state(step), replay))
+    assert CheckpointStore(tmp_path / "c").load().agent_steps == 200
+    newest = CheckpointStore(tmp_path / "c").paths()[-1]
+    (newest / "state.json").unlink()
+    assert CheckpointStore(tmp_path / "c").load(fallback=True).agent_steps == 160
 
 
-@pytest.mark.parametrize("which", range(4))
-def test_every_damage_names_the_file_and_the_checkpoint_before_is_taken_if_asked(tmp_path: Path, which: int) -> None:
+def test_damage_to_both_checkpoints_is_told(tmp_path: Path) -> None:
     written(tmp_path / "c")
-    file = files_of_the_newest(tmp_path / "c")[which]
-    content, tried = file.read_bytes(), 0
-    for damaged in damages(content):
-        if damaged == content:
-            continue
-        file.write_bytes(damaged)
-        with pytest.raises(UserError) as refused:
-            CheckpointStore(tmp_path / "c").load()
-        assert str(file) in str(refused.value)
-        assert "--fallback" in str(refused.value)
-        assert "\n" not in str(refused.value)
-        assert CheckpointStore(tmp_path / "c").load(fallback=True).agent_steps == 80
-        tried += 1
-    assert tried > 60
-    file.unlink()
-    with pytest.raises(UserError, match=f"{file.name}: cannot be read"):
-        CheckpointStore(tmp_path / "c").load()
-    file.write_bytes(content)
-    assert CheckpointStore(tmp_path / "c").load().agent_steps == 120
-
-
-def test_damage_to_a_segment_that_both_checkpoints_need_leaves_none_and_says_so(tmp_path: Path) -> None:
-    written(tmp_path / "c")
-    shared = sorted((tmp_path / "c/replay").iterdir())[0]
-    shared.write_bytes(shared.read_bytes()[:-1])
-    with pytest.raises(UserError, match=rf"{shared.name}: .*no good checkpoint is left"):
+    for path in CheckpointStore(tmp_path / "c").paths():
+        (path / "state.json").write_bytes(b"{}")
+    with pytest.raises(UserError, match=r"step-000000000120/state\.json: .*no good checkpoint is left"):
         CheckpointStore(tmp_path / "c").load(fallback=True)
 
 

@@ -43,7 +43,11 @@ def test_a_replays_digest_does_not_depend_on_how_often_it_was_checkpointed(tmp_p
 
 
 @pytest.mark.parametrize(
-    "sizes", [{}, {"capacity": "many"}, {"capacity": 10**15}, {"frame_shape": 5}, {"num_envs": -1}]
+    "sizes",
+    [
+        *({}, {"capacity": "many"}, {"capacity": 10**15}, {"frame_shape": 5}, {"num_envs": -1}),
+        *({"frame_dtype": "object"}, {"frame_dtype": ["u1"]}, {"frame_dtype": "float32"}, {"frame_dtype": "u1,u1"}),
+    ],
 )
 def test_a_replay_of_impossible_sizes_is_refused(sizes: dict[str, object]) -> None:
     snapshot = empty_replay().snapshot()

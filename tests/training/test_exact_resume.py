@@ -8,15 +8,21 @@ from typing import Any
 
 import pytest
 from small_runs import Killed, at_agent_step, die, facts, small, terminate
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from pixelq.config import Config
 from pixelq.training.session import resume, start
 
+STICKY, PLAIN = "ALE/Breakout-v5", "BreakoutNoFrameskip-v4"
 CASES: dict[str, dict[str, Any]] = {
-    "2013-one-env-sticky": {"recipe": "nips2013", "game": "ALE/Breakout-v5"},
-    "2013-eight-envs": {"recipe": "nips2013", "num_envs": 8, "eval_every": 0},
-    "2015-one-env": {"recipe": "nature2015", "game": "BreakoutNoFrameskip-v4", "eval_every": 0},
-    "2015-eight-envs-sticky": {"recipe": "nature2015", "game": "ALE/Breakout-v5", "num_envs": 8, "eval_every": 0},
+    "2013-one-env-sticky": {"recipe": "nips2013", "game": STICKY},
+    "2013-one-env": {"recipe": "nips2013", "game": PLAIN, "eval_every": 0},
+    "2013-eight-envs-sticky": {"recipe": "nips2013", "game": STICKY, "num_envs": 8, "eval_every": 0},
+    "2013-eight-envs": {"recipe": "nips2013", "game": PLAIN, "num_envs": 8, "eval_every": 0},
+    "2015-one-env-sticky": {"recipe": "nature2015", "game": STICKY, "eval_every": 0},
+    "2015-one-env": {"recipe": "nature2015", "game": PLAIN, "eval_every": 0},
+    "2015-eight-envs-sticky": {"recipe": "nature2015", "game": STICKY, "num_envs": 8, "eval_every": 0},
+    "2015-eight-envs": {"recipe": "nature2015", "game": PLAIN, "num_envs": 8, "eval_every": 0},
     "double-adam-soft-3-steps-colour": {"recipe": "cleanrl", "loss": "double", "target": "soft", "n_step": 3,
                                         "grayscale": False, "opening_fire_max": 3, "eval_every": 0},
     "parallel-bf16": {"recipe": "default", "num_envs": 8, "rollout_length": 4, "batch_size": 8},
@@ -51,9 +57,22 @@ def test_a_killed_and_resumed_run_ends_as_an_unbroken_one(
     assert broken == unbroken
     assert unbroken["last"] == "step-000000000320"
     assert len(Path("unbroken/episodes.csv").read_text().splitlines()) > 5
+    assert tensorboard_points(Path("broken")) == tensorboard_points(Path("unbroken"))
     best = Path("unbroken/best/metrics.json")
     assert best.exists() == (config.eval_every > 0)
     assert not best.exists() or best.read_bytes() == Path("broken/best/metrics.json").read_bytes()
+
+
+def tensorboard_points(run: Path) -> list[tuple[str, int, float]]:
+    """Tag, agent step and value of everything but the speed, over the event files of all sessions."""
+    found = []
+    for file in sorted((run / "tensorboard").iterdir()):
+        events = EventAccumulator(str(file))
+        events.Reload()
+        tags = [tag for tag in events.Tags()["scalars"] if tag != "charts/SPS"]
+        found += [(tag, event.step, event.value) for tag in tags for event in events.Scalars(tag)]
+    assert len(found) > 20
+    return sorted(found)
 
 
 def interrupted(

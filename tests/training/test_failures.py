@@ -67,7 +67,7 @@ def test_a_loss_that_is_nan_stops_the_run_and_its_batch_is_kept(in_folder: Path,
     with safetensors.safe_open(Path("r") / POSTMORTEM, "pt") as file:
         assert file.metadata() == {"agent_steps": "136", "updates": "14", "reason": "the loss is nan"}
         returns, state, weight = (
-            file.get_tensor(n) for n in ("batch.return_n", "batch.state", "network.hidden.weight")
+            file.get_tensor(n) for n in ("batch.return_n", "batch.state", "network.hidden.0.weight")
         )
     assert torch.isnan(returns).tolist() == [False, True, False, False]
     assert state.shape == (4, 4, 36, 36)
@@ -120,17 +120,17 @@ def test_a_weight_that_is_infinite_never_reaches_a_checkpoint_or_a_policy(
         update(self, batch, learning_rate)
         if self._summed_updates == 2:  # agent step 125
             with torch.no_grad():
-                self.network.hidden.bias[7] = math.inf
+                self.network.hidden[0].bias[7] = math.inf
 
     monkeypatch.setattr(Learner, "update", overflowing)
-    with pytest.raises(RunError, match=r"weight hidden\.bias is not finite at agent step 14[05]"):
+    with pytest.raises(RunError, match=r"weight hidden\.0\.bias is not finite at agent step 14[05]"):
         start(config, Path("r"))
     assert not Path("r/best").exists()
     assert not Path("r/final").exists()
     paths = CheckpointStore(Path("r/checkpoints")).paths()
     assert [p.name for p in paths] == ([] if where == "checkpoint" else ["step-000000000110"])
     with safetensors.safe_open(Path("r") / POSTMORTEM, "pt") as file:
-        assert not torch.isfinite(file.get_tensor("network.hidden.bias")).all()
+        assert not torch.isfinite(file.get_tensor("network.hidden.0.bias")).all()
 
 
 def test_in_the_parallel_loop_too(in_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,6 +3,7 @@
 import contextlib
 import os
 import subprocess
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -45,6 +46,14 @@ def fill(disk: Path) -> None:
     assert os.statvfs(disk).f_bavail == 0
 
 
+def wait_for(checkpoint: Path) -> None:
+    """Until the thread that writes it is done; training does not wait."""
+    until = time.monotonic() + 60
+    while not checkpoint.exists():
+        assert time.monotonic() < until
+        time.sleep(0.01)
+
+
 def empty(disk: Path) -> None:
     (disk / "ballast").unlink()
 
@@ -59,8 +68,13 @@ def test_a_run_goes_on_over_a_full_disk_and_loses_no_row(
     start(CONFIG, Path("unbroken"))
     capsys.readouterr()
     run = small_disk / "run"
+
+    def fill_up() -> None:
+        wait_for(run / "checkpoints/step-000000000100")
+        fill(small_disk)
+
     with (
-        at_agent_step(monkeypatch, 110, lambda: fill(small_disk)),
+        at_agent_step(monkeypatch, 110, fill_up),
         at_agent_step(monkeypatch, 250, lambda: empty(small_disk)),
     ):
         assert start(CONFIG, run).agent_steps == 320
@@ -79,8 +93,13 @@ def test_a_disk_that_stays_full_stops_the_run_with_its_last_good_checkpoint(
     config = small("nips2013", eval_every=0)
     start(config, Path("unbroken"))
     run = small_disk / "run"
+
+    def fill_up() -> None:
+        wait_for(run / "checkpoints/step-000000000100")
+        fill(small_disk)
+
     with (
-        at_agent_step(monkeypatch, 110, lambda: fill(small_disk)),
+        at_agent_step(monkeypatch, 110, fill_up),
         pytest.raises(RunError, match=r"No space left on device\); make room, then `pixelq resume .*step-000000000100"),
     ):
         start(config, run)
@@ -91,6 +110,69 @@ def test_a_disk_that_stays_full_stops_the_run_with_its_last_good_checkpoint(
     empty(small_disk)
     assert resume(run).agent_steps == 320
     assert facts(run) == facts(Path("unbroken"))
+
+
+@pytest.fixture
+def as_ordinary_user() -> Iterator[None]:
+    """Root may write everywhere; here it may not."""
+    if os.geteuid() != 0:
+        yield
+        return
+    os.seteuid(65534)
+    yield
+    os.seteuid(0)
+
+
+def test_a_folder_that_becomes_read_only_stops_the_run_with_its_last_good_checkpoint(
+    in_folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], request: pytest.FixtureRequest
+) -> None:
+    config = small("nips2013", eval_every=0)
+    start(config, Path("unbroken"))  # imports what training needs, while we may read it
+    os.chmod(in_folder, 0o777)
+    for above in in_folder.parents:
+        if above.stat().st_uid == os.geteuid() and above != Path("/"):
+            above.chmod(above.stat().st_mode | 0o055)
+    request.getfixturevalue("as_ordinary_user")
+    folders = (Path("run/checkpoints"), Path("run/checkpoints/replay"), Path("run"))
+    said = (
+        r"cannot be written \(Permission denied\); make the folder writable, then `pixelq resume run` .*-000000000100"
+    )
+
+    def close_folders() -> None:
+        wait_for(Path("run/checkpoints/step-000000000100"))
+        for folder in folders:
+            folder.chmod(0o555)
+
+    with (
+        at_agent_step(monkeypatch, 110, close_folders),
+        pytest.raises(RunError, match=said),
+    ):
+        start(config, Path("run"))
+    assert "checkpoint at agent step 200 could not be written (Permission denied)" in capsys.readouterr().err
+    assert CheckpointStore(Path("run/checkpoints")).load().agent_steps == 100
+    for folder in folders:
+        folder.chmod(0o755)
+    assert resume(Path("run")).agent_steps == 320
+    assert facts(Path("run")) == facts(Path("unbroken"))
+
+
+def test_a_read_only_run_is_not_resumed_and_a_read_only_place_takes_no_new_one(
+    in_folder: Path, capsys: pytest.CaptureFixture[str], request: pytest.FixtureRequest
+) -> None:
+    start(small("nips2013", steps=100, eval_every=0), Path("run"))
+    for path in (*Path("run").rglob("*"), Path("run"), in_folder):
+        path.chmod(0o555 if path.is_dir() else 0o444)
+    for above in in_folder.parents:
+        if above.stat().st_uid == os.geteuid() and above != Path("/"):
+            above.chmod(above.stat().st_mode | 0o055)
+    request.getfixturevalue("as_ordinary_user")
+    capsys.readouterr()
+    for arguments in ("resume run", "train pong --num-envs 1 --batch-size 32 --run-dir new"):
+        assert main(arguments.split()) == 2, arguments
+        errors = capsys.readouterr().err.splitlines()
+        assert len(errors) == 1, errors
+        assert "ermission denied" in errors[0]
+    assert main(["verify", "run"]) == 0
 
 
 def test_a_run_is_not_begun_on_a_full_disk(small_disk: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -2,6 +2,7 @@
 
 import resource
 import signal
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -9,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from pixelq.errors import UserError
-from pixelq.training.growing_file import GrowingFile
+from pixelq.training.growing_file import GrowingFile, refuse_changed
 
 
 @contextmanager
@@ -53,11 +54,40 @@ def test_a_file_that_lost_bytes_is_refused_unless_that_is_accepted(tmp_path: Pat
     (tmp_path / "x").write_bytes(b"abc\nde")
     with pytest.raises(UserError, match=r"x: 6 bytes, and 8 at the checkpoint.*--fallback"):
         GrowingFile(tmp_path / "x", length=8)
-    file = GrowingFile(tmp_path / "x", length=8, shorter=True)
+    file = GrowingFile(tmp_path / "x", length=8, as_it_is=True)
     file.append(b"f\n")
     file.flush()
     assert (tmp_path / "x").read_bytes() == b"abc\nf\n"  # a row of which only a part is left goes, too
     file.close()
+
+
+def test_a_file_whose_bytes_were_changed_is_refused_unless_that_is_accepted(tmp_path: Path) -> None:
+    file = GrowingFile(tmp_path / "x")
+    file.append(b"a,1\n")
+    file.append(b"b,2\n")
+    length, crc32 = file.flush(), file.crc32
+    file.append(b"after the checkpoint\n")
+    file.flush()
+    file.close()
+    refuse_changed(tmp_path / "x", length, crc32)
+    (tmp_path / "x").write_bytes(b"a,1\nb,3\nafter the checkpoint\n")
+    with pytest.raises(UserError, match=r"x: its first 8 bytes are not those of the checkpoint.*--fallback"):
+        GrowingFile(tmp_path / "x", length, crc32)
+    assert (tmp_path / "x").read_bytes().endswith(b"checkpoint\n")  # refused before anything is cut
+    (tmp_path / "x").write_bytes(b"a,1\nb,20\nafter the checkpoint\n")
+    file = GrowingFile(tmp_path / "x", length, crc32, as_it_is=True)
+    assert (tmp_path / "x").read_bytes() == b"a,1\n"
+    file.close()
+
+
+def test_the_sum_is_that_of_the_whole_file_over_several_sessions(tmp_path: Path) -> None:
+    length, crc32 = 0, None
+    for part in (b"one\n", b"two\n", b"three\n"):
+        file = GrowingFile(tmp_path / "x", length, crc32)
+        file.append(part)
+        length, crc32 = file.flush(), file.crc32
+        file.close()
+    assert crc32 == zlib.crc32(b"one\ntwo\nthree\n")
 
 
 def test_a_link_is_not_followed(tmp_path: Path) -> None:

@@ -59,3 +59,20 @@ def test_a_row_that_is_filled_again_is_no_longer_cut() -> None:
     rollout.store(1, *(rows[name][1] for name in rows))
     assert not rollout.truncated.any()
     assert rollout.next_values(np.zeros(N, np.float32))[1].tolist() == rows["value"][2].tolist()
+
+
+class Vectors(Two):
+    """The same with vectors of floats."""
+
+    single_observation_space = gymnasium.spaces.Box(-np.inf, np.inf, (2, 5), np.float32)
+
+
+def test_states_keep_the_type_that_the_environments_show() -> None:
+    rollout, generator = Rollout(T, Vectors()), np.random.default_rng(0)
+    states = generator.normal(size=(T, N, 2, 5)).astype(np.float32)
+    nothing = np.zeros(N, np.float32)
+    for t in range(T):
+        rollout.store(t, states[t], np.zeros(N, np.int64), nothing, nothing, np.zeros(N, bool))
+    chosen = torch.tensor([7, 0, 2])
+    assert rollout.states(chosen).dtype == torch.float32
+    assert np.array_equal(rollout.states(chosen), states.reshape(T * N, 2, 5)[[7, 0, 2]])

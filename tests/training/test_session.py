@@ -121,7 +121,7 @@ def test_without_evaluations_the_mean_of_a_hundred_games_chooses_the_best_policy
     saved: list[dict[str, Any]] = []
     monkeypatch.setattr(
         "pixelq.training.reports.write_bytes",
-        lambda path, data: (saved.append(json.loads(data)), write_bytes(path, data)),
+        lambda path, data: (path.parent.name == "best" and saved.append(json.loads(data)), write_bytes(path, data)),
     )
     start(config, Path("r"))
     means = {int(r["agent_steps"]): float(r["mean_score_100"]) for r in rows(Path("r/progress.csv"))}
@@ -136,8 +136,10 @@ def test_without_evaluations_the_mean_of_a_hundred_games_chooses_the_best_policy
     assert [facts["agent_steps"] for facts in saved] == expected
 
 
-def test_the_best_evaluation_chooses_the_best_policy(in_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    scores = iter([1.0, 5.0, 3.0, 5.0])
+def test_the_best_evaluation_chooses_the_best_policy_of_equals_the_last(
+    in_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scores = iter([1.0, 5.0, 5.0, 3.0])
     weights: list[torch.Tensor] = []
 
     def scored(policy: Any, config: Config, **kwargs: Any) -> Evaluation:
@@ -146,8 +148,9 @@ def test_the_best_evaluation_chooses_the_best_policy(in_folder: Path, monkeypatc
 
     monkeypatch.setattr("pixelq.training.reports.evaluate", scored)
     start(quick(steps=200, eval_every=50), Path("r"))
-    assert torch.equal(load_agent(Path("r/best")).network.output.weight, weights[1])
+    assert torch.equal(load_agent(Path("r/best")).network.output.weight, weights[2])
     assert not torch.equal(weights[1], weights[2])
+    assert not torch.equal(weights[2], weights[3])
 
 
 def test_a_better_policy_of_a_session_that_died_is_not_lost(in_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,9 +1,12 @@
 """A run from a stranger, its digests all in order: nothing in it is executed, and what does not fit is refused."""
 
 import ast
+import base64
 import json
+import pickle
 import resource
 import shutil
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,7 +16,7 @@ import numpy as np
 import pytest
 import safetensors.torch
 import torch
-from small_runs import facts, small
+from small_runs import facts, python, small
 
 import pixelq
 from pixelq.errors import UserError
@@ -133,14 +136,16 @@ def drop(*path: str) -> Callable[[dict[str, Any]], None]:
 
 NAN = float("nan")
 CHANGES: dict[str, Callable[[dict[str, Any]], object]] = {
-    "NaN weight": put("state", "learner", "network", "hidden.bias", value=lambda w: w * NAN),
-    "infinite optimizer moment": put("state", "learner", "optimizer", "hidden.bias", "exp_avg", value=lambda m: m / 0),
-    "weight of another shape": put("state", "learner", "network", "hidden.weight", value=torch.zeros(3, 3)),
-    "moment of another shape": put("state", "learner", "optimizer", "hidden.bias", "exp_avg", value=torch.zeros(3)),
-    "moment that is text": put("state", "learner", "optimizer", "hidden.bias", "exp_avg", value="zeros"),
-    "weight of half precision": put("state", "learner", "network", "hidden.bias", value=lambda w: w.half()),
-    "weight that is a list": put("state", "learner", "network", "hidden.bias", value=[0.0]),
-    "missing weight": drop("state", "learner", "network", "hidden.bias"),
+    "NaN weight": put("state", "learner", "network", "hidden.0.bias", value=lambda w: w * NAN),
+    "infinite optimizer moment": put(
+        "state", "learner", "optimizer", "hidden.0.bias", "exp_avg", value=lambda m: m / 0
+    ),
+    "weight of another shape": put("state", "learner", "network", "hidden.0.weight", value=torch.zeros(3, 3)),
+    "moment of another shape": put("state", "learner", "optimizer", "hidden.0.bias", "exp_avg", value=torch.zeros(3)),
+    "moment that is text": put("state", "learner", "optimizer", "hidden.0.bias", "exp_avg", value="zeros"),
+    "weight of half precision": put("state", "learner", "network", "hidden.0.bias", value=lambda w: w.half()),
+    "weight that is a list": put("state", "learner", "network", "hidden.0.bias", value=[0.0]),
+    "missing weight": drop("state", "learner", "network", "hidden.0.bias"),
     "unknown weight": put("state", "learner", "network", "surprise", value=torch.zeros(1)),
     "missing optimizer": drop("state", "learner", "optimizer"),
     "sums of another shape": put("state", "learner", "sums", value=torch.zeros(7)),
@@ -276,6 +281,47 @@ def test_replay_blocks_that_no_play_has_stored_are_refused_in_little_memory(run:
 def test_the_same_blocks_written_again_are_taken(run: Path) -> None:
     replace_blocks(run, lambda blocks: blocks)
     assert resume(run, steps=130).agent_steps == 130
+
+
+EVENTS = """
+import sys
+seen = set()
+def note(event, arguments):
+    if event.startswith(("pickle.", "os.system", "os.exec", "os.posix_spawn", "os.fork", "subprocess.")) or (
+        event in ("socket.bind", "socket.connect")
+    ):
+        seen.add(event)
+sys.addaudithook(note)
+from pixelq.cli import main
+codes = [main(line.split()) for line in sys.argv[1:]]
+print(codes, sorted(seen))
+"""
+
+
+def test_training_resuming_and_loading_run_no_code_and_open_no_socket(in_folder: Path) -> None:
+    """Python's own audit events; none of unpickling, of starting a program, or of a socket that listens or connects."""
+    options = (
+        "--recipe nips2013 --screen-size 36 --batch-size 4 --replay-start 80 --replay-capacity 200 --steps 120 "
+        "--eval-every 60 --eval-episodes 1 --max-frames-per-episode 80 --threads 1 --device cpu --run-dir run"
+    )
+    lines = (f"train pong {options}", "resume run --steps 160", "verify run", "eval run --episodes 1", "plot run")
+    child = python("-c", EVENTS, *lines, cwd=in_folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    out, errors = child.communicate()
+    assert out.splitlines()[-1] == "[0, 0, 0, 0, 0] []", out + errors
+
+
+def test_the_audit_sees_what_it_is_for() -> None:
+    line = base64.b64encode(pickle.dumps(subprocess.Popen)).decode()
+    code = f"""
+{EVENTS}
+import base64, pickle, socket, subprocess
+pickle.loads(base64.b64decode({line!r}))
+subprocess.run(["true"])
+socket.socket().bind(("127.0.0.1", 0))
+print(sorted(seen))
+"""
+    child = python("-c", code, stdout=subprocess.PIPE)
+    assert child.communicate()[0].splitlines()[-1] == "['pickle.find_class', 'socket.bind', 'subprocess.Popen']"
 
 
 def test_a_recipe_for_another_game_trains_the_game_that_was_asked_for(in_folder: Path) -> None:

@@ -1,5 +1,6 @@
 """CSV rows and TensorBoard points, cut back to a checkpoint."""
 
+import contextlib
 import math
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from test_growing_file import files_at_most
 
 from pixelq.errors import UserError
-from pixelq.training.tracking import COLUMNS, TAGS, Tracker
+from pixelq.training.tracking import COLUMNS, TAGS, Tracker, refuse_changed_csv
 
 
 def episode(step: int) -> dict[str, float | int]:
@@ -54,6 +55,34 @@ def test_a_resumed_run_cuts_off_what_a_dead_one_wrote_after_the_checkpoint(tmp_p
     assert steps == ["agent_step", "1", "3"]
 
 
+@pytest.mark.parametrize("name", COLUMNS)
+def test_a_byte_changed_before_the_checkpoint_is_found_and_one_after_it_is_cut_off(tmp_path: Path, name: str) -> None:
+    tracker = Tracker(tmp_path)
+    tracker.write(name, dict.fromkeys(COLUMNS[name], 7))
+    at_checkpoint = tracker.state_dict()
+    tracker.write(name, dict.fromkeys(COLUMNS[name], 8))
+    tracker.close()
+    content = (tmp_path / name).read_bytes()
+    length = at_checkpoint["csv"][name]
+    for i in range(len(content)):
+        (tmp_path / name).write_bytes(content[:i] + bytes([content[i] ^ 1]) + content[i + 1 :])
+        with pytest.raises(UserError, match=f"{name}: .*changed") if i < length else contextlib.nullcontext():
+            refuse_changed_csv(tmp_path, at_checkpoint, name)
+    (tmp_path / name).write_bytes(content)
+    Tracker(tmp_path, at_checkpoint).close()
+    assert (tmp_path / name).read_bytes() == content[:length]
+
+
+def test_lengths_without_sums_as_older_checkpoints_have_them_are_taken(tmp_path: Path) -> None:
+    tracker = Tracker(tmp_path)
+    tracker.write("episodes.csv", episode(1))
+    at_checkpoint = tracker.state_dict()
+    del at_checkpoint["crc32"]
+    tracker.close()
+    Tracker(tmp_path, at_checkpoint).close()
+    assert len((tmp_path / "episodes.csv").read_text().splitlines()) == 2
+
+
 def test_without_a_checkpoint_everything_begins_anew(tmp_path: Path) -> None:
     for _ in range(2):
         tracker = Tracker(tmp_path)
@@ -88,6 +117,8 @@ def test_rows_survive_a_full_disk_and_the_run_is_told_once(tmp_path: Path) -> No
         {"csv": {**dict.fromkeys(COLUMNS, 0), "/etc/passwd": 0}, "events": {}},
         {"csv": dict.fromkeys(COLUMNS, -1), "events": {}},
         {"csv": dict.fromkeys(COLUMNS, "0"), "events": {}},
+        {"csv": dict.fromkeys(COLUMNS, 0), "crc32": {"episodes.csv": "0"}, "events": {}},
+        {"csv": dict.fromkeys(COLUMNS, 0), "crc32": [1], "events": {}},
     ],
 )
 def test_lengths_that_no_run_has_written_are_refused(tmp_path: Path, lengths: dict[str, Any]) -> None:

@@ -6,9 +6,8 @@ import pytest
 
 from pixelq.config import Config
 from pixelq.errors import UserError
-from pixelq.viewing.colour_screen import ColourScreen
 from pixelq.viewing.q_panel import WIDTH
-from pixelq.viewing.video import played, record_game
+from pixelq.viewing.video import open_game, played, record_game
 
 
 class LinearPlayer:
@@ -34,8 +33,9 @@ def pictures(path):
 
 
 def screens_of(player, *, seed, epsilon, steps):
-    screen = ColourScreen(player.config)
-    moments = [m for m, _ in zip(played(player, screen, seed=seed, epsilon=epsilon), range(steps), strict=False)]
+    filmed, envs = open_game(player.config, seed)
+    moments = [m for m, _ in zip(played(player, filmed, envs, seed=seed, epsilon=epsilon), range(steps), strict=False)]
+    envs.close()
     return [s for moment in moments for s in moment.screens], moments
 
 

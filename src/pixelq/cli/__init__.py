@@ -17,6 +17,7 @@ COMMANDS = {
     "compare": "put runs beside published curves and scores",
     "list": "list games or recipes",
     "doctor": "check this machine: device, memory, disk, ROMs",
+    "bench": "measure how fast this machine plays and learns, and what bounds it",
     "verify": "check a run's files and print a digest of each part",
 }
 
@@ -54,6 +55,13 @@ def _dispatch(argv: list[str]) -> int:
 
         print(f"pixelq {version('pixelq')}")
         return 0
+    while argv and argv[0] == "--import":
+        from pixelq.envs.gymnasium_games import import_typed
+
+        if len(argv) < 3:
+            raise UserError("--import needs a module and a command: pixelq --import my_games eval runs/...")
+        import_typed(argv[1])
+        argv = argv[2:]
     command = argv[0]
     if command not in COMMANDS:
         raise UserError(f"unknown command {command!r}; choose one of {', '.join(COMMANDS)} (pixelq --help)")
@@ -65,4 +73,5 @@ def _dispatch(argv: list[str]) -> int:
 def _help() -> str:
     rows = "\n".join(f"  {name:<8} {text}" for name, text in COMMANDS.items())
     title, usage = "pixelq: deep Q-learning from pixels", "usage: pixelq COMMAND ..."
-    return "\n\n".join([title, usage, rows, "pixelq COMMAND --help says more."])
+    trust = "pixelq --import MODULE COMMAND ... imports a module of yours first, which registers games in Gymnasium."
+    return "\n\n".join([title, usage, rows, trust, "pixelq COMMAND --help says more."])

@@ -31,7 +31,9 @@ class Args:
     runs: Positional[tuple[Path, ...]]
     """Run folders of one game."""
     reference: Path | None = None
-    """CSV of published curves: game, agent, million_frames, mean_return, min_run, max_run, runs; none: Dopamine's."""
+    """CSV of published curves: game, agent, million_frames, mean_return, min_run, max_run, runs; none: Dopamine's.
+
+    Games that are no Atari games have none there: without a reference of their own the runs are drawn alone."""
     agents: tuple[str, ...] = ("DQN (Adam + MSE in JAX)",)
     """Agents of the reference to show."""
     scores: Path | None = None
@@ -48,31 +50,48 @@ def run(argv: list[str]) -> int:
     from pixelq.viewing.comparison import draw_comparison, one_game
     from pixelq.viewing.curves import read_run
     from pixelq.viewing.figures import write_figure
-    from pixelq.viewing.reference import read_curves, read_scores
+    from pixelq.viewing.plots import draw_runs
+    from pixelq.viewing.reference import read_scores
     from pixelq.viewing.run_groups import grouped
 
     runs = [read_run(folder) for folder in args.runs]
     game = one_game(runs)
     reference = args.reference or PUBLISHED / "dopamine_curves.csv"
-    curves = read_curves(reference, game)
-    unknown = [agent for agent in args.agents if agent not in curves]
-    if unknown or not args.agents:
-        raise UserError(f"--agents {' '.join(unknown)!r}: the reference has {', '.join(map(repr, curves))}")
-    references = [curves[agent] for agent in args.agents]
+    references = _references(args, reference, game)
     beside = reference.parent / "published_scores.csv"
     scores = read_scores(args.scores or beside, game) if args.scores or beside.is_file() else []
     groups = grouped(runs)
     alone = args.runs[0] / "plots" / "compare" if len(runs) == 1 else Path("compare")
-    paths = write_figure(draw_comparison(game, groups, references), args.out or alone)
+    if references:
+        figure = draw_comparison(game, groups, references)
+    else:
+        figure = draw_runs(groups, band="range", games=100, rows=5.0)
+    paths = write_figure(figure, args.out or alone)
     # In a file or a pipe rich assumes 80 columns, too few for these tables.
     console = Console() if sys.stdout.isatty() else Console(width=150)
-    console.print(_curve_table(game, groups, references))
+    if references:
+        console.print(_curve_table(game, groups, references))
     for label, members in groups.items():
-        console.print(_protocol_table(label, members))
+        if references:
+            console.print(_protocol_table(label, members))
         console.print(_score_table(game, label, members, scores))
     for path in paths:
         print(path)
     return 0
+
+
+def _references(args: Args, path: Path, game: str) -> list[ReferenceCurve]:
+    """The curves asked for; none for a game that is no Atari game and was given no reference."""
+    from pixelq.envs import Game, resolve_game
+    from pixelq.viewing.reference import read_curves
+
+    if args.reference is None and not isinstance(resolve_game(game), Game):
+        return []
+    curves = read_curves(path, game)
+    unknown = [agent for agent in args.agents if agent not in curves]
+    if unknown or not args.agents:
+        raise UserError(f"--agents {' '.join(unknown)!r}: the reference has {', '.join(map(repr, curves))}")
+    return [curves[agent] for agent in args.agents]
 
 
 def _curve_table(game: str, groups: Groups, references: list[ReferenceCurve]) -> Table:
@@ -118,6 +137,7 @@ def _protocol_table(label: str, members: list[RunCurves]) -> Table:
 
 
 def _score_table(game: str, label: str, members: list[RunCurves], scores: list[PublishedScore]) -> Table:
+    from pixelq.envs import Game, resolve_game
     from pixelq.viewing.comparison import agent_steps
     from pixelq.viewing.reference import score_differences
 
@@ -128,14 +148,15 @@ def _score_table(game: str, label: str, members: list[RunCurves], scores: list[P
         table.add_column(name, justify="right")
     for name in ("protocol", f"differs from the training games of {label}"):
         table.add_column(name)
-    sticky = f"sticky actions {members[0].config.sticky_actions:g}"
+    atari = isinstance(resolve_game(game), Game)
+    sticky = f", sticky actions {members[0].config.sticky_actions:g}" if atari else ""
     for run in members:
         config, games, tests = run.config, run.episodes["score"][-100:], run.evaluations
         if len(games):
-            how = f"training games, mean of the last {len(games)}, {sticky}"
+            how = f"training games, mean of the last {len(games)}{sticky}"
             table.add_row(run.folder.name, config.recipe, f"{agent_steps(run):,.0f}", f"{games.mean():,.2f}", how, "")
         if len(tests["mean"]):
-            how = f"{tests['episodes'][-1]:.0f} test games at epsilon {config.eval_epsilon:g}, {sticky}"
+            how = f"{tests['episodes'][-1]:.0f} test games at epsilon {config.eval_epsilon:g}{sticky}"
             at, score = f"{tests['agent_steps'][-1]:,.0f}", f"{tests['mean'][-1]:,.2f} ± {tests['std'][-1]:,.2f}"
             table.add_row(run.folder.name, config.recipe, at, score, how, "test games")
     table.add_section()

@@ -21,11 +21,11 @@ class Args:
     """Play whole games, many at once, and say how well the policy does. Writes eval.json into the run folder."""
 
     run: Positional[Path]
-    """Run folder, or a policy.safetensors."""
+    """Run folder (of `pixelq train` or `pixelq tabular`), or a policy.safetensors."""
     episodes: int = 30
     """Whole games."""
-    epsilon: float = 0.01
-    """Probability of a random action."""
+    epsilon: float | None = None
+    """Probability of a random action; none: 0.01, and 0 for a Q-table."""
     seed: int = 1_000_000
     """Seed of the games and of the random actions."""
     policy: Literal["best", "final"] = "best"
@@ -43,12 +43,19 @@ def run(argv: list[str]) -> int:
     args = parse(Args, argv, "eval")
     if args.episodes < 1:
         raise UserError(f"--episodes {args.episodes} is out of range: play at least 1 game")
-    if not 0 <= args.epsilon <= 1:
+    if args.epsilon is not None and not 0 <= args.epsilon <= 1:
         raise UserError(f"--epsilon {args.epsilon} is out of range: it must be between 0 and 1")
     if not 0 <= args.threads <= 1024:
         raise UserError(f"--threads {args.threads} is out of range: it must be between 0 and 1024")
     if args.seed < 0:
         raise UserError(f"--seed {args.seed} is out of range: it must be at least 0")
+    from pixelq.tabular.table_run import is_table_run
+
+    if is_table_run(args.run):
+        from pixelq.cli.table_runs import evaluate_table
+
+        choice: dict[str, Any] = {"episodes": args.episodes, "epsilon": args.epsilon or 0.0, "seed": args.seed}
+        return evaluate_table(args.run, args.policy, **choice, as_json=args.json)
     report = evaluate_run(args)
     if args.json:
         print(json.dumps(report, indent=1))
@@ -74,14 +81,15 @@ def evaluate_run(args: Args) -> dict[str, Any]:
     agent = load_agent(file, device)
     game = agent.config.game
     config, seed, games = agent.config, args.seed, args.episodes
-    result = evaluate(agent, config, episodes=games, epsilon=args.epsilon, seed=seed, threads=threads)
+    epsilon = 0.01 if args.epsilon is None else args.epsilon
+    result = evaluate(agent, config, episodes=games, epsilon=epsilon, seed=seed, threads=threads)
     random = evaluate(None, config, episodes=min(games, 30), epsilon=1.0, seed=seed, threads=threads)
     published = random_and_human(game)
     report = {
         "policy": str(file),
         "game": game,
         "episodes": args.episodes,
-        "epsilon": args.epsilon,
+        "epsilon": epsilon,
         "seed": args.seed,
         "sticky_actions": agent.config.sticky_actions,
         **result.summary(),
@@ -107,7 +115,8 @@ def _print_table(report: dict[str, Any]) -> None:
     low, high = report["interval_95"]
     table.add_row("95% interval of the mean", f"{low:.2f} to {high:.2f}")
     normalized = report["human_normalized"]
-    table.add_row("human-normalized", "no published human score" if normalized is None else f"{normalized:.1%}")
+    if normalized is not None:
+        table.add_row("human-normalized", f"{normalized:.1%}")
     table.add_row("random agent, measured here", f"{report['random_agent_measured']:.2f}")
     if report["random_agent_published"] is not None:
         table.add_row("random agent, published", f"{report['random_agent_published']:.2f}")

@@ -16,6 +16,7 @@ from tyro.conf import Positional, arg
 
 from pixelq.cli.arguments import parse
 from pixelq.config import Config, read_recipe, recipe_names
+from pixelq.envs.gymnasium_games import WELL_KNOWN, extra_of
 from pixelq.errors import UserError
 
 
@@ -55,13 +56,19 @@ def _list_games(console: Console) -> None:
     from pixelq.envs import list_games
 
     games = [(game.rom, f"ALE/{game.title}-v5") for game in list_games()]
+    others = [(game_id, extra_of(game_id)) for game_id in WELL_KNOWN]
     if not console.is_terminal:
-        _print_lines(games)
+        _print_lines([*games, *((game_id, game_id) for game_id in WELL_KNOWN)])
         return
-    table = Table("Game", "Gymnasium id", box=box.SIMPLE)
+    table = Table("Game", "Gymnasium id", box=box.SIMPLE, title="Atari")
     for game in games:
         table.add_row(*game)
     console.print(table)
+    table = Table("Gymnasium id", "Needs", box=box.SIMPLE, title="Other Gymnasium games")
+    for game_id, extra in others:
+        table.add_row(game_id, extra or "nothing more")
+    console.print(table)
+    console.print("Any other id with discrete actions trains too, a module:id of your own as well.")
 
 
 def _list_recipes(console: Console) -> None:

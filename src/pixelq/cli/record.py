@@ -14,14 +14,14 @@ from pixelq.errors import UserError
 
 @dataclass(frozen=True)
 class Args:
-    """Film whole games in colour and in the console's own time, with the Q-values as bars beside them (MP4, h264)."""
+    """Film whole games in colour and in the game's own time, with the Q-values as bars beside them (MP4, h264)."""
 
     run: Positional[Path]
-    """Run folder, or a policy.safetensors."""
+    """Run folder (of `pixelq train` or `pixelq tabular`), or a policy.safetensors."""
     episodes: int = 1
     """Games, one film each."""
-    epsilon: float = 0.01
-    """Probability of a random action."""
+    epsilon: float | None = None
+    """Probability of a random action; none: 0.01, and 0 for a Q-table."""
     seed: int = 0
     """Seed of the first game and its random actions; each further game takes the next."""
     policy: str = "best"
@@ -29,11 +29,11 @@ class Args:
     out: Path | None = None
     """The film; with several games -1, -2, ... is put to its name. None: videos/<policy>-seed<seed>.mp4 in the run."""
     max_agent_steps: int | None = None
-    """Stop a film after this many agent steps (15 a second with frame skip 4); none: the whole game."""
-    scale: int = 2
-    """Screen pixels per game pixel (160x210 in most games)."""
-    fps: Literal[15, 30, 60] = 30
-    """Pictures per second."""
+    """Stop a film after this many agent steps (15 a second in Atari); none: the whole game."""
+    scale: int | None = None
+    """Screen pixels per game pixel; none: 2 in Atari (160x210 in most games), else as large as fits the Q-values."""
+    fps: Literal[15, 30, 60] | None = None
+    """Pictures per second of an Atari film; none: 30. Other games are filmed at each agent step, at their own rate."""
     device: Literal["auto", "cpu", "cuda", "mps", "vulkan"] = "auto"
     """Where Q-values are computed."""
 
@@ -46,23 +46,45 @@ def run(argv: list[str]) -> int:
     if args.seed < 0:
         raise UserError(f"--seed {args.seed} is out of range: it must be at least 0")
     # Imported late: torch, the emulator and PyAV take seconds, and a wrong argument should not wait for them.
-    import pixelq
+    from pixelq.device import choose_device
+    from pixelq.tabular.table_run import is_table_run
+    from pixelq.training.policy_file import load_agent
     from pixelq.viewing.video import record_game
 
+    if is_table_run(args.run):
+        return _record_table(args)
     policy = _policy_file(args)
-    agent = pixelq.load(policy, device=args.device)
+    agent = load_agent(policy, choose_device(args.device)[0])
     for game in range(args.episodes):
         film = record_game(
             agent,
             _film(args, policy, game),
             seed=args.seed + game,
-            epsilon=args.epsilon,
+            epsilon=0.01 if args.epsilon is None else args.epsilon,
             scale=args.scale,
             fps=args.fps,
             max_agent_steps=args.max_agent_steps,
         )
         end = "" if film.finished else " (stopped before the game's end)"
         print(f"{film.path}: score {film.score:g} in {film.agent_steps:,} agent steps{end}")
+    return 0
+
+
+def _record_table(args: Args) -> int:
+    """Film episodes of a Q-table."""
+    from pixelq.cli.table_runs import record_table
+
+    epsilon = args.epsilon or 0.0
+    if not 0 <= epsilon <= 1:
+        raise UserError(f"--epsilon {epsilon:g} is out of range: it must be between 0 and 1")
+    if args.policy not in ("best", "final"):
+        raise UserError(f"--policy {args.policy}: a Q-table's run has best and final")
+    for name in ("scale", "fps", "max_agent_steps"):
+        if getattr(args, name) is not None:
+            raise UserError(f"--{name.replace('_', '-')} has no use for the film of a Q-table; leave it away")
+    for game in range(args.episodes):
+        out = _film(args, args.run / args.policy / "q_table", game)
+        print(record_table(args.run, args.policy, out, seed=args.seed + game, epsilon=epsilon))
     return 0
 
 

@@ -21,6 +21,8 @@ class Args:
     """If something is damaged, go on without it: from the checkpoint before, with the checkpoint's configuration."""
     steps: int | None = None
     """New total length of the run, in agent steps (a learning rate that falls over the whole run then falls slower)."""
+    episodes: int | None = None
+    """New total number of training games; 0: no limit but steps."""
     threads: int | None = None
     """CPU threads from now on; a deterministic run is bit for bit the same only with those it was started with."""
     device: Literal["auto", "cpu", "cuda", "mps", "vulkan"] | None = None
@@ -30,7 +32,7 @@ class Args:
 def run(argv: list[str]) -> int:
     """Continue the run."""
     args = parse(Args, argv, "resume")
-    overrides = {"steps": args.steps, "threads": args.threads, "device": args.device}
+    overrides = {"steps": args.steps, "episodes": args.episodes, "threads": args.threads, "device": args.device}
     from pixelq.cli.outcome import report
     from pixelq.training.session import resume
 

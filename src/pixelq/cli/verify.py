@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from tyro.conf import Positional
 
 from pixelq.cli.arguments import parse
 from pixelq.errors import UserError
 
+if TYPE_CHECKING:
+    from pixelq.training.loaded_checkpoint import LoadedCheckpoint
+
 
 @dataclass(frozen=True)
 class Args:
-    """Hold every file of a run to its digest or its form. Exit code 1 if one is damaged.
+    """Hold every file of a run to its digest: checkpoints, and to the newest of them config.toml and the CSV files.
+
+    Exit code 1 if one is damaged.
 
     Two runs that did the same have the same digests, whatever interrupted them and however long they took.
     """
@@ -61,22 +68,25 @@ def run(argv: list[str]) -> int:
 
 def verify(folder: Path) -> Report:
     """Check configuration, checkpoints, CSV files and policies of a run. Changes nothing."""
-    from pixelq.config import read_config
     from pixelq.training.checkpoint import CheckpointStore
     from pixelq.training.digests import csv_digest, policy_digest
     from pixelq.training.policy_file import FILE
-    from pixelq.training.tracking import COLUMNS
+    from pixelq.training.session import run_configuration
+    from pixelq.training.tracking import COLUMNS, refuse_changed_csv
 
     report = Report(str(folder))
-    with report.noting_damage():
-        read_config(folder / "config.toml")
+    newest: LoadedCheckpoint | None = None
     for path in CheckpointStore(folder / "checkpoints").paths():
         with report.noting_damage():
-            _verify_checkpoint(report, path)
+            newest = _verify_checkpoint(report, path) or newest
     if not report.checkpoints and not report.damaged:
         raise UserError(f"{folder}: no checkpoint yet, so there is nothing to verify; wait or train on")
+    with report.noting_damage():
+        run_configuration(folder / "config.toml", newest)
     for name in COLUMNS:
         with report.noting_damage():
+            if newest is not None:
+                refuse_changed_csv(folder, newest.state.get("tracker", {}), name)
             report.csv[name] = csv_digest(folder / name)
     for name in ("best", "final"):
         if (folder / name / FILE).exists():
@@ -85,15 +95,18 @@ def verify(folder: Path) -> Report:
     return report
 
 
-def _verify_checkpoint(report: Report, path: Path) -> None:
+def _verify_checkpoint(report: Report, path: Path) -> LoadedCheckpoint | None:
     from pixelq.training.digests import checkpoint_digests
     from pixelq.training.loaded_checkpoint import read_checkpoint
 
     try:
-        report.checkpoints[path.name] = checkpoint_digests(read_checkpoint(path))
+        checkpoint = read_checkpoint(path)
+        report.checkpoints[path.name] = checkpoint_digests(checkpoint)
     except UserError:
         if path.exists():  # else the run, which is still training, has just deleted it for a newer one
             raise
+        return None
+    return dataclasses.replace(checkpoint, replay=None)  # which may be large, and the next one comes
 
 
 def _print(report: Report) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from pixelq.envs.games import Game, list_games, resolve_game, rom_file
+from pixelq.envs.gymnasium_games import GymnasiumGame
+from pixelq.errors import UserError
 
 if TYPE_CHECKING:
     import numpy as np
@@ -12,7 +14,7 @@ if TYPE_CHECKING:
     from pixelq.config import Config
     from pixelq.envs.seeded_episodes import SeededEpisodes
 
-__all__ = ["Game", "list_games", "make_envs", "resolve_game", "rom_file"]
+__all__ = ["Game", "GymnasiumGame", "list_games", "make_envs", "resolve_game", "rom_file"]
 
 
 def make_envs(config: Config, *, num_envs: int, seed: int | np.random.SeedSequence, threads: int = 0) -> SeededEpisodes:
@@ -22,18 +24,33 @@ def make_envs(config: Config, *, num_envs: int, seed: int | np.random.SeedSequen
 
     Args:
         config: `game` and the preprocessing fields.
-        num_envs: N; observations are uint8 `(N, stack, H, W)` (`(N, stack, H, W, 3)` in colour).
+        num_envs: N; observations are uint8 `(N, stack, H, W)` (`(N, stack, H, W, 3)` in colour) for images, float32
+            `(N, stack, d)` for vectors and Discrete observations.
         seed: root of all seeds the games are given.
-        threads: emulator threads; 0: as many as cores, at most N.
+        threads: emulator threads; 0: as many as cores, at most N. Environments that are no Atari games have none.
 
     Raises:
-        UserError: an unknown game, a missing ROM, or an opening FIRE in a game that has none.
+        UserError: an unknown game, a missing ROM or extra, spaces that pixelq does not learn from, or options that the
+            game has not.
     """
     # Imported late: names and ROM checks need neither Gymnasium nor the emulator.
-    from pixelq.envs.atari import AtariGames, opening_fire, reseed_after
     from pixelq.envs.seeded_episodes import SeededEpisodes
 
     game = resolve_game(config.game)
+    if game.name == "CarRacing-v3":
+        from pixelq.envs.car_racing import CarRacings
+
+        return SeededEpisodes(CarRacings(config, num_envs=num_envs, threads=threads), seed, reseed_after=0)
+    if config.backend != "gymnasium":
+        raise UserError(f"backend = {config.backend}: only CarRacing-v3 has it; use --backend gymnasium")
+    if isinstance(game, GymnasiumGame):
+        from pixelq.envs.generic import GymnasiumEnvs
+
+        return SeededEpisodes(GymnasiumEnvs(config, game, num_envs=num_envs), seed, reseed_after=0)
+    if config.screen_size == 0:
+        raise UserError("screen_size = 0: Atari's emulator always resizes its screen; use --screen-size 84")
+    from pixelq.envs.atari import AtariGames, opening_fire, reseed_after
+
     games = AtariGames(config, game, num_envs=num_envs, threads=threads)
     fire = opening_fire(games, config, game)
     return SeededEpisodes(

@@ -1,4 +1,4 @@
-"""Game names: what a person may type, the ROM it means, and whether that ROM is there."""
+"""Game names: what a person may type, the ROM or the Gymnasium environment it means, and whether the ROM is there."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+from pixelq.envs.gymnasium_games import GymnasiumGame, find_gymnasium_game, is_gymnasium_id, nearest_ids
 from pixelq.errors import UserError
 
 # ale-py ships these, but they have no single-player mode (ale_py.registration leaves them out for the same reason).
@@ -29,24 +30,36 @@ class Game:
     sticky_actions: float | None = None
     """Probability of a repeated action that a full id asks for; None for a bare name: the recipe's holds."""
 
+    @property
+    def name(self) -> str:
+        """What tells it apart from other games: the ROM's name."""
+        return self.rom
+
 
 def list_games() -> list[Game]:
-    """Return every single-player game whose ROM ale-py ships, by ROM name."""
+    """Return every single-player Atari game whose ROM ale-py ships, by ROM name."""
     return [Game(rom, _title(rom)) for rom in sorted(set(_shipped_roms()) - _TWO_PLAYERS_ONLY)]
 
 
-def resolve_game(name: str) -> Game:
+def resolve_game(name: str) -> Game | GymnasiumGame:
     """Return the game that `name` means.
 
     Args:
-        name: a bare name in any spelling (`pong`, `MsPacman`, `ms-pacman`) or a Gymnasium id with its Gymnasium
-            meaning: `ALE/Pong-v5` and `PongNoFrameskip-v0` have sticky actions 0.25, `PongNoFrameskip-v4` 0.0.
+        name: an Atari game's bare name in any spelling (`pong`, `MsPacman`, `ms-pacman`) or a Gymnasium id with its
+            Gymnasium meaning: `ALE/Pong-v5` and `PongNoFrameskip-v0` have sticky actions 0.25, `PongNoFrameskip-v4`
+            0.0; `CartPole-v1` and every other registered id is that environment, `car-racing` is CarRacing-v3,
+            `module:id` one of a module that is already imported.
 
     Raises:
-        UserError: an unknown game (the nearest are named), one without a single-player mode, or an id whose frame skip
-            pixelq does not have.
+        UserError: an unknown game (the nearest are named), one without a single-player mode, an id whose frame skip
+            pixelq does not have, a missing extra, or a module that was not imported.
     """
-    match = _ID.fullmatch(name.strip())
+    name = name.strip()
+    if _key(name) == "carracing":
+        return find_gymnasium_game("CarRacing-v3")
+    match = _ID.fullmatch(name)
+    if _means_gymnasium(name, match):
+        return find_gymnasium_game(name)
     rom = _rom(match["game"] if match else name, name)
     title = _title(rom)
     if match is None:
@@ -89,12 +102,26 @@ def rom_file(rom: str) -> Path:
     return path
 
 
+def _means_gymnasium(name: str, match: re.Match[str] | None) -> bool:
+    """Whether `name` is to be looked up in Gymnasium's registry: `module:id`, `.../Name-v0`, or no Atari game's id."""
+    if name.startswith("ALE/") or not re.search(r"-v\d+$", name):
+        return ":" in name
+    return ":" in name or match is None or is_gymnasium_id(name) or not _like_a_rom(match["game"])
+
+
+def _like_a_rom(game: str) -> bool:
+    keys = [_key(rom) for rom in _shipped_roms()]
+    return bool(difflib.get_close_matches(_key(game), keys, n=1, cutoff=0.6)) and not nearest_ids(game)
+
+
 def _rom(game: str, name: str) -> str:
     """Return the ROM whose name is `game` but for capitals and separators; `name` is what the person typed."""
     by_key = {_key(rom): rom for rom in _shipped_roms()}
     rom = by_key.get(_key(game)) if re.fullmatch(r"[\w -]*", game) else None
     if rom is None:
-        close = [by_key[key] for key in difflib.get_close_matches(_key(game), list(by_key), n=3, cutoff=0.6)]
+        close = nearest_ids(game)
+        if not close:
+            close = [by_key[key] for key in difflib.get_close_matches(_key(game), list(by_key), n=3, cutoff=0.6)]
         hint = f"; did you mean {' or '.join(close)}?" if close else ";"
         raise UserError(f"unknown game {name!r}{hint} see `pixelq list games`")
     if rom in _TWO_PLAYERS_ONLY:

@@ -1,17 +1,19 @@
-"""The action-value network Q(phi, a; theta): convolutions, one hidden layer, one linear output per action."""
+"""The action-value network Q(phi, a; theta): convolutions, hidden linear layers, one linear output per action."""
 
 from __future__ import annotations
 
 import math
 from typing import Literal, cast
 
+import numpy as np
 import torch
+from gymnasium.spaces import Box
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.utils import convert_conv2d_weight_memory_format, skip_init
 
 from pixelq.networks.lowered_weights import LoweredWeights
-from pixelq.networks.torsos import TORSOS, output_side
+from pixelq.networks.torsos import Torso, output_size
 
 PIXEL_SCALE = 1.0 / 255.0
 
@@ -20,13 +22,14 @@ class QNetwork(nn.Module):
     """Q(phi, .; theta) for every action in one forward pass (Mnih et al. 2013, section 4.1; 2015, Methods).
 
     Parameters are float32 master weights, convolutions in `channels_last`. With `precision="bf16"` the torso computes
-    in bfloat16 from copies made in the forward pass, so that gradients arrive at the float32 weights; the output
-    layer stays float32, because bfloat16's spacing is wider than the gap between actions.
+    in bfloat16 from copies made in the forward pass, so that gradients arrive at the float32 weights; float32
+    observations are rounded to it (to one part in 256). The output layer stays float32, because bfloat16's spacing is
+    wider than the gap between actions.
 
     Args:
-        torso: name in `TORSOS`.
-        channels: input channels: frames in the stack, times 3 in colour.
-        screen_size: height and width of a frame, in pixels.
+        torso: its layers.
+        observation_space: of one environment: (stack, H, W) or (stack, H, W, channels) for convolutions, else
+            (stack, d). Bytes are scaled to 0..1 (folded into the first layer's weights), floats taken as they are.
         num_actions: outputs.
         norm: "layer" normalises over all channels and positions after each hidden layer (PQN, arXiv 2407.04811).
         initialisation: "torch" (uniform within 1/sqrt(fan in)) or "orthogonal" (gain sqrt 2, output 1, zero biases).
@@ -36,10 +39,9 @@ class QNetwork(nn.Module):
 
     def __init__(
         self,
-        torso: str,
+        torso: Torso,
         *,
-        channels: int,
-        screen_size: int,
+        observation_space: Box,
         num_actions: int,
         norm: Literal["none", "layer"] = "none",
         initialisation: Literal["torch", "orthogonal"] = "torch",
@@ -47,22 +49,29 @@ class QNetwork(nn.Module):
         generator: torch.Generator,
     ) -> None:
         super().__init__()
-        shape = TORSOS[torso]
-        self.num_actions = num_actions
+        self.observation_space, self.num_actions = observation_space, num_actions
+        self._scale = PIXEL_SCALE if observation_space.dtype == np.uint8 else 1.0
         self._lowered = LoweredWeights(torch.bfloat16 if precision == "bf16" else torch.float32)
         # skip_init: layers are made without drawing from torch's global generator.
         self.convolutions = nn.ModuleList()
-        for layer in shape.convolutions:
-            self.convolutions.append(
-                skip_init(nn.Conv2d, channels, layer.channels, kernel_size=layer.kernel, stride=layer.stride)
-            )
-            channels = layer.channels
-        features = channels * output_side(shape, screen_size) ** 2
-        self.hidden = skip_init(nn.Linear, features, shape.hidden)
-        self.output = skip_init(nn.Linear, shape.hidden, num_actions)
+        features = math.prod(observation_space.shape)
+        if torso.convolutions:
+            stack, height, width, *colours = observation_space.shape
+            channels = stack * math.prod(colours)
+            for layer in torso.convolutions:
+                self.convolutions.append(
+                    skip_init(nn.Conv2d, channels, layer.channels, kernel_size=layer.kernel, stride=layer.stride)
+                )
+                channels = layer.channels
+            features = channels * math.prod(output_size(torso, height, width))
+        self.hidden = nn.ModuleList()
+        for units in torso.hidden:
+            self.hidden.append(skip_init(nn.Linear, features, units))
+            features = units
+        self.output = skip_init(nn.Linear, features, num_actions)
         self.norms = nn.ModuleList()
         if norm == "layer":
-            widths = [layer.channels for layer in shape.convolutions] + [shape.hidden]
+            widths = [*(layer.channels for layer in torso.convolutions), *torso.hidden]
             self.norms.extend(nn.GroupNorm(1, width) for width in widths)
         _initialise(self, initialisation, generator)
         convert_conv2d_weight_memory_format(self, torch.channels_last)
@@ -71,29 +80,36 @@ class QNetwork(nn.Module):
         """Q-values of every action.
 
         Args:
-            state: uint8 `(B, stack, H, W)`, or `(B, stack, H, W, 3)` in colour.
+            state: `(B, *observation_space.shape)`, in the space's dtype.
 
         Returns:
             float32 `(B, num_actions)`.
         """
-        lowered = self._lowered
+        x = self._convolved(state) if self.convolutions else state.flatten(1).to(self._lowered.dtype)
+        for i, module in enumerate(self.hidden):
+            weight, bias = self._parameters_of(f"hidden.{i}", module, first=i == 0 and not self.convolutions)
+            x = F.relu(self._normalised(F.linear(x, weight, bias), len(self.convolutions) + i))
+        return F.linear(x.float(), self.output.weight, self.output.bias)
+
+    def _convolved(self, state: Tensor) -> Tensor:
+        """Features `(B, positions x channels)` of images."""
         if state.dim() == 5:
             state = state.permute(0, 1, 4, 2, 3).flatten(1, 2)
         # Two steps: converting and reordering at once takes 1.7 times as long. Bytes 0..255 are exact in bfloat16.
-        x = state.to(lowered.dtype).contiguous(memory_format=torch.channels_last)
+        x = state.to(self._lowered.dtype).contiguous(memory_format=torch.channels_last)
         for i, module in enumerate(self.convolutions):
-            layer = cast(nn.Conv2d, module)
-            weight = lowered(f"convolutions.{i}.weight", layer.weight)
-            if i == 0:
-                weight = weight * PIXEL_SCALE
-            bias = None if layer.bias is None else lowered(f"convolutions.{i}.bias", layer.bias)
-            x = F.conv2d(x, weight, bias, cast(tuple[int, int], layer.stride))
+            weight, bias = self._parameters_of(f"convolutions.{i}", module, first=i == 0)
+            x = F.conv2d(x, weight, bias, cast(nn.Conv2d, module).stride)
             x = F.relu(self._normalised(x, i))
         # Flatten in (H, W, C) order: that is how channels_last already lies in memory, so nothing is moved.
-        x = x.permute(0, 2, 3, 1).flatten(1)
-        x = F.linear(x, lowered("hidden.weight", self.hidden.weight), lowered("hidden.bias", self.hidden.bias))
-        x = F.relu(self._normalised(x, len(self.convolutions)))
-        return F.linear(x.float(), self.output.weight, self.output.bias)
+        return x.permute(0, 2, 3, 1).flatten(1)
+
+    def _parameters_of(self, name: str, layer: nn.Module, first: bool) -> tuple[Tensor, Tensor]:
+        """Weight and bias of a layer in the torso's arithmetic; the first layer's weight takes in the scale."""
+        own = cast(nn.Conv2d | nn.Linear, layer)
+        weight = self._lowered(f"{name}.weight", own.weight)
+        bias = self._lowered(f"{name}.bias", cast(Tensor, own.bias))
+        return weight * self._scale if first and self._scale != 1.0 else weight, bias
 
     def _normalised(self, x: Tensor, i: int) -> Tensor:
         if not self.norms:
@@ -104,7 +120,7 @@ class QNetwork(nn.Module):
 
 
 def _initialise(network: QNetwork, kind: str, generator: torch.Generator) -> None:
-    layers = [*network.convolutions, network.hidden, network.output]
+    layers = cast(list[nn.Linear], [*network.convolutions, *network.hidden, network.output])
     with torch.no_grad():
         for layer in layers:
             if kind == "orthogonal":

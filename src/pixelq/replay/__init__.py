@@ -1,6 +1,7 @@
-"""Experience replay: frames go in once, compressed; batches of whole transitions come out.
+"""Experience replay: frames go in once, images compressed; batches of whole transitions come out.
 
-`replay.py` joins the two halves: `block_store.py` (frames) and `rows.py` (action, reward and flags of each frame).
+`replay.py` joins the two halves: frames (`block_store.py` for bytes, `array_store.py` for floats) and `rows.py`
+(action, reward and flags of each frame).
 `snapshot.py` and `segments.py` carry a replay to disk and back.
 """
 

@@ -7,13 +7,15 @@ import torch
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """B transitions of n agent steps each. Frames may be (H, W) or (H, W, 3); the newest of a stack is last.
+    """B transitions of n agent steps each; the newest frame of a stack is last.
+
+    Frames are uint8 images, (H, W) or (H, W, channels), or float32 vectors, (d,).
 
     `state` and `next_state` may be overlapping, non-contiguous views of one array: read them, do not write them.
     """
 
     state: torch.Tensor
-    """uint8 (B, stack, H, W): the frames at which the action was taken; zeros before the episode's start."""
+    """(B, stack, *frame_shape): the frames at which the action was taken; zeros before the episode's start."""
     action: torch.Tensor
     """int64 (B,)."""
     return_n: torch.Tensor
@@ -21,7 +23,7 @@ class Batch:
     discount_n: torch.Tensor
     """float32 (B,): what the value of `next_state` is multiplied by: gamma^k after k steps, 0 where terminated."""
     next_state: torch.Tensor
-    """uint8 (B, stack, H, W): the frames k agent steps later, at an episode's end its true last ones."""
+    """(B, stack, *frame_shape): the frames k agent steps later, at an episode's end its true last ones."""
 
     def to(self, device: torch.device) -> "Batch":
         """The same batch on `device`; itself if it is there already."""

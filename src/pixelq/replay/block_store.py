@@ -33,6 +33,7 @@ class BlockStore:
 
     def __init__(self, num_envs: int, blocks: int, frame_shape: tuple[int, ...]):
         self.blocks = blocks
+        self.dtype = np.dtype(np.uint8)
         self.frame_shape = tuple(frame_shape)
         self.frame_bytes = math.prod(frame_shape)
         self.block_bytes = self.frame_bytes * FRAMES_PER_BLOCK
@@ -53,6 +54,11 @@ class BlockStore:
         held = int(np.count_nonzero(self.serials))
         objects = held * sys.getsizeof(b"") + self.serials.size * 8
         return self._payload_bytes + objects + self.serials.nbytes + self.open.nbytes + self.block_bytes
+
+    @property
+    def open_shape(self) -> tuple[int, ...]:
+        """Shape of `open_blocks`."""
+        return self.open.shape
 
     def append(self, envs: np.ndarray, positions: np.ndarray, frames: np.ndarray) -> None:
         """Store one frame for each of some environments and seal the blocks that this fills.
@@ -86,6 +92,18 @@ class BlockStore:
         self.sealed[env][place] = payload
         self.serials[env, place] = serial
         self._payload_bytes += len(payload)
+
+    def payloads(self, envs: np.ndarray, places: np.ndarray) -> list[bytes]:
+        """Sealed blocks, by environment and place, compressed; not copied."""
+        return [self.sealed[env][place] for env, place in zip(envs.tolist(), places.tolist(), strict=True)]
+
+    def open_blocks(self, numbers: np.ndarray) -> np.ndarray:
+        """A copy of `open`; the blocks' `numbers`, int (N,), are not needed for it."""
+        return self.open.copy()
+
+    def put_open_blocks(self, numbers: np.ndarray, frames: np.ndarray) -> None:
+        """Take over what `open_blocks` gave for the same numbers."""
+        self.open[:] = frames
 
     def check(self, payload: bytes, name: str) -> None:
         """Unpack a block that came from outside; never takes more memory than a block has.

@@ -5,14 +5,16 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import DTypeLike
 
 from pixelq.errors import UserError
+from pixelq.replay.array_store import ArrayStore
 from pixelq.replay.batch import Batch
 from pixelq.replay.block_store import FRAMES_PER_BLOCK, BlockStore
-from pixelq.replay.rows import FINAL, MAX_AGE, OVER, TERMINATED, RowRing
-from pixelq.replay.snapshot import ReplaySnapshot, SealedBlock, fill, take
+from pixelq.replay.limits import check_actions, check_finite, check_observation, check_sizes
+from pixelq.replay.rows import FINAL, OVER, TERMINATED, RowRing
+from pixelq.replay.snapshot import FrameStore, ReplaySnapshot, SealedBlock, fill, take
 
-MAX_ACTION = 2**16 - 1
 _NOTHING_YET = "replay: no whole transition is stored yet; add more steps before sampling"
 
 
@@ -28,27 +30,22 @@ class Replay:
     Args:
         capacity: transitions over all environments (agent steps).
         num_envs: environments (N).
-        frame_shape: (H, W) or (H, W, channels) of one uint8 frame.
+        frame_shape: (H, W) or (H, W, channels) of an image, (d,) of a vector.
         stack: frames of one observation.
         n_step: rewards in a return (n), in agent steps.
         gamma: discount of one agent step.
+        frame_dtype: uint8 frames are compressed without loss, float32 frames kept as they are.
 
     Raises:
         UserError: a value out of range.
     """
 
     def __init__(
-        self, capacity: int, num_envs: int, frame_shape: tuple[int, ...], stack: int, n_step: int, gamma: float
-    ):
-        for name, value in (("num_envs", num_envs), ("stack", stack), ("n_step", n_step), *_named(frame_shape)):
-            if value < 1:
-                raise UserError(f"replay: {name} = {value} must be at least 1")
-        if stack > MAX_AGE + 1:
-            raise UserError(f"replay: stack = {stack} must be at most {MAX_AGE + 1}")
-        if capacity < num_envs:
-            raise UserError(f"replay: capacity = {capacity} must be at least num_envs = {num_envs}")
-        if not 0 <= gamma <= 1:
-            raise UserError(f"replay: gamma = {gamma} must be between 0 and 1")
+        self, capacity: int, num_envs: int, frame_shape: tuple[int, ...], stack: int, n_step: int, gamma: float,
+        frame_dtype: DTypeLike = np.uint8,
+    ):  # fmt: skip
+        self.frame_dtype = np.dtype(frame_dtype)
+        check_sizes(capacity, num_envs, frame_shape, stack, n_step, gamma, self.frame_dtype)
         self.capacity, self.num_envs, self.frame_shape = capacity, num_envs, tuple(frame_shape)
         self.stack, self.n_step, self.gamma = stack, n_step, gamma
         self.rows_per_env = -(-capacity // num_envs)
@@ -68,7 +65,7 @@ class Replay:
 
     @property
     def nbytes(self) -> int:
-        """Bytes held: compressed blocks with their objects, the raw open blocks and the rows."""
+        """Bytes held: frames as their store keeps them, rows and counts."""
         return self._frames.nbytes + self._rows.rows.nbytes + self._rows.written.nbytes + self._finals.nbytes
 
     def add(
@@ -83,21 +80,24 @@ class Replay:
         """Store one agent step of every environment.
 
         Args:
-            observation: uint8 (N, stack, H, W) at which the action was taken; its newest frame is stored.
+            observation: (N, stack, *frame_shape) at which the action was taken; its newest frame is stored.
             action: int (N,), 0 to 65535.
             reward: float32 (N,), as learning shall see it.
             terminated: bool (N,), the target ends (discount 0). True while the episode goes on: a lost life.
             episode_over: bool (N,), the episode ended. Without `terminated` it is a truncation: the return is cut
                 short and bootstraps from the final observation.
-            final_observation: uint8 (N, stack, H, W), the ended episode's last; read only where `episode_over`.
+            final_observation: (N, stack, *frame_shape), the ended episode's last; read only where `episode_over`.
 
         Raises:
-            UserError: a wrong shape or an action out of range.
+            UserError: a wrong shape or dtype, an action out of range, or a frame that is not finite; nothing is stored.
         """
-        self._check(observation, action)
+        check_observation(observation, (self.num_envs, self.stack, *self.frame_shape), self.frame_dtype)
+        check_actions(action)
+        over = np.flatnonzero(episode_over)
+        if len(over):
+            check_finite(final_observation[over, -1], over)
         flags = np.asarray(terminated, bool) * TERMINATED + np.asarray(episode_over, bool) * OVER
         self._append(np.arange(self.num_envs), observation[:, -1], action, reward, flags)
-        over = np.flatnonzero(episode_over)
         if len(over):
             self._append(over, final_observation[over, -1], 0, 0, FINAL)
 
@@ -164,16 +164,22 @@ class Replay:
         """Take over a `state_dict`; see `restore`."""
         self.restore(state["meta"], state["arrays"], state["sealed"])
 
-    def _empty(self) -> tuple[BlockStore, RowRing]:
+    def _empty(self) -> tuple[FrameStore, RowRing]:
         # Behind the oldest row in reach lie the frames of its stack; blocks are dropped whole, hence one to spare.
         blocks = -(-(self.rows_per_env + self.stack - 1) // FRAMES_PER_BLOCK) + 1
-        return BlockStore(self.num_envs, blocks, self.frame_shape), RowRing(self.num_envs, blocks * FRAMES_PER_BLOCK)
+        frames: FrameStore
+        if self.frame_dtype == np.uint8:
+            frames = BlockStore(self.num_envs, blocks, self.frame_shape)
+        else:
+            frames = ArrayStore(self.num_envs, blocks, self.frame_shape, self.frame_dtype)
+        return frames, RowRing(self.num_envs, blocks * FRAMES_PER_BLOCK)
 
     def _sizes(self) -> dict[str, Any]:
         return {
             "capacity": self.capacity,
             "num_envs": self.num_envs,
             "frame_shape": list(self.frame_shape),
+            "frame_dtype": self.frame_dtype.name,
             "stack": self.stack,
             "frames_per_block": FRAMES_PER_BLOCK,
         }
@@ -201,12 +207,12 @@ class Replay:
     def _stacks(
         self, envs: np.ndarray, positions: np.ndarray, steps: np.ndarray, older: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray]:
-        """The frames of state and next_state, views of one array (B, stack + n, H, W) where every window has n steps.
+        """The frames of state and next_state, views of one array (B, stack + n, ...) where every window has n steps.
 
         All frames of a window are of one episode, so those before its start are missing from both stacks alike.
         """
         width = self.stack + self.n_step
-        frames = np.empty((len(envs), width, *self.frame_shape), np.uint8)
+        frames = np.empty((len(envs), width, *self.frame_shape), self.frame_dtype)
         column = self.stack - 1 - older
         self._frames.gather(envs, positions - older, positions + steps + 1, self._rows.written, frames, column)
         for i in np.flatnonzero(column).tolist():
@@ -236,14 +242,3 @@ class Replay:
         was_final = self._rows.at(envs, leaving)["flags"] & FINAL != 0
         now_final = self._rows.at(envs, self._rows.written[envs] - 1)["flags"] & FINAL != 0
         self._finals[envs] += now_final.astype(np.int64) - (left & was_final)
-
-    def _check(self, observation: np.ndarray, action: np.ndarray) -> None:
-        wanted = (self.num_envs, self.stack, *self.frame_shape)
-        if observation.shape != wanted or observation.dtype != np.uint8:
-            raise UserError(f"replay: observation is {observation.dtype} {observation.shape}, must be uint8 {wanted}")
-        if np.min(action) < 0 or np.max(action) > MAX_ACTION:
-            raise UserError(f"replay: actions must be 0 to {MAX_ACTION}; got {np.min(action)} to {np.max(action)}")
-
-
-def _named(frame_shape: tuple[int, ...]) -> list[tuple[str, int]]:
-    return [(f"frame_shape[{i}]", size) for i, size in enumerate(frame_shape)]

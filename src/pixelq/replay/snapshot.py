@@ -12,14 +12,16 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from pixelq.errors import UserError
+from pixelq.replay.array_store import ArrayStore
 from pixelq.replay.block_store import FRAMES_PER_BLOCK, BlockStore
 from pixelq.replay.rows import ROW, RowRing
 
-FORMAT = 1
+FORMAT = 2
+FrameStore = BlockStore | ArrayStore
 
 
 class SealedBlock(NamedTuple):
-    """One full block: FRAMES_PER_BLOCK consecutive frames of one environment, compressed, and their rows."""
+    """One full block: FRAMES_PER_BLOCK consecutive frames of one environment, packed by their store, and their rows."""
 
     serial: int
     """Place in the order in which the blocks of all environments were sealed, from 1."""
@@ -27,7 +29,7 @@ class SealedBlock(NamedTuple):
     number: int
     """Number of the block within its environment, from 0: it starts at frame number * FRAMES_PER_BLOCK."""
     payload: bytes
-    """LZ4 block (no size in front) of the frames, uint8 (FRAMES_PER_BLOCK, H, W)."""
+    """The frames, (FRAMES_PER_BLOCK, *frame_shape): bytes as an LZ4 block (no size in front), floats little-endian."""
     rows: bytes
     """FRAMES_PER_BLOCK rows of `rows.ROW`."""
 
@@ -39,7 +41,7 @@ class ReplaySnapshot:
     meta: dict[str, Any]
     """JSON-able: the replay's sizes, `next_serial`, `oldest_serial`."""
     arrays: dict[str, np.ndarray]
-    """`written` int64 (N,), `open_frames` uint8 (N, F, H, W), `open_rows` uint8 (N, F, 8); F is FRAMES_PER_BLOCK."""
+    """`written` int64 (N,), `open_frames` (N, F, *frame_shape), `open_rows` uint8 (N, F, 8); F is FRAMES_PER_BLOCK."""
     sealed: list[SealedBlock]
     """Held blocks by serial, from `since` on."""
 
@@ -49,7 +51,7 @@ class ReplaySnapshot:
         return int(self.meta["oldest_serial"])
 
 
-def take(sizes: dict[str, Any], frames: BlockStore, rows: RowRing, since: int) -> ReplaySnapshot:
+def take(sizes: dict[str, Any], frames: FrameStore, rows: RowRing, since: int) -> ReplaySnapshot:
     """Copy what changes and list the held blocks with a serial of at least `since`."""
     held = frames.serials > 0
     oldest = int(frames.serials[held].min()) if held.any() else frames.next_serial
@@ -60,15 +62,16 @@ def take(sizes: dict[str, Any], frames: BlockStore, rows: RowRing, since: int) -
     numbers = open_number[envs] - (open_number[envs] - places) % frames.blocks
     by_block = rows.rows.reshape(len(rows.rows), frames.blocks, FRAMES_PER_BLOCK)
     all_rows, size = by_block[envs[order], places[order]].tobytes(), FRAMES_PER_BLOCK * ROW.itemsize
-    columns = (column[order].tolist() for column in (serials, envs, places, numbers))
+    payloads = frames.payloads(envs[order], places[order])
+    columns = (column[order].tolist() for column in (serials, envs, numbers))
     sealed = [
-        SealedBlock(serial, env, number, frames.sealed[env][place], all_rows[i * size : (i + 1) * size])
-        for i, (serial, env, place, number) in enumerate(zip(*columns, strict=True))
+        SealedBlock(serial, env, number, payload, all_rows[i * size : (i + 1) * size])
+        for i, (serial, env, number, payload) in enumerate(zip(*columns, payloads, strict=True))
     ]
     open_rows = by_block[np.arange(len(by_block)), open_number % frames.blocks]
     arrays: dict[str, np.ndarray] = {
         "written": rows.written.copy(),
-        "open_frames": frames.open.copy(),
+        "open_frames": frames.open_blocks(open_number),
         "open_rows": open_rows.view(np.uint8).reshape(*open_rows.shape, ROW.itemsize),
     }
     meta = {"format": FORMAT, **sizes, "next_serial": frames.next_serial, "oldest_serial": oldest}
@@ -80,7 +83,7 @@ def fill(
     meta: dict[str, Any],
     arrays: dict[str, np.ndarray],
     sealed: Iterable[SealedBlock],
-    frames: BlockStore,
+    frames: FrameStore,
     rows: RowRing,
 ) -> None:
     """Put a snapshot's contents into an empty store and ring. `sealed` may hold blocks that were dropped since.
@@ -91,10 +94,10 @@ def fill(
     _check_meta(sizes, meta)
     _check_arrays(arrays, frames)
     rows.written[:] = arrays["written"]
-    frames.open[:] = arrays["open_frames"]
     frames.next_serial = meta["next_serial"]
     num_envs = len(rows.written)
     open_number = rows.written // FRAMES_PER_BLOCK
+    frames.put_open_blocks(open_number, arrays["open_frames"])
     oldest_number = np.maximum(open_number - frames.blocks + 1, 0)
     by_block = rows.rows.reshape(num_envs, frames.blocks, FRAMES_PER_BLOCK)
     open_rows = np.ascontiguousarray(arrays["open_rows"]).view(ROW)[..., 0]
@@ -128,11 +131,11 @@ def _check_meta(sizes: dict[str, Any], meta: dict[str, Any]) -> None:
         raise UserError(f"replay: stored next_serial {serial!r} must be a whole number from 1; restore another file")
 
 
-def _check_arrays(arrays: dict[str, np.ndarray], frames: BlockStore) -> None:
-    num_envs = len(frames.open)
-    wanted: dict[str, tuple[type, tuple[int, ...]]] = {
+def _check_arrays(arrays: dict[str, np.ndarray], frames: FrameStore) -> None:
+    num_envs = frames.open_shape[0]
+    wanted: dict[str, tuple[type | np.dtype, tuple[int, ...]]] = {
         "written": (np.int64, (num_envs,)),
-        "open_frames": (np.uint8, frames.open.shape),
+        "open_frames": (frames.dtype, frames.open_shape),
         "open_rows": (np.uint8, (num_envs, FRAMES_PER_BLOCK, ROW.itemsize)),
     }
     for name, (dtype, shape) in wanted.items():
@@ -144,6 +147,8 @@ def _check_arrays(arrays: dict[str, np.ndarray], frames: BlockStore) -> None:
             )
     if arrays["written"].min() < 0 or arrays["written"].max() >= 2**60:
         raise UserError(f"replay: stored written {arrays['written'].tolist()} is out of range; restore another file")
+    if not np.isfinite(arrays["open_frames"]).all():
+        raise UserError("replay: stored open_frames holds NaN or infinite numbers; restore another file")
 
 
 def _check_block(block: SealedBlock, num_envs: int, open_number: np.ndarray, next_serial: int) -> None:
@@ -157,7 +162,7 @@ def _check_block(block: SealedBlock, num_envs: int, open_number: np.ndarray, nex
         )
 
 
-def _check_serials(frames: BlockStore, open_number: np.ndarray, oldest_number: np.ndarray) -> None:
+def _check_serials(frames: FrameStore, open_number: np.ndarray, oldest_number: np.ndarray) -> None:
     """Every held block is there, and within an environment later blocks have larger serials."""
     for env, (oldest, end) in enumerate(zip(oldest_number.tolist(), open_number.tolist(), strict=True)):
         serials = frames.serials[env, np.arange(oldest, end) % frames.blocks]

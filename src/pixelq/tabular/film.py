@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
-from collections.abc import Iterator
-from contextlib import closing, contextmanager, suppress
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +18,7 @@ from pixelq.tabular.episodes import Step, play
 from pixelq.tabular.game import TabularGame
 from pixelq.tabular.policies import Player, TableAgent
 from pixelq.viewing.q_panel import WIDTH, QPanel
+from pixelq.viewing.quiet_pygame import quiet_pygame
 from pixelq.viewing.video import LEAST_HEIGHT
 
 RATE = 4
@@ -66,7 +66,7 @@ def record_episode(player: Player, game: TabularGame, path: Path, *, seed: int, 
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with _quiet_pygame():
+        with quiet_pygame():
             steps = _film(player, game, temporary, seed, epsilon)
         os.replace(temporary, path)
     except OSError as error:
@@ -150,16 +150,3 @@ class _Film:
     def _expose(self) -> None:
         for packet in self._stream.encode(av.VideoFrame.from_ndarray(self._picture, format="rgb24")):
             self._container.mux(packet)
-
-
-@contextmanager
-def _quiet_pygame() -> Iterator[None]:
-    """Keep pygame from greeting on standard output, and from asking for a screen that a server has not."""
-    wanted = {"PYGAME_HIDE_SUPPORT_PROMPT": "1", "SDL_VIDEODRIVER": "dummy"}
-    added = [name for name in wanted if name not in os.environ]
-    os.environ.update({name: wanted[name] for name in added})
-    try:
-        yield
-    finally:
-        for name in added:
-            del os.environ[name]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import secrets
@@ -37,6 +38,12 @@ def write_bytes(path: Path, data: bytes) -> None:
     """Write a whole file atomically."""
     with atomic_file(path) as file:
         file.write(data)
+
+
+def remedy(refused: OSError) -> str:
+    """What a person can do about a write that was refused, in three words or so."""
+    full = refused.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+    return "make room" if full else "make the folder writable"
 
 
 def sync_folder(folder: Path) -> None:

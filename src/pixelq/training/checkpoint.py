@@ -2,10 +2,11 @@
 
     checkpoints/
         step-000000250000/      state.json, tensors.safetensors, manifest.json
-        replay/                 segments of sealed replay blocks, shared by the checkpoints that name them
+        replay/                 segments of sealed replay blocks, each of the checkpoint whose manifest names it
 
 A checkpoint is a folder that gets its name only when all its files are on the disk. Replay blocks never change once
-sealed, so a checkpoint writes only those sealed since the one before and names the older segments in its manifest.
+sealed, so a checkpoint takes over the segments of the last but one, whose place it takes, and writes only the blocks
+sealed since then. The two checkpoints that are kept have no file in common: damage to one leaves the other whole.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ from pixelq.training.manifest import (
     FileRecord,
     Manifest,
     SegmentRecord,
+    check_file,
     digest,
     file_digest,
     folder_name,
@@ -41,7 +43,7 @@ KEPT = 2
 """Good checkpoints kept: the newest and the one before."""
 
 _CHECKPOINT = re.compile(r"step-\d{12}")
-_SEGMENT = re.compile(r"\d{10,}-\d{10,}-[0-9a-f]{12}\.blocks|\.\d+\.writing")
+_SEGMENT = re.compile(r"(\d{12}-)?\d{10,}-\d{10,}-[0-9a-f]{12}\.blocks|\.\d+\.writing")
 _STRAYS = re.compile(r"\.(old|writing|damaged)-step-\d{12}")
 
 
@@ -67,6 +69,9 @@ class CheckpointStore:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._segments: list[SegmentRecord] = []
+        """Of the newest checkpoint."""
+        self._replaced: list[SegmentRecord] = []
+        """Of the one before it, whose place the next one takes."""
         self._damaged: list[Path] = []
         self.newest: Path | None = None
         """The last checkpoint that this object wrote or loaded."""
@@ -82,7 +87,7 @@ class CheckpointStore:
             replay: None in the parallel loop.
             logs: files whose lengths the state names.
         """
-        since = self._segments[-1].last + 1 if self._segments else 0
+        since = self._replaced[-1].last + 1 if self._replaced else 0
         snapshot = replay.snapshot(since=since) if replay is not None else None
         kept = snapshot and {"meta": snapshot.meta, "arrays": snapshot.arrays}
         tree, tensors = split({"state": state, "replay": kept})
@@ -108,7 +113,7 @@ class CheckpointStore:
         try:
             for file in pending.logs:
                 sync_file(file)
-            segments = self._write_segments(pending.replay, added) if pending.replay else []
+            segments = self._write_segments(pending, pending.replay, added) if pending.replay else []
             temporary.mkdir()
             files = [
                 _write(temporary / "state.json", json.dumps(pending.tree, sort_keys=True).encode()),
@@ -125,7 +130,7 @@ class CheckpointStore:
                     (self._folder / "replay" / segment.name).unlink()
             raise
         sync_folder(self._folder)
-        self._segments, self.newest = segments, path
+        self._replaced, self._segments, self.newest = self._segments, segments, path
         with contextlib.suppress(OSError):  # what cannot be deleted now is tried again after the next checkpoint
             self._delete_old()
         return path
@@ -157,6 +162,7 @@ class CheckpointStore:
                     raise UserError(f"{error}; {hint}") from None
                 continue
             self._segments = read_manifest(path).segments
+            self._replaced = _whole_segments(paths[i - 1]) if i else []
             self._damaged, self.newest = paths[i + 1 :], path
             return loaded
         raise UserError(f"{damage}; no good checkpoint is left: start the run again")
@@ -171,9 +177,11 @@ class CheckpointStore:
         """The whole checkpoints, oldest first."""
         return sorted(p for p in self._folder.glob("step-*") if p.is_dir() and _CHECKPOINT.fullmatch(p.name))
 
-    def _write_segments(self, snapshot: ReplaySnapshot, added: list[SegmentRecord]) -> list[SegmentRecord]:
-        """Write the newly sealed blocks as one segment, noted in `added`; return all that still hold a live block."""
-        live = [s for s in self._segments if s.last >= snapshot.oldest_serial]
+    def _write_segments(
+        self, pending: PendingCheckpoint, snapshot: ReplaySnapshot, added: list[SegmentRecord]
+    ) -> list[SegmentRecord]:
+        """Write the blocks that no segment taken over holds as one, noted in `added`; return all with a live block."""
+        live = [s for s in self._replaced if s.last >= snapshot.oldest_serial]
         if snapshot.sealed:
             folder = self._folder / "replay"
             folder.mkdir(exist_ok=True)
@@ -183,7 +191,7 @@ class CheckpointStore:
             with atomic_file(temporary) as file:
                 write_segment(file, snapshot.sealed)
             content, size = file_digest(temporary), temporary.stat().st_size
-            name = f"{first:010d}-{last:010d}-{content[:12]}.blocks"
+            name = f"{pending.agent_steps:012d}-{first:010d}-{last:010d}-{content[:12]}.blocks"
             temporary.replace(folder / name)
             sync_folder(folder)
             added.append(SegmentRecord(name, size, content, first, last))
@@ -202,6 +210,17 @@ class CheckpointStore:
         for file in (self._folder / "replay").glob("*"):
             if file.name not in named and _SEGMENT.fullmatch(file.name):
                 file.unlink(missing_ok=True)
+
+
+def _whole_segments(path: Path) -> list[SegmentRecord]:
+    """Segments that a checkpoint names; none if one is damaged, so that the next checkpoint is written whole again."""
+    try:
+        segments = read_manifest(path).segments
+        for segment in segments:
+            check_file(path.parent / "replay", segment)
+    except UserError:
+        return []
+    return segments
 
 
 def _write(path: Path, data: bytes) -> FileRecord:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from pixelq.replay import Replay
+from pixelq.training.atomic import remedy
 from pixelq.training.checkpoint import CheckpointStore, PendingCheckpoint
 
 
@@ -62,10 +63,12 @@ class CheckpointWriter:
         try:
             self.store.write(pending)
         except (OSError, MemoryError) as error:
-            reason = error.strerror if isinstance(error, OSError) else "out of memory"
+            reason, advice = "out of memory", "close other programs"
+            if isinstance(error, OSError):
+                reason, advice = error.strerror or str(error), remedy(error)
             self._message = (
                 f"checkpoint at agent step {pending.agent_steps:,} could not be written ({reason}); training goes on "
-                "and the last good checkpoint stays: make room"
+                f"and the last good checkpoint stays: {advice}"
             )
         except BaseException as error:
             self._failure = error

@@ -9,18 +9,14 @@ from __future__ import annotations
 import csv
 import hashlib
 import io
-import json
 from pathlib import Path
 from typing import Any
-
-import numpy as np
-from torch import Tensor
 
 from pixelq.errors import UserError
 from pixelq.replay import Replay, ReplaySnapshot
 from pixelq.training.loaded_checkpoint import LoadedCheckpoint
 from pixelq.training.policy_file import read_weights
-from pixelq.training.state_tree import split
+from pixelq.training.state_tree import tree_digest
 from pixelq.training.tracking import COLUMNS, TIMINGS
 
 
@@ -58,7 +54,8 @@ def replay_digest(snapshot: ReplaySnapshot) -> str:
     meta = snapshot.meta
     try:
         shape = tuple(meta["frame_shape"])
-        replay = Replay(meta["capacity"], meta["num_envs"], shape, meta["stack"], n_step=1, gamma=1.0)
+        sizes = (meta["capacity"], meta["num_envs"], shape, meta["stack"])
+        replay = Replay(*sizes, n_step=1, gamma=1.0, frame_dtype=meta["frame_dtype"])
     except (KeyError, TypeError, ValueError, OverflowError, MemoryError) as error:
         raise UserError(f"replay: its sizes are damaged ({error})") from None
     replay.restore(meta, snapshot.arrays, snapshot.sealed)
@@ -102,18 +99,6 @@ def policy_digest(file: Path) -> str:
         UserError: the file is damaged.
     """
     return tree_digest(read_weights(file))
-
-
-def tree_digest(part: dict[str, Any]) -> str:
-    """Digest of nested dictionaries of numbers, text, arrays and tensors: names, types, shapes and bytes."""
-    tree, tensors = split(part)
-    total = _hash()
-    total.update(json.dumps(tree, sort_keys=True).encode())
-    for name in sorted(tensors):
-        tensor: Tensor = tensors[name]
-        total.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
-        total.update(np.ascontiguousarray(tensor.numpy()).tobytes())
-    return total.hexdigest()
 
 
 def _hash() -> Any:

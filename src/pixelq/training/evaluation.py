@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from pixelq.config import Config
-from pixelq.envs import make_envs, resolve_game
+from pixelq.envs import Game, make_envs, resolve_game
 from pixelq.policy import Agent, EpsilonGreedy
 from pixelq.training.scores import Episode, Scores
 
@@ -106,11 +106,13 @@ def evaluate(policy: Agent | EpsilonGreedy | None, config: Config, *, episodes: 
 
 
 def random_and_human(game: str) -> tuple[float, float] | None:
-    """Published scores of a random agent and a human tester (DQN Zoo, after Wang et al. 2016), or None."""
-    rom = resolve_game(game).rom
+    """Published scores of a random agent and a human tester (DQN Zoo, after Wang et al. 2016), or None (not Atari)."""
+    found = resolve_game(game)
+    if not isinstance(found, Game):
+        return None
     table = (resources.files("pixelq") / "envs" / "atari57_random_human.csv").read_text(encoding="utf-8")
     for row in csv.DictReader(table.splitlines()):
-        if row["game"] == rom:
+        if row["game"] == found.rom:
             return float(row["random"]), float(row["human"])
     return None
 

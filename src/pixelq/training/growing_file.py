@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import zlib
 from pathlib import Path
 
 from pixelq.errors import UserError
@@ -14,25 +15,29 @@ class GrowingFile:
     Args:
         path: the file; made if it is not there.
         length: of the file, in bytes; everything after it is cut off.
-        shorter: a file that is shorter than `length` is taken up to its last whole line.
+        crc32: of these bytes; None: not known.
+        as_it_is: a file that is shorter than `length`, or changed, is taken up to its last whole line.
 
     Raises:
-        UserError: the file is shorter than `length`.
+        UserError: the file is shorter than `length`, or its bytes are others.
         OSError: it cannot be opened, or it is a link.
     """
 
-    def __init__(self, path: Path, length: int = 0, shorter: bool = False) -> None:
-        if not shorter:
-            refuse_shorter(path, length)
+    def __init__(self, path: Path, length: int = 0, crc32: int | None = None, as_it_is: bool = False) -> None:
+        if not as_it_is:
+            refuse_changed(path, length, crc32)
         self.path = path
         self._pending = bytearray()
         self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC, 0o644)
-        self._written = os.fstat(self._file).st_size
-        if self._written < length:
-            length = path.read_bytes().rfind(b"\n") + 1
-        if self._written > length:
-            os.ftruncate(self._file, length)
-            self._written = length
+        with open(self._file, "rb", closefd=False) as file:
+            kept = file.read(length)
+        if as_it_is:
+            kept = kept[: kept.rfind(b"\n") + 1]
+        self._written = len(kept)
+        self.crc32 = zlib.crc32(kept)
+        """Of all bytes in the file and waiting for it."""
+        if os.fstat(self._file).st_size > self._written:
+            os.ftruncate(self._file, self._written)
 
     @property
     def length(self) -> int:
@@ -42,6 +47,7 @@ class GrowingFile:
     def append(self, data: bytes) -> None:
         """Add bytes; written by the next `flush`."""
         self._pending += data
+        self.crc32 = zlib.crc32(data, self.crc32)
 
     def flush(self) -> int:
         """Hand everything to the operating system; return the file's length in bytes.
@@ -60,15 +66,20 @@ class GrowingFile:
         os.close(self._file)
 
 
-def refuse_shorter(path: Path, length: int) -> None:
-    """Hold a file to the length, in bytes, that a checkpoint says it had; changes nothing.
+def refuse_changed(path: Path, length: int, crc32: int | None) -> None:
+    """Hold a file to the length in bytes, and the CRC-32 of them, that a checkpoint says it had; changes nothing.
 
     Raises:
-        UserError: it is shorter, or gone.
+        UserError: it is shorter or gone, or its bytes are others.
     """
-    size = path.stat().st_size if path.is_file() else 0
-    if size < length:
-        raise UserError(
-            f"{path}: {size} bytes, and {length} at the checkpoint: rows are lost; restore the file, or go on without "
-            "them with `pixelq resume --fallback`"
-        )
+    kept = b""
+    if path.is_file():
+        with path.open("rb") as file:
+            kept = file.read(length)
+    if len(kept) < length:
+        damage = f"{len(kept)} bytes, and {length} at the checkpoint: rows are lost"
+    elif crc32 is not None and zlib.crc32(kept) != crc32:
+        damage = f"its first {length} bytes are not those of the checkpoint: rows were changed"
+    else:
+        return
+    raise UserError(f"{path}: {damage}; restore the file, or `pixelq resume --fallback` goes on with it as it is")

@@ -3,23 +3,43 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import math
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import safetensors
 import safetensors.torch
 import torch
+from gymnasium.spaces import Box
 from torch import Tensor
 
 from pixelq.config import Config, read_config, write_config
 from pixelq.errors import UserError
 from pixelq.learner import load_weights
 from pixelq.networks import QNetwork, build_network
+from pixelq.networks.observations import likely_observations
+from pixelq.networks.torsos import TORSOS, parameter_count
 from pixelq.policy import Agent
 from pixelq.training.atomic import write_bytes
+from pixelq.training.state_tree import tree_digest
 
 FILE = "policy.safetensors"
+FACTS = "pixelq"
+"""Key of the file's metadata: all facts as one JSON text. Several keys would be written in random order by safetensors,
+and equal policies would differ in bytes."""
+FORMAT = "pixelq policy 2"
+DIGEST = "blake2b"
+"""Name among the facts, whose others and the weights it covers."""
+MOST_ACTIONS = 1024
+MOST_FACTS = 65_536
+"""Characters of facts that are read from a file."""
+MOST_NUMBERS = 2**24
+"""Of one state."""
+ALWAYS_BUILT = 2**26
+"""Weights (0.27 GB) that are made room for whatever the file holds, so that a message can say what is wrong with it."""
 
 
 def save_policy(
@@ -39,17 +59,25 @@ def save_policy(
     folder.mkdir(parents=True, exist_ok=True)
     write_config(config, folder / "config.toml")
     weights = {k: v.detach().cpu().contiguous() for k, v in network.state_dict().items()}
-    metadata = {"format": "pixelq policy 1", "game": config.game, "num_actions": str(network.num_actions)}
-    metadata |= {name: str(value) for name, value in (facts or {}).items()}
-    write_bytes(folder / FILE, safetensors.torch.save(weights, metadata))
+    space = network.observation_space
+    written: dict[str, Any] = {
+        "format": FORMAT,
+        "game": config.game,
+        "num_actions": network.num_actions,
+        "observation": {"shape": list(space.shape), "dtype": str(space.dtype)},
+    }
+    for name, value in (facts or {}).items():
+        written[name] = None if isinstance(value, float) and not math.isfinite(value) else value  # JSON has no NaN
+    written[DIGEST] = tree_digest({"facts": written, "weights": weights})
+    write_bytes(folder / FILE, safetensors.torch.save(weights, {FACTS: json.dumps(written, sort_keys=True)}))
 
 
 def recorded_score(folder: Path) -> float | None:
     """The `score` in the metadata of a folder's policy; None without a whole policy file or without a score in it."""
     try:
-        with safetensors.safe_open(folder / FILE, framework="pt") as file:
-            score = float((file.metadata() or {})["score"])
-    except (OSError, KeyError, ValueError, safetensors.SafetensorError):
+        read_weights(folder / FILE)  # which holds it to its digest
+        score = float(read_facts(folder / FILE)["score"])
+    except (UserError, KeyError, TypeError, ValueError):
         return None
     return score if math.isfinite(score) else None
 
@@ -63,14 +91,16 @@ def load_agent(path: Path | str, device: torch.device | None = None) -> Agent:
     file = find_policy(Path(path))
     config = read_config(_config_beside(file))
     device = device or torch.device("cpu")
-    weights = read_weights(file)
+    weights, facts = read_weights(file), read_facts(file)
     bias = weights.get("output.bias")
     actions = len(bias) if bias is not None and bias.dim() == 1 else 0
-    if not 1 <= actions <= 1024:
+    if not 1 <= actions <= MOST_ACTIONS:
         raise UserError(
             f"{file}: weight output.bias is missing or not one number per action; this is not a pixelq policy"
         )
-    network = build_network(dataclasses.replace(config, initialisation="torch"), actions, torch.Generator())
+    # Files of format 1 do not say what they observe; they are all of Atari, where the recipe does.
+    space = _observation_space(facts["observation"], file) if "observation" in facts else likely_observations(config)
+    network = _network_for(weights, dataclasses.replace(config, initialisation="torch"), space, actions, file)
     load_weights(network, weights, where=str(file))
     return Agent(network.to(device), config, device)
 
@@ -93,17 +123,81 @@ def find_policy(path: Path) -> Path:
 
 
 def read_weights(file: Path) -> dict[str, Tensor]:
-    """The tensors of a safetensors file.
+    """The tensors of a safetensors file, held to the digest among its facts if there is one.
 
     Raises:
         UserError: the file cannot be read or is damaged.
     """
     try:
-        return safetensors.torch.load(file.read_bytes())
-    except (OSError, safetensors.SafetensorError, ValueError, KeyError) as error:
+        data = file.read_bytes()
+        weights = safetensors.torch.load(data)
+        header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])
+    except (OSError, safetensors.SafetensorError, ValueError, KeyError, RecursionError) as error:
         raise UserError(
             f"{file}: cannot be read as safetensors ({error}); it is damaged or another kind of file"
         ) from None
+    facts = _facts(header.get("__metadata__", {}), file)
+    digest = facts.pop(DIGEST, None)
+    try:
+        sound = digest is None or digest == tree_digest({"facts": facts, "weights": weights})
+    except RecursionError:  # facts of a thousand levels
+        sound = False
+    if not sound:
+        raise UserError(f"{file}: its digest does not match: damaged; restore it, or take another policy")
+    return weights
+
+
+def read_facts(file: Path) -> dict[str, Any]:
+    """What a policy's metadata says: `game`, `observation`, `score`, ... None of it is to be trusted.
+
+    Raises:
+        UserError: the file cannot be read, or its facts are no JSON object.
+    """
+    try:
+        with safetensors.safe_open(file, framework="pt") as opened:
+            metadata = opened.metadata() or {}
+    except (OSError, safetensors.SafetensorError) as error:
+        raise UserError(f"{file}: its facts cannot be read ({error}); it is damaged or another kind of file") from None
+    return _facts(metadata, file)
+
+
+def _facts(metadata: dict[str, str], file: Path) -> dict[str, Any]:
+    if FACTS not in metadata:
+        return dict(metadata)
+    try:
+        facts = json.loads(metadata[FACTS]) if len(metadata[FACTS]) <= MOST_FACTS else None
+    except (ValueError, RecursionError) as error:
+        raise UserError(f"{file}: its facts cannot be read ({error}); it is damaged or another kind of file") from None
+    if not isinstance(facts, dict):
+        raise UserError(f"{file}: its facts are no JSON object of at most {MOST_FACTS} characters; it is damaged")
+    return facts
+
+
+def _observation_space(said: Any, file: Path) -> Box:
+    """The space that a file's facts name, held to what a network can read."""
+    shape = said.get("shape") if isinstance(said, dict) else None
+    sides = shape if isinstance(shape, list) and all(type(side) is int and side >= 1 for side in shape) else []
+    if not 2 <= len(sides) <= 4 or math.prod(sides) > MOST_NUMBERS or said.get("dtype") not in ("uint8", "float32"):
+        raise UserError(
+            f"{file}: it says that it observes {str(said)[:200]}, which is no shape and dtype of images or vectors; "
+            "it is damaged"
+        )
+    low, high = (0, 255) if said["dtype"] == "uint8" else (-np.inf, np.inf)
+    return Box(low, high, tuple(sides), np.dtype(said["dtype"]).type)
+
+
+def _network_for(weights: dict[str, Tensor], config: Config, space: Box, actions: int, file: Path) -> QNetwork:
+    """An empty network for these weights, whose size nobody but the file vouches for."""
+    held = sum(weight.numel() for weight in weights.values())
+    torso = TORSOS[config.network]
+    fits = (len(space.shape) == 2) != bool(torso.convolutions)
+    needed = parameter_count(torso, space.shape, actions) if fits else 0
+    if needed > max(held, ALWAYS_BUILT):
+        raise UserError(f"{file}: it holds {held:,} weights, and the network it names has {needed:,}; not this network")
+    try:
+        return build_network(config, space, actions, torch.Generator())
+    except UserError as error:
+        raise UserError(f"{file}: {error}") from None
 
 
 def _config_beside(file: Path) -> Path:

@@ -27,6 +27,7 @@ class Progress:
 
     def __init__(self, config: Config) -> None:
         self._total = config.steps
+        self._games = config.episodes
         self._first = 0
         self._started = time.monotonic()
         self._console = Console(file=sys.stderr)
@@ -48,7 +49,7 @@ class Progress:
         text = self._text(row, now)
         if self._console.is_terminal:
             with _unheard():
-                self._bar.update(self._task, completed=now, description=text)
+                self._bar.update(self._task, completed=now, total=now + self._left(row), description=text)
         elif time.monotonic() - self._last_line >= PLAIN_SECONDS or now >= self._total:
             self._last_line = time.monotonic()
             with _unheard():
@@ -70,12 +71,20 @@ class Progress:
             with _unheard():
                 self._bar.stop()
 
+    def _left(self, row: Mapping[str, float | int]) -> float:
+        """Agent steps to go; of a run that stops after so many games, if the next ones are as long as those before."""
+        now = row["agent_steps"]
+        left = max(0, self._total - now)  # a rollout may end some steps beyond the total
+        if self._games and row["episodes"]:
+            left = min(left, max(0, self._games - row["episodes"]) * now / row["episodes"])
+        return left
+
     def _text(self, row: Mapping[str, float | int], now: int) -> str:
         overall = (now - self._first) / max(1e-9, time.monotonic() - self._started)
-        # A rollout may end some steps beyond the total.
-        left = max(0, self._total - now) / overall if overall > 0 else math.inf
+        left = self._left(row) / overall if overall > 0 else math.inf
+        games = f"game {row['episodes']:,} of {self._games:,}  " if self._games else ""
         parts = [
-            f"agent step {now:,} of {self._total:,}",
+            f"{games}agent step {now:,} of {self._total:,}",
             f"ETA {_duration(left)}",
             f"{row['agent_steps_per_second']:,.0f} steps/s",
             f"score {_number(row['mean_score_100'], '.1f')}",

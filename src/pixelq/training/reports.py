@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 import time
@@ -11,12 +12,17 @@ import numpy as np
 
 from pixelq.errors import UserError
 from pixelq.schedules import epsilon_schedule, learning_rate_schedule
+from pixelq.training import baseline
 from pixelq.training.atomic import write_bytes
 from pixelq.training.evaluation import Abandoned, evaluate
 from pixelq.training.policy_file import recorded_score, save_policy
+from pixelq.viewing.curves import read_table
 
 if TYPE_CHECKING:
     from pixelq.training.run import Run
+
+METRICS = "metrics.json"
+"""Beside a policy: what it scored, and how far the run had come."""
 
 PLOT_SECONDS = 60.0
 """At least this long between plots: drawing one takes half a second of the training's time."""
@@ -61,8 +67,8 @@ class Reports:
         run.tracker.write("progress.csv", row)
         run.tracker.flush()
         run.progress.show(row)
-        if run.config.eval_every == 0 and run.scores.window_full:
-            self._keep_if_best(run.scores.mean, "mean of the last 100 training games")
+        if run.config.eval_every == 0 and run.scores.window_full and run.scores.mean > self.best_score:
+            self._keep(run.scores.mean, "mean of the last 100 training games")
 
     def evaluate(self) -> None:
         """Play test games with the policy as it is; abandoned, and owed, if the run is asked to stop meanwhile."""
@@ -88,13 +94,66 @@ class Reports:
             f"evaluation at {now:,} agent steps: mean {summary['mean']:.1f} of {config.eval_episodes} games "
             f"({summary['min']:.0f} to {summary['max']:.0f})"
         )
-        self._keep_if_best(result.mean, f"mean of {config.eval_episodes} test games at epsilon {config.eval_epsilon}")
+        # Of equals the last, which has learned longest: the highest score a game has (CartPole's 500) is soon reached.
+        if result.mean >= self.best_score:
+            self._keep(result.mean, f"mean of {config.eval_episodes} test games at epsilon {config.eval_epsilon}")
+
+    @property
+    def baseline_owed(self) -> bool:
+        """Whether the random agent's games are still to be played."""
+        run = self._run
+        return run.config.baseline_episodes > 0 and not (run.folder.path / baseline.FILE).is_file()
+
+    def play_baseline(self) -> None:
+        """Play the random agent's games if they are owed; still owed afterwards if the run is asked to stop.
+
+        Raises:
+            OSError: they cannot be written.
+        """
+        run = self._run
+        if not self.baseline_owed or run.stop_requested:
+            return
+        run.progress.say(f"a random agent plays {run.config.baseline_episodes} games to compare with")
+        with contextlib.suppress(Abandoned):
+            baseline.play_baseline(
+                run.folder.path, run.config, threads=run.threads, asked_to_stop=lambda: run.stop_requested
+            )
+
+    def metrics(self) -> dict[str, float | int | None]:
+        """Where the run stands; scores are in points, None where there is none yet."""
+        counters, mean = self._run.counters, self._run.scores.mean
+        return {
+            "agent_steps": counters.agent_steps,
+            "frames": counters.agent_steps * self._run.config.frame_skip,
+            "episodes": counters.episodes,
+            "updates": counters.updates,
+            "epsilon": self._epsilon(counters.agent_steps),
+            "mean_score_100": None if math.isnan(mean) else mean,
+            "best_score": self.best_score if math.isfinite(self.best_score) else None,
+        }
+
+    def keep_final(self) -> None:
+        """Write the final policy with the run's metrics beside it, and the random agent's, if it has played.
+
+        Raises:
+            OSError: they cannot be written.
+        """
+        run = self._run
+        facts = {name: value for name, value in self.metrics().items() if value is not None}
+        if run.config.baseline_episodes:
+            random = read_table(run.folder.path / baseline.FILE, baseline.COLUMNS)
+            facts["random_agent_games"] = len(random["score"])
+            facts["random_agent_mean_score"] = float(random["score"].mean())
+            facts["random_agent_mean_length"] = float(random["length"].mean())
+        save_policy(run.folder.final, run.learner.network, run.config, facts)
+        write_bytes(run.folder.final / METRICS, json.dumps(facts, indent=1).encode())
 
     def plot(self, at_once: bool = False) -> None:
-        """Draw plots/progress from what has been written so far, unless it was drawn a moment ago."""
+        """Draw plots/progress (and plots/episodes) from what has been written, unless they were drawn a moment ago."""
         if not at_once and time.monotonic() - self._plotted < PLOT_SECONDS:
             return
-        from pixelq.viewing.plots import plot_runs  # matplotlib is slow to import and not every run draws
+        from pixelq.viewing.episode_plot import plot_episodes  # matplotlib is slow to import and not every run draws
+        from pixelq.viewing.plots import plot_runs
 
         run = self._run
         run.tracker.flush()
@@ -102,6 +161,8 @@ class Reports:
         try:
             run.folder.plots.mkdir(exist_ok=True)
             plot_runs([run.folder.path], run.folder.plots / "progress.png")
+            if run.config.baseline_episodes:
+                plot_episodes(run.folder.path, run.folder.plots / "episodes.png")
         except (OSError, UserError) as error:
             run.progress.say(f"no plot this time ({error}); training goes on")
 
@@ -119,23 +180,19 @@ class Reports:
         self.best_score = -math.inf if best is None or not there else float(best)
         self.evaluation_owed = bool(state["evaluation_owed"])
 
-    def _keep_if_best(self, score: float, measured_by: str) -> None:
+    def _keep(self, score: float, measured_by: str) -> None:
+        """Keep the policy as it is as the best."""
         run = self._run
-        if score <= self.best_score:
-            return
         self.best_score = score
         # A session that died may have got further, and its better policy is not to be lost.
         recorded = recorded_score(run.folder.best)
         if recorded is not None and recorded > score:
             return
-        facts: dict[str, str | float | int] = {
-            "score": score,
-            "measured_by": measured_by,
-            "agent_steps": run.counters.agent_steps,
-        }
+        known = {name: value for name, value in self.metrics().items() if value is not None and name != "best_score"}
+        facts: dict[str, str | float | int] = {"score": score, "measured_by": measured_by, **known}
         try:
             save_policy(run.folder.best, run.learner.network, run.config, facts)
-            write_bytes(run.folder.best / "metrics.json", json.dumps(facts, indent=1).encode())
+            write_bytes(run.folder.best / METRICS, json.dumps(facts, indent=1).encode())
         except OSError as error:
             run.progress.say(f"the best policy could not be saved ({error.strerror}); training goes on: make room")
             self.best_score = -math.inf  # so that the next one is offered to the disk again

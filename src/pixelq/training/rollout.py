@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from typing import cast
+
 import numpy as np
 import torch
+from gymnasium.spaces import Box
 from gymnasium.vector import VectorEnv
 from torch import Tensor
 
@@ -17,9 +20,8 @@ class Rollout:
     """
 
     def __init__(self, length: int, envs: VectorEnv) -> None:
-        n, shape = envs.num_envs, envs.single_observation_space.shape
-        assert shape is not None
-        self._states = torch.zeros((length, n, *shape), dtype=torch.uint8)
+        n, space = envs.num_envs, cast(Box, envs.single_observation_space)
+        self._states = torch.from_numpy(np.zeros((length, n, *space.shape), space.dtype))
         self._values = torch.zeros((length, n))
         self._final_values = torch.zeros((length, n))
         self.actions = torch.zeros((length, n), dtype=torch.int64)
@@ -33,7 +35,7 @@ class Rollout:
 
     def store(self, t: int, state: np.ndarray, action: np.ndarray, reward: np.ndarray, value: np.ndarray,
               target_ends: np.ndarray) -> None:  # fmt: skip
-        """Row t: states uint8 `(N, stack, H, W)`, actions, rewards, max_a Q(s_t, a), ends, each `(N,)`."""
+        """Row t: states `(N, stack, ...)` as observed, actions, rewards, max_a Q(s_t, a), ends, each `(N,)`."""
         self._states[t] = torch.from_numpy(state)
         self.actions[t] = torch.from_numpy(action)
         self.rewards[t] = torch.from_numpy(reward)
@@ -52,5 +54,5 @@ class Rollout:
         return torch.where(self.truncated.bool(), self._final_values, following)
 
     def states(self, chosen: Tensor) -> Tensor:
-        """States uint8 `(B, stack, H, W)` by flat index t * N + environment."""
+        """States `(B, stack, ...)` by flat index t * N + environment."""
         return self._states.flatten(0, 1)[chosen]

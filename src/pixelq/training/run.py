@@ -7,23 +7,24 @@ from typing import Any
 
 import numpy as np
 import torch
+from gymnasium.spaces import Box
 
 from pixelq.config import Config
 from pixelq.device import choose_device, make_deterministic, prepare_cpu
 from pixelq.envs import make_envs
-from pixelq.errors import RunError, UserError
+from pixelq.errors import RunError
 from pixelq.learner import Learner, load_weights
-from pixelq.memory import available_memory, memory_needed
+from pixelq.memory import refuse_too_little_memory
 from pixelq.networks import build_network
 from pixelq.policy import EpsilonGreedy
 from pixelq.replay import Replay
 from pixelq.schedules import crossed
 from pixelq.training.arithmetic import arithmetic
+from pixelq.training.atomic import remedy
 from pixelq.training.checkpoint import CheckpointStore
 from pixelq.training.checkpoint_writer import CheckpointWriter
 from pixelq.training.counters import Counters
 from pixelq.training.loaded_checkpoint import LoadedCheckpoint
-from pixelq.training.policy_file import save_policy
 from pixelq.training.progress import Progress
 from pixelq.training.reports import Reports
 from pixelq.training.run_folder import RunFolder
@@ -48,18 +49,19 @@ class Run:
         self.threads = prepare_cpu(config.threads)
         if config.deterministic:
             make_deterministic()
-        _refuse_too_little_memory(config)
+        refuse_too_little_memory(config, None)
         streams = np.random.SeedSequence(config.seed).spawn(4)
         self.envs = make_envs(config, num_envs=config.num_envs, seed=streams[0], threads=self.threads)
-        space: Any = self.envs.single_action_space
+        actions: Any = self.envs.single_action_space
+        observations: Any = self.envs.single_observation_space
         weights = torch.Generator().manual_seed(int(streams[1].generate_state(1, np.uint64)[0]) >> 1)
-        network = build_network(config, int(space.n), weights).to(self.device)
+        network = build_network(config, observations, int(actions.n), weights)
+        refuse_too_little_memory(config, observations)
+        network = network.to(self.device)
         self.learner = Learner(network, config, self.device)
         self.policy = EpsilonGreedy(network, self.device, np.random.default_rng(streams[2]))
         self.replay_generator = np.random.default_rng(streams[3])
-        self.replay = (
-            _empty_replay(config, self.envs.single_observation_space.shape) if config.loop == "replay" else None
-        )
+        self.replay = _empty_replay(config, observations) if config.loop == "replay" else None
         self.counters = Counters()
         self.scores = Scores(config.num_envs)
         self.arithmetic = arithmetic(self.device)
@@ -112,7 +114,7 @@ class Run:
         self.learner.copy_to_target()
 
     def first_observations(self) -> np.ndarray:
-        """Observations uint8 `(N, stack, H, W)` to act on first: of new episodes, or of those left open."""
+        """Observations `(N, stack, ...)` to act on first: of new episodes, or of those left open."""
         if not self._resumed:
             return np.asarray(self.envs.reset()[0])
         if self.reports.evaluation_owed:
@@ -127,8 +129,8 @@ class Run:
 
     @property
     def complete(self) -> bool:
-        """Whether nothing is left to do: played out or solved, and evaluated if that was due."""
-        return self._steps_are_over() and not self.reports.evaluation_owed
+        """Whether nothing is left to do: played out or solved, evaluated if that was due, and the baseline played."""
+        return self._steps_are_over() and not self.reports.evaluation_owed and not self.reports.baseline_owed
 
     def learning_reward(self, rewards: np.ndarray) -> np.ndarray:
         """Rewards as learning sees them, float32 `(N,)`."""
@@ -182,11 +184,13 @@ class Run:
         self.learner.refuse_not_finite()
         try:
             self.checkpoints.write_now(self.counters.agent_steps, run_state(self), self.replay)
+            if self._steps_are_over():
+                self.reports.play_baseline()
             if self.complete:
-                save_policy(self.folder.final, self.learner.network, self.config)
+                self.reports.keep_final()
         except OSError as error:
             raise RunError(
-                f"{error.filename or self.folder.path}: cannot be written ({error.strerror}); make room, then "
+                f"{error.filename or self.folder.path}: cannot be written ({error.strerror}); {remedy(error)}, then "
                 f"`pixelq resume {self.folder.path}` goes on from {self.last_good}"
             ) from None
         self.reports.plot(at_once=True)
@@ -210,9 +214,10 @@ class Run:
     # --- at intervals -------------------------------------------------------------------------------------------
 
     def _steps_are_over(self) -> bool:
-        bar = self.config.stop_score
+        bar, games = self.config.stop_score, self.config.episodes
         solved = bar is not None and self.scores.window_full and self.scores.mean > bar
-        return self.counters.agent_steps >= self.config.steps or solved
+        enough = 0 < games <= self.counters.episodes
+        return self.counters.agent_steps >= self.config.steps or enough or solved
 
     def _checkpoint(self) -> None:
         now = self.counters.agent_steps
@@ -221,27 +226,18 @@ class Run:
         except OSError as error:
             self.progress.say(
                 f"no checkpoint at agent step {now:,} ({error.strerror}); training goes on, {self.last_good} "
-                "stays: make room"
+                f"stays: {remedy(error)}"
             )
         self.reports.plot()
 
 
-def _empty_replay(config: Config, observation_shape: tuple[int, ...] | None) -> Replay:
-    assert observation_shape is not None
+def _empty_replay(config: Config, observation_space: Box) -> Replay:
     return Replay(
         capacity=config.replay_capacity,
         num_envs=config.num_envs,
-        frame_shape=observation_shape[1:],
+        frame_shape=observation_space.shape[1:],
         stack=config.frame_stack,
         n_step=config.n_step,
         gamma=config.gamma,
+        frame_dtype=observation_space.dtype,
     )
-
-
-def _refuse_too_little_memory(config: Config) -> None:
-    needed, available = memory_needed(config), available_memory()
-    if available is not None and needed > available:
-        raise UserError(
-            f"replay_capacity = {config.replay_capacity}: the run needs about {needed / 1e9:.1f} GB and "
-            f"{available / 1e9:.1f} GB are free; choose fewer transitions with --replay-capacity"
-        )

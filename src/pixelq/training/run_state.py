@@ -28,6 +28,7 @@ def run_state(run: Run) -> dict[str, Any]:
         "envs": run.envs.state_dict(),
         "scores": run.scores.state_dict(),
         "reports": run.reports.state_dict(),
+        "metrics": run.reports.metrics(),  # for a reader; a resumed run makes its own
         "tracker": run.tracker.state_dict(),
         "seconds": run.seconds,
     }

@@ -16,13 +16,14 @@ from pixelq.errors import UserError
 from pixelq.memory import free_disk
 from pixelq.training.arithmetic import difference
 from pixelq.training.checkpoint import CheckpointStore
+from pixelq.training.episode_limit import with_episodes
 from pixelq.training.failures import explained
 from pixelq.training.loaded_checkpoint import LoadedCheckpoint
 from pixelq.training.parallel_loop import parallel_loop
 from pixelq.training.policy_file import FILE, find_policy, read_weights
 from pixelq.training.replay_loop import replay_loop
 from pixelq.training.run import Run
-from pixelq.training.run_folder import RunFolder, create_run_folder, open_run_folder, refuse_taken
+from pixelq.training.run_folder import create_run_folder, open_run_folder, refuse_taken
 from pixelq.training.signals import stopped_by_signals
 from pixelq.training.wandb_run import open_wandb, refuse_missing_wandb
 from pixelq.validation import validate
@@ -30,7 +31,7 @@ from pixelq.validation import validate
 LEAST_FREE_DISK = 100 * 2**20
 """Bytes that must be free to begin: room for a small run's checkpoints, so that a full disk is said at the start."""
 
-MAY_CHANGE = ("steps", "threads", "device")
+MAY_CHANGE = ("steps", "episodes", "threads", "device")
 """Fields of a run's configuration that may change between its sessions."""
 
 
@@ -98,8 +99,8 @@ def resume(path: Path, *, fallback: bool = False, **overrides: Any) -> Result:
         _refuse_full_disk(path)
         store = CheckpointStore(folder.checkpoints)
         checkpoint = store.load(fallback=fallback) if store.paths() else None
-        saved = _configuration(folder, checkpoint, fallback)
-        config = dataclasses.replace(saved, **overrides)
+        saved = run_configuration(folder.config_file, checkpoint, fallback)
+        config = with_episodes(dataclasses.replace(saved, **overrides))
         validate(config)
         refuse_missing_wandb(config)
         run = Run(config)
@@ -145,7 +146,7 @@ def _train(run: Run) -> Result:
 def _settled(config: Config) -> Config:
     """The configuration with what this machine and folder decide written into it, so that it repeats the run."""
     weights = _initial_weights(config)
-    config = dataclasses.replace(config, load=str(weights) if weights else "")
+    config = with_episodes(dataclasses.replace(config, load=str(weights) if weights else ""))
     if not config.deterministic:
         return config
     # Sums are added up in another order with another number of threads, here or where the run is resumed.
@@ -153,14 +154,14 @@ def _settled(config: Config) -> Config:
     return config_from_values(vars(config) | {"threads": threads, "device": device}, where="settled")
 
 
-def _configuration(folder: RunFolder, checkpoint: LoadedCheckpoint | None, fallback: bool) -> Config:
-    """The run's configuration: of its `config.toml`, which must say what the checkpoint was made with.
+def run_configuration(file: Path, checkpoint: LoadedCheckpoint | None, fallback: bool = False) -> Config:
+    """A run's configuration: of its `config.toml`, which must say what the checkpoint was made with.
 
     Raises:
         UserError: it is damaged or was changed, and `fallback` does not allow to take the checkpoint's.
     """
     if checkpoint is None:
-        return read_config(folder.config_file)
+        return read_config(file)
     try:
         values = checkpoint.state["config"]
         made_with = config_from_values(dict(values), where="its configuration")
@@ -170,8 +171,8 @@ def _configuration(folder: RunFolder, checkpoint: LoadedCheckpoint | None, fallb
     except (KeyError, TypeError, ValueError):
         raise UserError(f"{checkpoint.path}: it does not say with which configuration it was made: damaged") from None
     try:
-        config = read_config(folder.config_file)
-        damage = _first_difference(folder.config_file, config, made_with)
+        config = read_config(file)
+        damage = _first_difference(file, config, made_with)
     except UserError as error:
         damage = str(error)
     if not damage:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from typing import Any
 
 import numpy as np
@@ -71,3 +73,18 @@ def join(tree: dict[str, Any], tensors: dict[str, Tensor]) -> dict[str, Any]:
 
     joined: dict[str, Any] = walk(tree)
     return joined
+
+
+def tree_digest(part: dict[str, Any]) -> str:
+    """Digest of nested dictionaries of numbers, text, arrays and tensors: names, types, shapes and bytes.
+
+    Returns:
+        32 hexadecimal digits (BLAKE2b of 128 bits).
+    """
+    tree, tensors = split(part)
+    total = hashlib.blake2b(json.dumps(tree, sort_keys=True).encode(), digest_size=16)
+    for name in sorted(tensors):
+        tensor = tensors[name]
+        total.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
+        total.update(tensor.reshape(-1).view(torch.uint8).numpy().tobytes())
+    return total.hexdigest()

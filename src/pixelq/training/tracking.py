@@ -14,8 +14,9 @@ from pathlib import Path
 from typing import Any
 
 from pixelq.errors import UserError
+from pixelq.training.atomic import remedy
 from pixelq.training.event_file import EventFile
-from pixelq.training.growing_file import GrowingFile, refuse_shorter
+from pixelq.training.growing_file import GrowingFile, refuse_changed
 
 COLUMNS: dict[str, tuple[str, ...]] = {
     "episodes.csv": ("agent_step", "environment", "score", "length", "seconds"),
@@ -52,26 +53,27 @@ class Tracker:
         folder: the run folder.
         lengths: from a checkpoint's `state_dict`; everything after them is cut off. None: everything begins anew.
         wandb_run: an open Weights & Biases run, or None.
-        shorter: CSV files that are shorter than the checkpoint says are taken up to their last whole row.
+        as_they_are: CSV files that have lost or changed rows are taken up to their last whole row.
 
     Raises:
-        UserError: a file is shorter than its checkpoint says, or the lengths are none.
+        UserError: a file is not what its checkpoint says, or the lengths are none.
         OSError: a file cannot be opened.
     """
 
     def __init__(
-        self, folder: Path, lengths: dict[str, Any] | None = None, wandb_run: Any | None = None, shorter: bool = False
-    ) -> None:
+        self, folder: Path, lengths: dict[str, Any] | None = None, wandb_run: Any | None = None,
+        as_they_are: bool = False,
+    ) -> None:  # fmt: skip
         self._wandb = wandb_run
         self._message = ""
         self._refused = False
-        csv_lengths, event_lengths = _checked(folder, lengths)
-        for name in COLUMNS if not shorter else ():
-            refuse_shorter(folder / name, csv_lengths[name])  # all of them, before the first is cut
+        csv_lengths, sums, event_lengths = _checked(folder, lengths)
+        for name in COLUMNS if not as_they_are else ():
+            refuse_changed(folder / name, csv_lengths[name], sums.get(name))  # all of them, before the first is cut
         with contextlib.ExitStack() as opened:  # closes the others if one cannot be opened
             self._files: dict[str, GrowingFile] = {}
             for name, columns in COLUMNS.items():
-                self._files[name] = file = GrowingFile(folder / name, csv_lengths[name], shorter)
+                self._files[name] = file = GrowingFile(folder / name, csv_lengths[name], as_it_is=as_they_are)
                 opened.callback(file.close)
                 if file.length == 0:
                     file.append((",".join(columns) + "\n").encode())
@@ -108,7 +110,7 @@ class Tracker:
                 return  # once is enough
             self._refused = True
             self._message = (
-                f"CSV or TensorBoard files could not be written ({error.strerror}); rows are kept: make room"
+                f"CSV or TensorBoard files could not be written ({error.strerror}); rows are kept: {remedy(error)}"
             )
 
     def take_message(self) -> str:
@@ -117,13 +119,14 @@ class Tracker:
         return message
 
     def state_dict(self) -> dict[str, Any]:
-        """Flush, and say how long each file is, in bytes.
+        """Flush, and say how long each file is, in bytes, and the CRC-32 of each CSV file.
 
         Raises:
             OSError: a file could not be written.
         """
         lengths = {name: file.flush() for name, file in self._files.items()}
-        return {"csv": lengths, "events": self._events.flush()}
+        sums = {name: file.crc32 for name, file in self._files.items()}
+        return {"csv": lengths, "crc32": sums, "events": self._events.flush()}
 
     def close(self) -> None:
         """Flush and close."""
@@ -142,14 +145,26 @@ def _line(row: Mapping[str, float | int], columns: Sequence[str]) -> bytes:
     return line.getvalue().encode()
 
 
-def _checked(folder: Path, lengths: dict[str, Any] | None) -> tuple[dict[str, int], dict[str, int]]:
-    """Lengths of the CSV files and of the event files."""
+def refuse_changed_csv(folder: Path, lengths: dict[str, Any], name: str) -> None:
+    """Hold one CSV file of a run to what a checkpoint's `state_dict` says of it; what came after may be anything.
+
+    Raises:
+        UserError: rows are lost or changed, or the lengths are none.
+    """
+    csv_lengths, sums, _ = _checked(folder, lengths)
+    refuse_changed(folder / name, csv_lengths[name], sums.get(name))
+
+
+def _checked(folder: Path, lengths: dict[str, Any] | None) -> tuple[dict[str, int], dict[str, int], dict[str, int]]:
+    """Lengths and CRC-32 of the CSV files (older checkpoints have none), lengths of the event files."""
     if lengths is None:
-        return dict.fromkeys(COLUMNS, 0), {}
+        return dict.fromkeys(COLUMNS, 0), {}, {}
     try:
-        of_csv, of_events = ({str(name): n for name, n in lengths[kind].items()} for kind in ("csv", "events"))
+        parts = (lengths["csv"], lengths.get("crc32", {}), lengths["events"])
+        of_csv, sums, of_events = ({str(name): n for name, n in part.items()} for part in parts)
     except (KeyError, TypeError, AttributeError):
-        of_csv, of_events = {}, {}
-    if set(of_csv) != set(COLUMNS) or any(type(n) is not int or n < 0 for n in (*of_csv.values(), *of_events.values())):
+        of_csv, sums, of_events = {}, {}, {}
+    numbers = (*of_csv.values(), *sums.values(), *of_events.values())
+    if set(of_csv) != set(COLUMNS) or any(type(n) is not int or n < 0 for n in numbers):
         raise UserError(f"{folder}/checkpoints: the newest does not say how long the CSV files were: damaged")
-    return of_csv, of_events
+    return of_csv, sums, of_events

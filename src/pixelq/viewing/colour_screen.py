@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
+
 import numpy as np
 from ale_py import ALEInterface, LoggerMode
 from ale_py.vector_env import AtariVectorEnv
 
 from pixelq.config import Config
 from pixelq.envs.atari import AtariGames
-from pixelq.envs.games import resolve_game, rom_file
+from pixelq.envs.games import Game, resolve_game, rom_file
+
+EMULATOR_RATE = 60
+"""Emulator frames per second of the console."""
 
 
 class ColourScreen:
@@ -22,10 +27,13 @@ class ColourScreen:
 
     Raises:
         UserError: an unknown game, or its ROM is missing.
+        ValueError: it is no Atari game.
     """
 
     def __init__(self, config: Config) -> None:
         game = resolve_game(config.game)
+        if not isinstance(game, Game):
+            raise ValueError(f"{config.game} is no Atari game")
         path = rom_file(game.rom)
         # Only to ask for the screen's size (most games have 210 lines, a few more); its banner would go to stderr.
         ALEInterface.setLoggerMode(LoggerMode.Error)
@@ -80,7 +88,9 @@ class ColourScreen:
 
 
 class FilmedGame:
-    """One Atari game as `pixelq.envs` plays it, with the colour screen beside it (satisfies `SeededStarts`).
+    """One Atari game as `pixelq.envs` plays it, with the colour screen beside it.
+
+    Satisfies `SeededStarts` and `video.Filmed`.
 
     `SeededEpisodes` around it hands both emulators the same seeds and the same actions.
     """
@@ -93,6 +103,9 @@ class FilmedGame:
         self._screen = screen
         self.single_observation_space = games.single_observation_space
         self.single_action_space = games.single_action_space
+        self.height, self.width, self.action_names = screen.height, screen.width, screen.action_names
+        self.rate = Fraction(EMULATOR_RATE)
+        """Screens per second."""
         self.screens: list[np.ndarray] = []
         """The screens of the last agent step."""
 

@@ -27,12 +27,12 @@ def one_game(runs: Sequence[RunCurves]) -> str:
     Raises:
         UserError: they play several.
     """
-    roms = {resolve_game(run.config.game).rom: run for run in runs}
-    if len(roms) > 1:
-        first, second = list(roms.values())[:2]
+    names = {resolve_game(run.config.game).name: run for run in runs}
+    if len(names) > 1:
+        first, second = list(names.values())[:2]
         games = f"{second.folder} plays {second.config.game}, {first.folder} {first.config.game}"
         raise UserError(f"{games}; compare one game at a time")
-    return next(iter(roms))
+    return next(iter(names))
 
 
 def agent_steps(run: RunCurves) -> float:

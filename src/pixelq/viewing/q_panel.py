@@ -59,7 +59,8 @@ class QPanel:
         """
         image = self._base.copy()
         draw = ImageDraw.Draw(image)
-        draw.text((_EDGE, 50), f"{score:,.0f}", _TEXT, self._large, "lm")
+        points = f"{score:,.0f}" if score == round(score) or abs(score) >= 100 else f"{score:,.2f}"
+        draw.text((_EDGE, 50), points, _TEXT, self._large, "lm")
         draw.text((WIDTH - _EDGE, 50), f"{agent_step:,}", _TEXT, self._large, "rm")
         self._draw_rows(draw, q_values, action, _GREEDY if greedy else _OTHER)
         self._trace.append(float(np.max(q_values)))

@@ -70,8 +70,9 @@ def read_curves(path: Path, game: str) -> dict[str, ReferenceCurve]:
         UserError: the file is missing or damaged, or has no curve of this game.
     """
     rows: dict[str, list[tuple[float, ...]]] = {}
+    key = _key(resolve_game(game).name)
     for line, row in _rows(path, CURVE_COLUMNS):
-        if _same_game(row["game"], game):
+        if _key(row["game"]) == key:
             values = tuple(_number(path, line, row, name) for name in CURVE_COLUMNS[2:])
             rows.setdefault(row["agent"], []).append(values)
     if not rows:
@@ -90,10 +91,10 @@ def read_scores(path: Path, game: str) -> list[PublishedScore]:
     Raises:
         UserError: the file is missing or damaged.
     """
-    scores, protocol = [], ""
+    scores, protocol, key = [], "", _key(resolve_game(game).name)
     for line, row in _rows(path, SCORE_COLUMNS):
         protocol = protocol if row["protocol"] == "same" else row["protocol"]
-        if _same_game(row["game"], game):
+        if _key(row["game"]) == key:
             scores.append(
                 PublishedScore(
                     source=row["source"],
@@ -139,9 +140,9 @@ def _number(path: Path, line: int, row: dict[str, str], name: str) -> float:
     return value
 
 
-def _same_game(name: str, game: str) -> bool:
-    """Whether a reference's name (beamrider, beam_rider) means the game of a configuration (ALE/BeamRider-v5)."""
-    return name.replace("_", "").lower() == resolve_game(game).rom.replace("_", "")
+def _key(name: str) -> str:
+    """What a reference's spellings of a game (beamrider, beam_rider) have in common."""
+    return name.replace("_", "").lower()
 
 
 # --- protocols ------------------------------------------------------------------------------------------------------

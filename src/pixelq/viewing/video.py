@@ -1,4 +1,4 @@
-"""A whole game as an MP4: the emulator's colour screen, and beside it the Q-values that chose each action."""
+"""A whole game as an MP4: the game's own picture, and beside it the Q-values that chose each action."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import os
 from collections.abc import Generator
 from contextlib import closing, suppress
 from dataclasses import dataclass
+from fractions import Fraction
 from itertools import islice
 from pathlib import Path
 from typing import Any, Protocol
@@ -17,13 +18,12 @@ from av.video.reformatter import ColorRange, Colorspace
 from pixelq.config import Config
 from pixelq.envs import resolve_game
 from pixelq.envs.atari import AtariGames, opening_fire
-from pixelq.envs.seeded_episodes import SeededEpisodes
+from pixelq.envs.games import Game
+from pixelq.envs.seeded_episodes import SeededEpisodes, SeededStarts
 from pixelq.errors import UserError
-from pixelq.viewing.colour_screen import ColourScreen, FilmedGame
+from pixelq.viewing.colour_screen import EMULATOR_RATE, ColourScreen, FilmedGame
 from pixelq.viewing.q_panel import WIDTH, QPanel
-
-EMULATOR_RATE = 60
-"""Emulator frames per second of the console."""
+from pixelq.viewing.rendered_game import rendered_game
 
 LEAST_HEIGHT = 420
 """Pixels that the panel of Q-values needs."""
@@ -35,8 +35,21 @@ class Player(Protocol):
     config: Config
 
     def q_values(self, observations: np.ndarray) -> np.ndarray:
-        """Q-values float32 `(N, A)` of observations uint8 `(N, stack, H, W)`."""
+        """Q-values float32 `(N, A)` of observations `(N, stack, ...)`, as `pixelq.envs.make_envs` gives them."""
         ...
+
+
+class Filmed(SeededStarts, Protocol):
+    """One game that can be filmed while it is played."""
+
+    height: int
+    """Of its picture, in pixels."""
+    width: int
+    action_names: list[str]
+    rate: Fraction
+    """Screens per second in the game's own time."""
+    screens: list[np.ndarray]
+    """Of the last agent step, each uint8 `(height, width, 3)`."""
 
 
 @dataclass(frozen=True)
@@ -58,7 +71,7 @@ class Moment:
     """One agent step of a game, as filmed."""
 
     screens: list[np.ndarray]
-    """The emulator frames of this step, each uint8 `(height, width, 3)`."""
+    """What the game showed in this step (Atari: every frame), each uint8 `(height, width, 3)`."""
     q_values: np.ndarray
     """float32 `(A,)`, of the state before the action."""
     action: int
@@ -75,38 +88,41 @@ def record_game(
     *,
     seed: int = 0,
     epsilon: float = 0.01,
-    scale: int = 2,
-    fps: int = 30,
+    scale: int | None = None,
+    fps: int | None = None,
     max_agent_steps: int | None = None,
 ) -> RecordedGame:
-    """Play one game and write it as an MP4 (h264, yuv420p) in the console's own time: 60 emulator frames a second.
+    """Play one game and write it as an MP4 (h264, yuv420p) in the game's own time; Atari: 60 emulator frames a second.
 
-    The game is at the left, at its own size (mostly 160x210) times `scale`, the Q-values are at its right. At 30
+    The game is at the left, at its own size (Atari: mostly 160x210) times `scale`, the Q-values are at its right. At 30
     pictures a second each is the maximum of two emulator frames: many games draw a sprite in every other frame only.
-    The same agent, seed and epsilon give the same game. The file appears when it is whole.
+    Other games are filmed once each agent step. The same agent, seed and epsilon give the same game. The file appears
+    when it is whole.
 
     Args:
         agent: the policy; its config says how the game is observed.
         path: the film; its folder is made.
         seed: of the game and of the random actions.
         epsilon: probability of a random action.
-        scale: screen pixels per game pixel, at least 1; an even one keeps every game pixel's colour exactly.
-        fps: pictures per second: 15, 30 or 60.
+        scale: screen pixels per game pixel, at least 1; an even one keeps every game pixel's colour exactly. None: 2
+            for Atari, otherwise what makes the picture about as high as the panel.
+        fps: pictures per second of an Atari film: 15, 30 (None) or 60.
         max_agent_steps: stop earlier; None: the whole game.
 
     Raises:
-        UserError: a value out of range, an unknown game, a missing ROM, or a place that cannot be written.
+        UserError: a value out of range, an unknown game, a missing ROM or package, a game that draws no pictures, or a
+            place that cannot be written.
         RuntimeError: the colour screen does not show the game that the agent plays.
     """
     _check(path, epsilon=epsilon, scale=scale, fps=fps, max_agent_steps=max_agent_steps)
-    screen = ColourScreen(agent.config)
+    filmed, envs = open_game(agent.config, seed, fps=fps)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        film = Film(temporary, screen, agent.config, scale=scale, fps=fps, epsilon=epsilon)
+        film = Film(temporary, filmed, agent.config, scale=scale, fps=fps, epsilon=epsilon)
         steps = 0
         try:
-            with closing(played(agent, screen, seed=seed, epsilon=epsilon)) as moments:
+            with closing(played(agent, filmed, envs, seed=seed, epsilon=epsilon)) as moments:
                 for moment in islice(moments, max_agent_steps):
                     steps += 1
                     film.add(moment, steps)
@@ -116,62 +132,77 @@ def record_game(
     except OSError as error:
         raise UserError(f"{path}: cannot be written ({error.strerror}); choose another place with --out") from None
     finally:
+        envs.close()
         with suppress(OSError):
             temporary.unlink()
     return RecordedGame(path, moment.score, steps, film.pictures, moment.over)
 
 
-def played(agent: Player, screen: ColourScreen, *, seed: int, epsilon: float) -> Generator[Moment]:
-    """Play one game to its end, as `pixelq.envs` plays it, with the colour screen beside it; closes `screen`.
+def open_game(config: Config, seed: int, *, fps: int | None = None) -> tuple[Filmed, SeededEpisodes]:
+    """Open one game to be filmed: what shows it, and the same game as `pixelq.envs` plays it. The caller closes it.
 
     Raises:
-        UserError: an opening FIRE in a game that has none.
-        RuntimeError: the two emulators differ.
+        UserError: an unknown game, a missing ROM or package, a game that draws no pictures, an opening FIRE in a game
+            that has none, or `fps` for one that is no Atari game.
     """
-    config = agent.config
-    game_seed, action_seed = np.random.SeedSequence(seed).spawn(2)
-    generator = np.random.default_rng(action_seed)
     game = resolve_game(config.game)
+    game_seed = np.random.SeedSequence(seed).spawn(2)[0]
+    if not isinstance(game, Game):
+        if fps is not None:
+            raise UserError(f"fps = {fps}: {game.id} is filmed once each agent step, at its own rate; leave --fps away")
+        rendered = rendered_game(config, game)
+        return rendered, SeededEpisodes(rendered, game_seed)
     games = AtariGames(config, game, num_envs=1, threads=1)
-    filmed = FilmedGame(games, screen)
     fire = opening_fire(games, config, game)
-    envs = SeededEpisodes(filmed, game_seed, opening_action=fire, opening_max=config.opening_fire_max)
-    try:
-        observations, _ = envs.reset()
-        score, over = 0.0, False
-        while not over:
-            q_values = agent.q_values(observations)[0]
-            explore = generator.random() < epsilon
-            chosen = int(generator.integers(len(q_values))) if explore else int(q_values.argmax())
-            observations, rewards, terminated, truncated, info = envs.step(np.array([chosen]))
-            action = int(info["action"][0])
-            score, over = score + float(rewards[0]), bool(terminated[0] | truncated[0])
-            yield Moment(filmed.screens, q_values, action, not explore and action == chosen, score, over)
-    finally:
-        envs.close()
+    filmed = FilmedGame(games, ColourScreen(config))
+    return filmed, SeededEpisodes(filmed, game_seed, opening_action=fire, opening_max=config.opening_fire_max)
+
+
+def played(agent: Player, filmed: Filmed, envs: SeededEpisodes, *, seed: int, epsilon: float) -> Generator[Moment]:
+    """Play one game to its end. `filmed` and `envs` are `open_game`'s, `seed` decides the random actions.
+
+    Raises:
+        RuntimeError: the two emulators of an Atari game differ.
+    """
+    generator = np.random.default_rng(np.random.SeedSequence(seed).spawn(2)[1])
+    observations, _ = envs.reset()
+    score, over = 0.0, False
+    while not over:
+        q_values = agent.q_values(observations)[0]
+        explore = generator.random() < epsilon
+        chosen = int(generator.integers(len(q_values))) if explore else int(q_values.argmax())
+        observations, rewards, terminated, truncated, info = envs.step(np.array([chosen]))
+        action = int(info["action"][0])
+        score, over = score + float(rewards[0]), bool(terminated[0] | truncated[0])
+        yield Moment(filmed.screens, q_values, action, not explore and action == chosen, score, over)
 
 
 class Film:
-    """An MP4 being written: game at the left, panel at the right, one picture per `60 / fps` emulator frames."""
+    """An MP4 being written: game at the left, panel at the right; in Atari one picture per `60 / fps` frames."""
 
     def __init__(
-        self, path: Path, screen: ColourScreen, config: Config, *, scale: int, fps: int, epsilon: float
+        self, path: Path, filmed: Filmed, config: Config, *, scale: int | None, fps: int | None, epsilon: float
     ) -> None:
-        game_height, game_width = screen.height * scale, screen.width * scale
+        atari = isinstance(filmed, FilmedGame)
+        scale = scale or (2 if atari else max(1, round(LEAST_HEIGHT / filmed.height)))
+        rate = Fraction(fps or 30) if atari else filmed.rate
+        game_height, game_width = filmed.height * scale, filmed.width * scale
         height, width = max(game_height, LEAST_HEIGHT), game_width + WIDTH
         # yuv420p halves the colours in both directions, so both sides must be even.
         self._picture = np.zeros((height + height % 2, width + width % 2, 3), np.uint8)
         otherwise = "random, or opening FIRE" if config.opening_fire_max else f"random (epsilon {epsilon:g})"
         title = resolve_game(config.game).title
-        self._panel = QPanel(len(self._picture), title, screen.action_names, otherwise)
+        self._panel = QPanel(len(self._picture), title, filmed.action_names, otherwise)
         top = (len(self._picture) - game_height) // 2
         self._game = self._picture[top : top + game_height, :game_width]
         self._scale = scale
-        self._together = EMULATOR_RATE // fps
+        self._together = EMULATOR_RATE // int(rate) if atari else 1
         self._waiting: list[np.ndarray] = []
         self.pictures = 0
         self._container = av.open(str(path), "w", format="mp4", options={"movflags": "faststart"})
-        self._stream: Any = self._container.add_stream("libx264", rate=fps, options={"crf": "17", "preset": "veryfast"})
+        self._stream: Any = self._container.add_stream(
+            "libx264", rate=rate, options={"crf": "17", "preset": "veryfast"}
+        )
         self._stream.height, self._stream.width = self._picture.shape[:2]
         self._stream.pix_fmt = "yuv420p"
         # What the conversion from RGB uses; untagged, a browser may take a large film for BT.709 and shift the colours.
@@ -205,14 +236,14 @@ class Film:
         self.pictures += 1
 
 
-def _check(path: Path, *, epsilon: float, scale: int, fps: int, max_agent_steps: int | None) -> None:
+def _check(path: Path, *, epsilon: float, scale: int | None, fps: int | None, max_agent_steps: int | None) -> None:
     if path.is_dir():
         raise UserError(f"{path} is a folder; give a file name that ends in .mp4")
     if not 0 <= epsilon <= 1:
         raise UserError(f"epsilon = {epsilon:g} is out of range: it must be between 0 and 1")
-    if not 1 <= scale <= 8:
+    if scale is not None and not 1 <= scale <= 8:
         raise UserError(f"scale = {scale} is out of range: it must be between 1 and 8")
-    if fps not in (15, 30, 60):
+    if fps not in (None, 15, 30, 60):
         raise UserError(f"fps = {fps}: choose 15, 30 or 60 pictures a second")
     if max_agent_steps is not None and max_agent_steps < 1:
         raise UserError(f"max_agent_steps = {max_agent_steps} is out of range: it must be at least 1")

@@ -1,0 +1,167 @@
+"""Any Gymnasium environment with discrete actions, several copies stepped one after the other."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import gymnasium
+import numpy as np
+from gymnasium.spaces import Box, Discrete
+
+from pixelq.config import Config
+from pixelq.envs.frames import frames_of
+from pixelq.envs.gymnasium_games import GymnasiumGame, make_environment, missing_package
+from pixelq.envs.seeded_episodes import NO_SEED
+from pixelq.errors import UserError
+
+MOST_ACTIONS = 256
+"""An action is recorded as a byte."""
+
+LEAKING = ("MinAtar/",)
+"""Ids of environments that carry something into the next episode, whatever its seed: they are made anew for each.
+MinAtar: the last action, which a sticky one repeats (`minatar.Environment.last_action`)."""
+
+
+class GymnasiumEnvs:
+    """N copies of one environment, each restarted from a given seed (satisfies `seeded_episodes.SeededStarts`).
+
+    An observation is float32 `(stack, d)` for vectors and Discrete observations, uint8 `(stack, H, W)` or
+    `(stack, H, W, C)` for images, newest frame last, zeros before the start. Rewards are the environment's own.
+    """
+
+    def __init__(self, config: Config, game: GymnasiumGame, *, num_envs: int, render_mode: str | None = None) -> None:
+        """Make the environments.
+
+        Args:
+            config: `frame_stack`, `frame_skip`, `max_frames_per_episode`; `grayscale` and `screen_size` for images.
+            game: from `games.resolve_game`.
+            num_envs: N.
+            render_mode: Gymnasium's; None: it draws nothing.
+
+        Raises:
+            UserError: a missing package, a space that pixelq does not learn from, or an option that only Atari has.
+        """
+        _refuse_atari_options(config, game)
+        self._game = game
+        self._render_mode = render_mode
+        self._envs: list[gymnasium.Env[Any, Any]] = []
+        try:
+            self._envs.append(make_environment(game, render_mode))
+            actions = discrete_actions(self._envs[0], game)
+            self._frames = frames_of(self._envs[0].observation_space, config, game.id)
+            self._envs.extend(make_environment(game, render_mode) for _ in range(num_envs - 1))
+        except BaseException:
+            self.close()
+            raise
+        self.num_envs = num_envs
+        space = self._frames.stacked_space(config.frame_stack)
+        self.single_observation_space: gymnasium.Space[Any] = space
+        self.single_action_space = Discrete(int(actions.n))
+        self._first_action = int(actions.start)
+        self._skip = config.frame_skip
+        self._last_step = math.ceil(config.max_frames_per_episode / config.frame_skip)
+        self._steps = np.zeros(num_envs, np.int64)
+        self._lives = np.zeros(num_envs, np.int64)
+        self._observations = np.zeros((num_envs, *space.shape), self._frames.dtype)
+
+    def reset_some(self, seeds: np.ndarray, mask: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Restart the masked environments; see `SeededStarts.reset_some`. Lives are always 0."""
+        observations = self._observations.copy()
+        self._steps[mask] = 0
+        for i, seed in zip(np.flatnonzero(mask).tolist(), seeds.tolist(), strict=True):
+            try:
+                if self._game.id.startswith(LEAKING):
+                    self._envs[i].close()
+                    self._envs[i] = make_environment(self._game, self._render_mode)
+                shown, _ = self._envs[i].reset(seed=None if seed == NO_SEED else seed)
+                observations[i] = 0
+                observations[i, -1] = self._frames.make(shown)
+            except Exception as error:
+                error.environment = i  # type: ignore[attr-defined]  # for the message, see `SeededEpisodes`
+                raise
+        self._observations = observations
+        return observations, self._lives
+
+    def step(self, actions: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+        """Take one agent step in every environment; see `SeededStarts.step`.
+
+        An action is repeated for `frame_skip` frames, their rewards added up. An episode is truncated by its own time
+        limit or after `max_frames_per_episode` frames, rounded up to whole agent steps.
+        """
+        n = self.num_envs
+        observations = np.empty_like(self._observations)
+        observations[:, :-1] = self._observations[:, 1:]
+        rewards, terminated, truncated = np.zeros(n), np.zeros(n, np.bool_), np.zeros(n, np.bool_)
+        for i, action in enumerate(actions.tolist()):
+            try:
+                shown, rewards[i], terminated[i], truncated[i] = self._play(self._envs[i], action)
+                observations[i, -1] = self._frames.make(shown)
+            except Exception as error:
+                error.environment = i  # type: ignore[attr-defined]  # for the message, see `SeededEpisodes`
+                raise
+        self._steps += 1
+        truncated |= self._steps >= self._last_step
+        self._observations = observations
+        return observations, rewards, terminated, truncated & ~terminated, self._lives
+
+    def render(self) -> np.ndarray:
+        """Return what the first environment draws now, uint8 `(height, width, 3)`.
+
+        Raises:
+            UserError: a package for drawing is missing.
+        """
+        try:
+            picture = np.asarray(self._envs[0].render())
+        except (gymnasium.error.DependencyNotInstalled, ImportError) as error:
+            raise missing_package(self._game, error) from None
+        return picture if picture.dtype == np.uint8 else np.rint(picture * 255).astype(np.uint8)
+
+    @property
+    def first(self) -> gymnasium.Env[Any, Any]:
+        """The first environment, to be asked for its names and rates; playing it is not the caller's."""
+        return self._envs[0]
+
+    def close(self) -> None:
+        """Close the environments."""
+        for env in self._envs:
+            env.close()
+
+    def _play(self, env: gymnasium.Env[Any, Any], action: int) -> tuple[Any, float, bool, bool]:
+        total = 0.0
+        for _ in range(self._skip):
+            shown, reward, terminated, truncated, _ = env.step(self._first_action + action)
+            total += float(reward)
+            if terminated or truncated:
+                break
+        return shown, total, bool(terminated), bool(truncated)
+
+
+def discrete_actions(env: gymnasium.Env[Any, Any], game: GymnasiumGame) -> Discrete:
+    """Return the environment's actions.
+
+    Raises:
+        UserError: they are not Discrete, or too many.
+    """
+    space = env.action_space
+    if isinstance(space, Box):
+        raise UserError(
+            f"game {game.id}: its actions are continuous (Box); Q-learning chooses among discrete ones: give it a few "
+            "by gymnasium.wrappers.TransformAction as an id of your own (pixelq train module:id)"
+        )
+    if not isinstance(space, Discrete):
+        raise UserError(
+            f"game {game.id}: its actions are of a {type(space).__name__} space; pixelq chooses among Discrete ones"
+        )
+    if space.n > MOST_ACTIONS:
+        raise UserError(f"game {game.id}: it has {space.n} actions; pixelq takes at most {MOST_ACTIONS}")
+    return space
+
+
+def _refuse_atari_options(config: Config, game: GymnasiumGame) -> None:
+    """Refuse what would make another game of it and can only be had in Atari's emulator."""
+    for name, nothing in (("sticky_actions", 0.0), ("opening_fire_max", 0), ("full_action_set", False)):
+        if getattr(config, name) != nothing:
+            flag = name.replace("_", "-")
+            mend = f"--no-{flag}" if nothing is False else f"--{flag} {nothing:g}"
+            raise UserError(f"{name} = {getattr(config, name)}: {game.id} is no Atari game; use {mend}")

@@ -1,0 +1,219 @@
+"""Gymnasium environments by their ids: which there are, which package each needs, and whose code may be imported."""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+import importlib.util
+import os
+import re
+import sys
+import warnings
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from pixelq.errors import UserError
+
+if TYPE_CHECKING:
+    import gymnasium
+
+_VERSION = re.compile(r"-v(\d+)$")
+
+_PLUGINS = {
+    "MinAtar/": ("minatar.gym", "minatar"),
+    "MiniGrid-": ("minigrid", "minigrid"),
+    "BabyAI-": ("minigrid", "minigrid"),
+}
+"""Beginning of an id -> the module that registers it, and the extra of pixelq that installs it."""
+
+_EXTRAS = {
+    "gymnasium.envs.box2d": "pixelq[box2d]",
+    "gymnasium.envs.classic_control": "pixelq[classic-control]",
+    "gymnasium.envs.toy_text": "pixelq[toy-text]",
+    "gymnasium.envs.mujoco": "gymnasium[mujoco]",
+    "gymnasium.envs.phys2d": "gymnasium[jax]",
+    "gymnasium.envs.tabular": "gymnasium[jax]",
+    "minatar": "pixelq[minatar]",
+    "minigrid": "pixelq[minigrid]",
+}
+"""Package of an environment -> what to install where it finds something missing."""
+
+
+WELL_KNOWN = (
+    *("CartPole-v1", "Acrobot-v1", "MountainCar-v0", "LunarLander-v3", "CarRacing-v3"),
+    *("CliffWalking-v1", "FrozenLake-v1", "FrozenLake8x8-v1"),
+    *(f"MinAtar/{game}-v1" for game in ("Asterix", "Breakout", "Freeway", "Seaquest", "SpaceInvaders")),
+    *(f"MiniGrid-{room}-v0" for room in ("Empty-5x5", "Empty-8x8", "DoorKey-5x5", "FourRooms", "LavaGapS5")),
+)
+"""Ids that `pixelq list games` shows; any other with discrete actions is as welcome."""
+
+
+@dataclass(frozen=True, order=True)
+class GymnasiumGame:
+    """One environment of Gymnasium's registry."""
+
+    id: str
+    """Its id there, without a module in front, e.g. `CartPole-v1`, `MinAtar/Breakout-v1`."""
+
+    @property
+    def name(self) -> str:
+        """What tells it apart from other games: the id."""
+        return self.id
+
+    @property
+    def title(self) -> str:
+        """Name to be shown, e.g. `CartPole`, `MinAtar Breakout`."""
+        return _VERSION.sub("", self.id).replace("/", " ")
+
+
+def find_gymnasium_game(name: str) -> GymnasiumGame:
+    """Return the environment that an id means. Imports no code that is not installed as a part of pixelq's extras.
+
+    Args:
+        name: a registered id, or `module:id` of a module that has been imported already (`import_module_of`).
+
+    Raises:
+        UserError: an unknown id (the nearest are named), an extra that is not installed, or a module not imported.
+    """
+    module, _, plain = name.rpartition(":")
+    if module and module not in sys.modules:
+        raise UserError(
+            f"game {name}: it would run the code of the module {module!r}; if you trust it, name it yourself: "
+            f"pixelq --import {module} ... (in Python: import {module})"
+        )
+    _register_plugin(plain)
+    if plain in _registry():
+        return GymnasiumGame(plain)
+    versions = sorted((known for known in _registry() if _base(known) == _base(plain)), key=_version)
+    if versions:
+        raise UserError(f"unknown game {name!r}: this Gymnasium has {' and '.join(versions)}")
+    raise UserError(f"unknown game {name!r}{_did_you_mean(nearest_ids(plain))} see `pixelq list games`")
+
+
+def is_gymnasium_id(name: str) -> bool:
+    """Return whether `name` is a registered id of an environment that is none of ale-py's."""
+    return name in _registry()
+
+
+def nearest_ids(word: str) -> list[str]:
+    """Return at most three registered ids with a name like `word` (with or without a version), the newest of each."""
+    by_key = {_key(_base(known)): known for known in sorted(_registry(), key=_version)}
+    key = _key(_base(word))
+    if key in by_key:
+        return [by_key[key]]
+    return [by_key[close] for close in difflib.get_close_matches(key, list(by_key), n=3, cutoff=0.7)]
+
+
+def import_module_of(name: str) -> None:
+    """Import the module of a `module:id` that a person typed. Only what was typed, never what was read from a file.
+
+    Raises:
+        UserError: no such module, or it fails.
+    """
+    if ":" in name:
+        import_typed(name.rpartition(":")[0])
+
+
+def import_typed(module: str) -> None:
+    """Import a module that a person named; the current folder is searched last.
+
+    Raises:
+        UserError: there is no such module, or its code fails.
+    """
+    here = os.getcwd()
+    sys.path.append(here)
+    try:
+        importlib.import_module(module)
+    except Exception as error:
+        raise UserError(f"module {module!r} cannot be imported ({type(error).__name__}: {error})") from None
+    finally:
+        sys.path.remove(here)
+
+
+def extra_of(game_id: str) -> str:
+    """Return what must be installed for an id of `WELL_KNOWN` (`pixelq[box2d]`); empty: nothing more than pixelq."""
+    for prefix, (_, extra) in _PLUGINS.items():
+        if game_id.startswith(prefix):
+            return f"pixelq[{extra}]"
+    return _EXTRAS["gymnasium.envs.box2d"] if game_id in ("LunarLander-v3", "CarRacing-v3") else ""
+
+
+def make_environment(game: GymnasiumGame, render_mode: str | None = None) -> gymnasium.Env[Any, Any]:
+    """Make one environment, with the time limit of its registration; MiniGrid's shows its image alone.
+
+    Args:
+        game: from `find_gymnasium_game`.
+        render_mode: Gymnasium's; None: it draws nothing.
+
+    Raises:
+        UserError: a package is missing (with the command that installs it), or it cannot be made.
+    """
+    import gymnasium
+
+    # Not every environment of a person's own takes a render mode.
+    options: dict[str, Any] = {} if render_mode is None else {"render_mode": render_mode}
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # that there is a newer version; errors say what matters
+            env = gymnasium.make(game.id, disable_env_checker=True, **options)
+    except (gymnasium.error.DependencyNotInstalled, ImportError) as error:
+        raise missing_package(game, error) from None
+    except Exception as error:
+        raise UserError(f"game {game.id} cannot be made ({type(error).__name__}: {error})") from None
+    if game.id.startswith(("MiniGrid-", "BabyAI-")):
+        from minigrid.wrappers import ImgObsWrapper
+
+        return ImgObsWrapper(env)
+    return env
+
+
+def missing_package(game: GymnasiumGame, error: Exception) -> UserError:
+    """Return the error that names the command which installs what the environment found missing."""
+    entry = str(_registry()[game.id].entry_point)
+    package = next((extra for start, extra in _EXTRAS.items() if entry.startswith(start)), None)
+    mend = f"mend it with: python -m pip install '{package}'" if package else "install what it needs"
+    return UserError(f"game {game.id}: a package that it needs is missing ({error}); {mend}")
+
+
+def _register_plugin(name: str) -> None:
+    """Import the extra that registers ids which begin like `name`; Gymnasium does not look for plugins itself."""
+    for prefix, (module, extra) in _PLUGINS.items():
+        if name.startswith(prefix):
+            try:
+                plugin = importlib.import_module(module)
+            except ImportError as error:
+                raise UserError(
+                    f"game {name}: it needs {extra} ({error}); mend it with: python -m pip install 'pixelq[{extra}]'"
+                ) from None
+            if extra == "minatar" and not any(known.startswith(prefix) for known in _registry()):
+                plugin.register_envs()
+
+
+def _registry() -> dict[str, Any]:
+    """Registered environments by id, without ale-py's (pixelq plays those itself) and Gymnasium's shims."""
+    import gymnasium
+
+    return {
+        name: spec
+        for name, spec in gymnasium.registry.items()
+        if not str(spec.entry_point).startswith(("ale_py", "shimmy")) and not name.startswith("GymV2")
+    }
+
+
+def _did_you_mean(close: Iterable[str]) -> str:
+    names = " or ".join(close)
+    return f"; did you mean {names}?" if names else ";"
+
+
+def _base(name: str) -> str:
+    return _VERSION.sub("", name)
+
+
+def _version(name: str) -> int:
+    found = _VERSION.search(name)
+    return int(found[1]) if found else -1
+
+
+def _key(name: str) -> str:
+    return re.sub(r"[^a-z0-9]", "", name.lower())

@@ -1,0 +1,97 @@
+"""The parts of the training loops, wrapped from outside while a block runs: the loops' pages know nothing of it."""
+
+from __future__ import annotations
+
+import functools
+import threading
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from typing import Any
+
+import torch
+
+from pixelq.envs.seeded_episodes import SeededEpisodes
+from pixelq.learner import Learner
+from pixelq.policy import EpsilonGreedy
+from pixelq.replay import Replay
+from pixelq.training.rollout import Rollout
+
+PARTS: dict[str, tuple[tuple[type, tuple[str, ...]], ...]] = {
+    "emulator": ((SeededEpisodes, ("step",)),),
+    "acting": ((EpsilonGreedy, ("__call__", "act_and_value", "q_values")),),
+    "storing": ((Replay, ("add",)), (Rollout, ("store", "cut"))),
+    "sampling": ((Replay, ("sample",)), (Rollout, ("states",))),
+    "update": ((Learner, ("update", "copy_to_target")),),
+}
+"""What the loops call, by part. A loop that kept such a method in a variable would escape the wrapping."""
+
+Around = Callable[[str], AbstractContextManager[Any]]
+"""Given a part's name, what each of its calls runs inside of."""
+
+
+@contextmanager
+def wrapped_parts(around: Around) -> Iterator[None]:
+    """Inside the block, every call of a part in this process runs inside `around(part)`; afterwards none does.
+
+    Methods of a part may call each other: then one `around` of that name is inside another.
+    """
+    originals: list[tuple[type, str, Any]] = []
+    try:
+        for part, places in PARTS.items():
+            for owner, names in places:
+                for name in names:
+                    # On the class, because Python looks up `__call__` there and nowhere else.
+                    originals.append((owner, name, vars(owner)[name]))
+                    setattr(owner, name, _wrapped(vars(owner)[name], part, around))
+        yield
+    finally:
+        for owner, name, original in originals:
+            setattr(owner, name, original)
+
+
+def _wrapped(method: Callable[..., Any], part: str, around: Around) -> Callable[..., Any]:
+    @functools.wraps(method)
+    def call(*args: Any, **options: Any) -> Any:
+        with around(part):
+            return method(*args, **options)
+
+    return call
+
+
+class Stopwatch:
+    """Adds up the seconds of each part; hand it to `wrapped_parts`.
+
+    Of calls inside a call only the outermost counts, so that the parts add up. A GPU is waited for at the end of each
+    call: this takes away what it would have done beside the next part, so the parts may add up to more than the loop.
+
+    Args:
+        device: where the network lives.
+    """
+
+    def __init__(self, device: torch.device) -> None:
+        self.seconds: dict[str, float] = defaultdict(float)
+        """By part, of calls on the thread that made this."""
+        self.beside: dict[str, float] = defaultdict(float)
+        """By part, of calls on other threads: they ran while this one did something else."""
+        self._waits = device.type == "cuda"
+        self._owner = threading.get_ident()
+        self._local = threading.local()
+
+    @contextmanager
+    def __call__(self, part: str) -> Iterator[None]:
+        """Time one call."""
+        if getattr(self._local, "inside", False):
+            yield
+            return
+        self._local.inside = True
+        started = time.perf_counter()
+        try:
+            yield
+            if self._waits:
+                torch.cuda.synchronize()
+        finally:
+            sums = self.seconds if threading.get_ident() == self._owner else self.beside
+            sums[part] += time.perf_counter() - started
+            self._local.inside = False

@@ -1,0 +1,74 @@
+"""Real play, kept so that a replay can be filled with it again and again."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from pixelq.replay import Replay
+from pixelq.replay.batch import Batch
+from pixelq.training.run import Run
+
+
+class _Step(NamedTuple):
+    """What `Replay.add` takes, of all environments; observations with their newest frame alone."""
+
+    frame: np.ndarray
+    action: np.ndarray
+    reward: np.ndarray
+    target_ends: np.ndarray
+    episode_over: np.ndarray
+    final_frame: np.ndarray | None
+
+
+class RecordedPlay:
+    """Agent steps of a run's environments under uniformly random actions, as its learning would see them.
+
+    The last step is marked as a truncation everywhere, so that no stack spans the seam where the play begins again.
+
+    Args:
+        run: its environments are reset and played.
+        agent_steps: how many, over all environments (rounded up to whole steps of all).
+        generator: draws the actions.
+    """
+
+    def __init__(self, run: Run, agent_steps: int, generator: np.random.Generator) -> None:
+        self._run = run
+        self._steps: list[_Step] = []
+        phi, _ = run.envs.reset()
+        n = -(-agent_steps // run.envs.num_envs)
+        for i in range(n):
+            drawn = generator.integers(0, run.envs.single_action_space.n, run.envs.num_envs)
+            after, reward, terminated, truncated, info = run.envs.step(drawn)
+            over = terminated | truncated | (i == n - 1)
+            final = np.ascontiguousarray(info["final_obs"][:, -1]) if over.any() else None
+            ends = run.target_ends(terminated, info["life_lost"])
+            frame = np.ascontiguousarray(phi[:, -1])
+            self._steps.append(_Step(frame, info["action"], run.learning_reward(reward), ends, over, final))
+            phi = after
+
+    def fill(self, replay: Replay, transitions: int) -> None:
+        """Store the play, over and over, until `transitions` agent steps have been added."""
+        added = 0
+        while True:
+            for step in self._steps:
+                frame = self._stacked(step.frame)
+                final = frame if step.final_frame is None else self._stacked(step.final_frame)
+                replay.add(frame, step.action, step.reward, step.target_ends, step.episode_over, final)
+                added += len(step.action)
+                if added >= transitions:
+                    return
+
+    def batches(self, count: int, size: int, generator: np.random.Generator) -> list[Batch]:
+        """Minibatches drawn from the play; either loop's loss can learn from them."""
+        config, frames = self._run.config, self._steps[0].frame
+        capacity = len(self._steps) * len(frames)
+        shape, stack = frames.shape[1:], config.frame_stack
+        replay = Replay(capacity, len(frames), shape, stack, config.n_step, config.gamma, frames.dtype)
+        self.fill(replay, capacity)
+        return [replay.sample(size, generator) for _ in range(count)]
+
+    def _stacked(self, frame: np.ndarray) -> np.ndarray:
+        """`(N, stack, ...)` without a copy; the replay reads the newest frame alone."""
+        return np.broadcast_to(frame[:, None], (len(frame), self._run.config.frame_stack, *frame.shape[1:]))

@@ -1,0 +1,67 @@
+"""What a replay can be made with, and what it can be fed: checked at its door."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from pixelq.errors import UserError
+from pixelq.replay.rows import MAX_AGE
+
+FRAME_DTYPES = (np.dtype(np.uint8), np.dtype(np.float32))
+MAX_ACTION = 2**16 - 1
+
+
+def check_sizes(
+    capacity: int, num_envs: int, frame_shape: tuple[int, ...], stack: int, n_step: int, gamma: float,
+    frame_dtype: np.dtype,
+) -> None:  # fmt: skip
+    """Hold the arguments of `Replay` to their ranges.
+
+    Raises:
+        UserError: naming the first that is out of range.
+    """
+    sides = [(f"frame_shape[{i}]", size) for i, size in enumerate(frame_shape)]
+    for name, value in (("num_envs", num_envs), ("stack", stack), ("n_step", n_step), *sides):
+        if value < 1:
+            raise UserError(f"replay: {name} = {value} must be at least 1")
+    if stack > MAX_AGE + 1:
+        raise UserError(f"replay: stack = {stack} must be at most {MAX_AGE + 1}")
+    if capacity < num_envs:
+        raise UserError(f"replay: capacity = {capacity} must be at least num_envs = {num_envs}")
+    if not 0 <= gamma <= 1:
+        raise UserError(f"replay: gamma = {gamma} must be between 0 and 1")
+    if frame_dtype not in FRAME_DTYPES:
+        raise UserError(f"replay: frame_dtype = {frame_dtype} must be uint8 or float32")
+
+
+def check_observation(observation: np.ndarray, shape: tuple[int, ...], dtype: np.dtype) -> None:
+    """Hold the observations of a step, of which the newest frames are stored, to the replay's shape and dtype.
+
+    Raises:
+        UserError: they are of another shape or dtype, or a newest frame holds NaN or infinite numbers.
+    """
+    if observation.shape != shape or observation.dtype != dtype:
+        raise UserError(f"replay: observation is {observation.dtype} {observation.shape}, must be {dtype} {shape}")
+    check_finite(observation[:, -1], np.arange(len(observation)))
+
+
+def check_finite(frames: np.ndarray, envs: np.ndarray) -> None:
+    """Refuse frames (M, ...) of some environments, int (M,), that would spoil all that is learned from them.
+
+    Raises:
+        UserError: naming the environment.
+    """
+    if frames.dtype == np.uint8 or np.isfinite(frames).all():
+        return
+    bad = next(env for env, frame in zip(envs.tolist(), frames, strict=True) if not np.isfinite(frame).all())
+    raise UserError(f"replay: environment {bad} shows NaN or infinite numbers; mend the environment")
+
+
+def check_actions(action: np.ndarray) -> None:
+    """Hold actions to what a row can store.
+
+    Raises:
+        UserError: one is out of range.
+    """
+    if np.min(action) < 0 or np.max(action) > MAX_ACTION:
+        raise UserError(f"replay: actions must be 0 to {MAX_ACTION}; got {np.min(action)} to {np.max(action)}")

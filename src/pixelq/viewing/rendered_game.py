@@ -1,0 +1,117 @@
+"""A game that draws itself (Gymnasium's render mode `rgb_array`), as the agent plays it, a picture for each step."""
+
+from __future__ import annotations
+
+from contextlib import closing
+from fractions import Fraction
+from typing import Any, Protocol
+
+import gymnasium
+import numpy as np
+from gymnasium.spaces import Discrete
+
+from pixelq.config import Config
+from pixelq.envs.generic import GymnasiumEnvs
+from pixelq.envs.gymnasium_games import GymnasiumGame, make_environment
+from pixelq.envs.seeded_episodes import SeededStarts
+from pixelq.errors import UserError
+from pixelq.viewing.quiet_pygame import quiet_pygame
+
+SLOW = 10
+"""Frames per second of a game that names no rate of its own."""
+
+ACTIONS = {
+    "CartPole-": ("LEFT", "RIGHT"),
+    "MountainCar-": ("LEFT", "NOTHING", "RIGHT"),
+    "Acrobot-": ("TORQUE -1", "NO TORQUE", "TORQUE +1"),
+    "LunarLander-": ("NOTHING", "LEFT ENGINE", "MAIN ENGINE", "RIGHT ENGINE"),
+    "FrozenLake": ("LEFT", "DOWN", "RIGHT", "UP"),
+    "CliffWalking": ("UP", "RIGHT", "DOWN", "LEFT"),
+    "Taxi-": ("SOUTH", "NORTH", "EAST", "WEST", "PICK UP", "DROP OFF"),
+}
+"""Beginning of an id -> what its actions are called in Gymnasium's documentation."""
+
+MINATAR_ACTIONS = {"n": "NOTHING", "l": "LEFT", "u": "UP", "r": "RIGHT", "d": "DOWN", "f": "FIRE"}
+
+
+class Drawing(SeededStarts, Protocol):
+    """Environments of which the first can be drawn."""
+
+    def render(self) -> np.ndarray:
+        """What it looks like now, uint8 `(height, width, 3)`."""
+        ...
+
+
+class RenderedGame:
+    """One game that is drawn after every agent step (satisfies `SeededStarts` and `video.Filmed`).
+
+    Args:
+        games: one environment.
+        action_names: in their order.
+        rate: agent steps per second in the game's own time.
+    """
+
+    num_envs = 1
+
+    def __init__(self, games: Drawing, action_names: list[str], rate: Fraction) -> None:
+        self._games = games
+        self.single_observation_space = games.single_observation_space
+        self.single_action_space: Discrete = games.single_action_space
+        self.action_names = action_names
+        self.rate = rate
+        games.reset_some(np.zeros(1, np.int64), np.ones(1, np.bool_))
+        with quiet_pygame():
+            self.height, self.width = games.render().shape[:2]
+        self.screens: list[np.ndarray] = []
+        """The picture after the last agent step."""
+
+    def reset_some(self, seeds: np.ndarray, mask: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Restart the game; see `SeededStarts.reset_some`."""
+        return self._games.reset_some(seeds, mask)
+
+    def step(self, actions: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+        """Play one agent step and draw where it led; see `SeededStarts.step`."""
+        result = self._games.step(actions)
+        with quiet_pygame():
+            self.screens = [self._games.render()]
+        return result
+
+    def close(self) -> None:
+        """Free the game."""
+        self._games.close()
+
+
+def rendered_game(config: Config, game: GymnasiumGame) -> RenderedGame:
+    """Open a game to be filmed.
+
+    Raises:
+        UserError: it draws no pictures, or a package that it needs for that is missing.
+    """
+    with quiet_pygame():
+        if game.id == "CarRacing-v3":
+            from pixelq.envs.car_racing import ACTION_NAMES, CarRacings
+
+            return RenderedGame(CarRacings(config, num_envs=1), list(ACTION_NAMES), Fraction(50, config.frame_skip))
+        with closing(make_environment(game)) as env:
+            metadata = env.metadata or {}
+        if "rgb_array" not in metadata.get("render_modes", ()):
+            raise UserError(f"game {game.id} draws no pictures (render mode rgb_array), so it cannot be filmed")
+        games = GymnasiumEnvs(config, game, num_envs=1, render_mode="rgb_array")
+        names = action_names(games.first, game, int(games.single_action_space.n))
+        rate = Fraction(metadata.get("render_fps") or SLOW).limit_denominator(100) / config.frame_skip
+        try:
+            return RenderedGame(games, names, rate)
+        except BaseException:
+            games.close()
+            raise
+
+
+def action_names(env: gymnasium.Env[Any, Any], game: GymnasiumGame, count: int) -> list[str]:
+    """What the actions are called, as far as the game or its documentation says; else ACTION 0, ACTION 1, ..."""
+    plain: Any = env.unwrapped
+    names: list[str] = next((list(words) for start, words in ACTIONS.items() if game.id.startswith(start)), [])
+    if game.id.startswith("MinAtar/"):
+        names = [MINATAR_ACTIONS[plain.game.env.action_map[number]] for number in plain.action_set]
+    elif hasattr(plain, "actions") and hasattr(plain.actions, "__members__"):  # MiniGrid's enumeration
+        names = [name.upper().replace("_", " ") for name in plain.actions.__members__]
+    return names if len(names) == count else [f"ACTION {number}" for number in range(count)]

@@ -1,0 +1,37 @@
+"""Which policy a run keeps as its best."""
+
+import csv
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pixelq.config import configure
+from pixelq.training.session import start
+
+SMALL: dict[str, Any] = {
+    "num_envs": 4,
+    "rollout_length": 8,
+    "batch_size": 16,
+    "steps": 640,
+    "eval_every": 160,
+    "eval_episodes": 3,
+    "max_frames_per_episode": 60,
+    "threads": 1,
+    "device": "cpu",
+}
+
+
+@pytest.mark.parametrize(("game", "kept"), [("MountainCar-v0", [640]), ("CartPole-v1", [160, 320, 480, 640])])
+def test_the_best_evaluation_is_kept_and_of_equals_the_last(game: str, kept: list[int], in_folder: Path) -> None:
+    start(configure(game, "gymnasium", SMALL), Path("run"))
+    with Path("run/evaluations.csv").open() as file:
+        rows = [(float(row["mean"]), int(row["agent_steps"])) for row in csv.DictReader(file)]
+    assert [steps for _, steps in rows] == [160, 320, 480, 640]
+    score, steps = max(rows)  # of equal scores that of the most steps
+    metrics = json.loads(Path("run/best/metrics.json").read_text())
+    assert (metrics["score"], metrics["agent_steps"]) == (score, steps)
+    assert steps in kept
+    if game == "MountainCar-v0":
+        assert {mean for mean, _ in rows} == {-60.0}  # nobody comes up the hill in 60 agent steps
