@@ -16,6 +16,7 @@ from pixelq.device import (
     has_fast_bf16,
     make_deterministic,
     prepare_cpu,
+    prepare_cuda,
 )
 from pixelq.errors import UserError
 
@@ -175,3 +176,14 @@ def test_a_tensor_gets_the_memory_of_one_before_it_without_new_page_faults() -> 
     done = subprocess.run([sys.executable, "-c", FAULTS], capture_output=True, text=True, check=True)
     pages = 20 * 48_000_000 // 4096
     assert int(done.stdout) < pages / 20
+
+
+@pytest.mark.parametrize("deterministic", [True, False])
+def test_only_convolutions_of_a_run_that_need_not_be_exact_round_to_tf32(
+    deterministic: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", deterministic)
+    prepare_cuda(deterministic)
+    assert torch.backends.cudnn.allow_tf32 is not deterministic
+    assert torch.get_float32_matmul_precision() == "highest"
+    assert not torch.backends.cuda.matmul.allow_tf32

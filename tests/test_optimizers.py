@@ -33,3 +33,20 @@ def test_every_optimizer_lowers_a_quadratic(name, amsgrad):
         theta.square().sum().backward()
         optimizer.step()
     assert theta.square().sum().item() < 0.5
+
+
+@pytest.mark.parametrize("shape", [(3,), (4, 2, 3, 3)])
+def test_centred_rmsprop_takes_the_same_steps_with_a_learning_rate_in_a_tensor(shape):
+    g = torch.Generator().manual_seed(1)
+    number = torch.nn.Parameter(torch.randn(shape, generator=g))
+    tensor = torch.nn.Parameter(number.detach().clone())
+    pair = [(p, CentredRMSprop([p], 0.0, 0.95, 0.01)) for p in (number, tensor)]
+    rate = pair[1][1].param_groups[0]["lr"] = torch.zeros(())
+    for lr in (1e-2, 1e-2, 5e-3, 0.0):
+        gradient = torch.randn(shape, generator=g)
+        pair[0][1].param_groups[0]["lr"] = lr
+        rate.fill_(lr)
+        for p, optimizer in pair:
+            p.grad = gradient.clone()
+            optimizer.step()
+        torch.testing.assert_close(tensor, number, rtol=1e-6, atol=1e-7)

@@ -119,6 +119,23 @@ def keep_freed_memory() -> None:
         libc.mallopt(m_trim_threshold, 256 * 2**20)
 
 
+def prepare_cuda(deterministic: bool) -> None:
+    """Say what float32 means on a CUDA device, for the whole process; bfloat16 torsos are not concerned.
+
+    Convolutions may multiply in TF32 (inputs rounded to 10 bits of mantissa, sums in float32), as torch has it by
+    default: the torso bears much coarser rounding. Matrix products stay float32 to the last bit, because the output
+    layer is one, and Q-values may differ by less than TF32 tells apart.
+
+    Args:
+        deterministic: convolutions are plain float32 too.
+
+    Source: PyTorch's notes on CUDA semantics, "TensorFloat-32".
+    """
+    # One switch for all of cuDNN: setting its parts one by one makes torch refuse to read this one.
+    torch.backends.cudnn.allow_tf32 = not deterministic
+    torch.set_float32_matmul_precision("highest")
+
+
 def make_deterministic() -> None:
     """Let torch use deterministic kernels only, for the whole process; an operation without one then raises.
 

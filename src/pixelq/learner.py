@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from pixelq.config import Config
 from pixelq.errors import UserError
+from pixelq.graphed_update import GraphedUpdate
 from pixelq.losses import loss_function
 from pixelq.losses.penalty import PENALTIES
 from pixelq.networks import QNetwork
@@ -44,6 +45,10 @@ class Learner:
         # Sums since the last `take_means`, kept on the device so that the loop never waits for a number.
         self._sums = torch.zeros(2, dtype=torch.float64 if device.type == "cpu" else torch.float32, device=device)
         self._summed_updates = 0
+        self._graphed: GraphedUpdate | None = None
+        # Exact resume needs one way of computing: a graph is captured some updates after a start, so none then.
+        if device.type == "cuda" and not config.deterministic:
+            self._graphed = GraphedUpdate(self._step, (network, self.target_network), self.optimizer, device)
         self.last_batch: Batch | None = None
         """The batch of the last update, by reference, for a post-mortem."""
 
@@ -58,7 +63,17 @@ class Learner:
             NotFiniteError: on the CPU, the loss is not finite; the weights are then as they were.
         """
         self.last_batch = batch
-        loss, _, q = self._loss(self.network, self.target_network, batch.to(self.device), self._penalty)
+        if self._graphed is not None:
+            self._graphed(batch, learning_rate)
+        else:
+            for group in self.optimizer.param_groups:
+                group["lr"] = learning_rate
+            self._step(batch.to(self.device))
+        self._summed_updates += 1
+
+    def _step(self, batch: Batch) -> None:
+        """The update of a batch on the device. What lasts is changed in place, for a CUDA graph repeats it blindly."""
+        loss, _, q = self._loss(self.network, self.target_network, batch, self._penalty)
         total = loss.mean() if self._config.reduction == "mean" else loss.sum()
         # On the CPU a look at the number is free. A GPU would have to be waited for: see `refuse_not_finite`.
         if self.device.type == "cpu" and not math.isfinite(total.item()):
@@ -68,15 +83,12 @@ class Learner:
         if self._summed_updates == 0:
             refuse_mixed_formats(self._parameters)
         self._clip_gradients()
-        for group in self.optimizer.param_groups:
-            group["lr"] = learning_rate
         self.optimizer.step()
         # Fused optimizers change weights without raising their version counter, by which stale copies are known.
         torch.autograd.graph.increment_version(self._parameters)
         if self._config.target == "soft":
             self._average_into_target(self._config.target_tau)
         self._sums += torch.stack([loss.detach().mean(), q.mean()])
-        self._summed_updates += 1
 
     def copy_to_target(self) -> None:
         """theta- <- theta: the hard copy every C steps (Mnih et al. 2015, algorithm 1)."""
@@ -123,7 +135,8 @@ class Learner:
         load_weights(self.network, state["network"], where="network")
         if self.target_network is not self.network:
             load_weights(self.target_network, state["target_network"], where="target network")
-        fused = bool(self.optimizer.param_groups[0].get("fused"))
+        group = self.optimizer.param_groups[0]
+        counts_on_device = bool(group.get("fused") or group.get("capturable"))
         for name, parameter in self.network.named_parameters():
             moments = state["optimizer"][name]
             for key, value in moments.items():
@@ -132,9 +145,11 @@ class Learner:
                 if not isinstance(value, Tensor) or value.dtype != torch.float32 or not torch.isfinite(value).all():
                     raise UserError(f"optimizer state {key} of {name} is not finite float32 numbers")
             if moments:
-                self.optimizer.state[parameter] = {k: _like(v, parameter, fused) for k, v in moments.items()}
+                self.optimizer.state[parameter] = {k: _like(v, parameter, counts_on_device) for k, v in moments.items()}
         self._sums.copy_(state["sums"])
         self._summed_updates = int(state["summed_updates"])
+        if self._graphed is not None:
+            self._graphed.forget()  # it writes to the optimizer's old moments
 
     def _optimizer_state(self) -> dict[str, dict[str, Any]]:
         return {name: dict(self.optimizer.state[p]) for name, p in self.network.named_parameters()}
@@ -154,6 +169,7 @@ class Learner:
             torch._foreach_copy_(target, online)
         else:
             torch._foreach_lerp_(target, online, tau)
+        torch.autograd.graph.increment_version(target)  # multi-tensor kernels of a GPU do not
 
 
 def refuse_mixed_formats(parameters: list[nn.Parameter]) -> None:
@@ -191,11 +207,11 @@ def load_weights(network: nn.Module, weights: dict[str, Tensor], where: str) -> 
             own[name].copy_(value)
 
 
-def _like(value: Tensor, parameter: nn.Parameter, fused: bool) -> Tensor:
+def _like(value: Tensor, parameter: nn.Parameter, count_on_device: bool) -> Tensor:
     """A copy of an optimizer's moment in its parameter's memory format and device; a count where torch wants it."""
     if value.dim():
         return torch.empty_like(parameter, memory_format=torch.preserve_format).copy_(value).detach()
-    return value.clone().to(parameter.device) if fused else value.clone()
+    return value.to(parameter.device if count_on_device else "cpu", copy=True)
 
 
 def _frozen_copy(network: QNetwork) -> QNetwork:

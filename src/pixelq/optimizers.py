@@ -14,6 +14,8 @@ from pixelq.config import Config
 class CentredRMSprop(torch.optim.Optimizer):
     """RMSProp as the 2015 paper's code has it: theta <- theta - lr g / sqrt(E[g^2] - E[g]^2 + eps).
 
+    The learning rate may be a tensor beside the weights, which a CUDA graph of the step then reads.
+
     `torch.optim.RMSprop(centered=True)` adds eps outside the root, which with eps = 0.01 makes steps up to ten times
     larger where gradients are small.
 
@@ -41,15 +43,25 @@ class CentredRMSprop(torch.optim.Optimizer):
             denominators = torch._foreach_addcmul(mean_squares, means, means, -1.0)
             torch._foreach_add_(denominators, group["eps"])
             torch._foreach_sqrt_(denominators)
-            torch._foreach_addcdiv_(parameters, gradients, denominators, -group["lr"])
+            lr = group["lr"]
+            if isinstance(lr, Tensor):  # addcdiv takes numbers only
+                steps = torch._foreach_div(gradients, denominators)
+                torch._foreach_mul_(steps, lr)
+                torch._foreach_sub_(parameters, steps)
+            else:
+                torch._foreach_addcdiv_(parameters, gradients, denominators, -lr)
 
 
 def build_optimizer(config: Config, parameters: Iterable[nn.Parameter]) -> torch.optim.Optimizer:
-    """The recipe's optimizer over float32 master weights."""
+    """The recipe's optimizer over float32 master weights; for weights on a CUDA device one that a graph can capture."""
+    parameters = list(parameters)
+    capturable = parameters[0].is_cuda
     lr, eps = config.learning_rate, config.optimizer_eps
     if config.optimizer == "rmsprop":
         return CentredRMSprop(parameters, lr, config.rmsprop_decay, eps)
-    adam: dict[str, Any] = {"lr": lr, "eps": eps, "betas": (config.adam_beta1, config.adam_beta2)}
+    adam: dict[str, Any] = {
+        "lr": lr, "eps": eps, "betas": (config.adam_beta1, config.adam_beta2), "capturable": capturable,
+    }  # fmt: skip
     if config.optimizer == "radam":
         return torch.optim.RAdam(parameters, **adam, foreach=True)
     if config.optimizer == "adamw":

@@ -10,6 +10,7 @@ import torch
 from pixelq.config import Config
 from pixelq.errors import UserError
 from pixelq.networks import QNetwork
+from pixelq.transfer import to_device
 
 
 class EpsilonGreedy:
@@ -42,7 +43,7 @@ class EpsilonGreedy:
     def q_values(self, observations: np.ndarray) -> np.ndarray:
         """Q(phi, .; theta) float32 `(N, A)`."""
         with torch.inference_mode():
-            q: np.ndarray = self._network(torch.from_numpy(observations).to(self._device)).cpu().numpy()
+            q: np.ndarray = self._network(to_device(torch.from_numpy(observations), self._device)).cpu().numpy()
         return q
 
     def _explore(self, n: int, epsilon: float) -> tuple[np.ndarray, np.ndarray]:

@@ -38,6 +38,10 @@ class LoweredWeights:
                 held = self._copies[name] = (state, master.detach().to(self.dtype))
         return _Lowered.apply(master, held[1]) if torch.is_grad_enabled() else held[1]
 
+    def forget(self) -> None:
+        """Hold no copy any more: each is made anew when it is next asked for."""
+        self._copies.clear()
+
 
 class _Lowered(torch.autograd.Function):
     """Forward: the copy as it is. Backward: the copy's gradient, raised to float32, goes to the master."""

@@ -91,6 +91,10 @@ class QNetwork(nn.Module):
             x = F.relu(self._normalised(F.linear(x, weight, bias), len(self.convolutions) + i))
         return F.linear(x.float(), self.output.weight, self.output.bias)
 
+    def forget_casts(self) -> None:
+        """Cast the weights anew in the next forward pass, changed or not: a CUDA graph must hold the casts it uses."""
+        self._lowered.forget()
+
     def _convolved(self, state: Tensor) -> Tensor:
         """Features `(B, positions x channels)` of images."""
         if state.dim() == 5:

@@ -1,8 +1,12 @@
-"""What the learner gets."""
+"""What the learner gets, and what a replay makes it of."""
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
+import numpy as np
 import torch
+
+from pixelq.transfer import to_device
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +31,28 @@ class Batch:
 
     def to(self, device: torch.device) -> "Batch":
         """The same batch on `device`; itself if it is there already."""
-        if self.state.device == device:
+        if self.state.device.type == device.type:
             return self
-        fields = (self.state, self.action, self.return_n, self.discount_n, self.next_state)
-        return Batch(*(x.to(device, non_blocking=True) for x in fields))
+        state = to_device(self.state, device)
+        next_state = state if self.next_state is self.state else to_device(self.next_state, device)
+        action, return_n, discount_n = (to_device(x, device) for x in (self.action, self.return_n, self.discount_n))
+        return Batch(state, action, return_n, discount_n, next_state)
+
+
+class Drawn(NamedTuple):
+    """B transitions before their frames are fetched: where those lie, and all that is not frames."""
+
+    envs: np.ndarray
+    """int (B,)."""
+    positions: np.ndarray
+    """int (B,): of the newest frame of `state`, within its environment."""
+    steps: np.ndarray
+    """int (B,): agent steps to `next_state`."""
+    older: np.ndarray
+    """int (B,): frames of `state` before the newest that are of the same episode, at most stack - 1."""
+    action: np.ndarray
+    """int (B,)."""
+    return_n: np.ndarray
+    """float (B,)."""
+    discount_n: np.ndarray
+    """float (B,)."""

@@ -9,11 +9,13 @@ from numpy.typing import DTypeLike
 
 from pixelq.errors import UserError
 from pixelq.replay.array_store import ArrayStore
-from pixelq.replay.batch import Batch
+from pixelq.replay.batch import Batch, Drawn
 from pixelq.replay.block_store import FRAMES_PER_BLOCK, BlockStore
+from pixelq.replay.device_frames import DeviceFrames, has_room
 from pixelq.replay.limits import check_actions, check_finite, check_observation, check_sizes
 from pixelq.replay.rows import FINAL, OVER, TERMINATED, RowRing
 from pixelq.replay.snapshot import FrameStore, ReplaySnapshot, SealedBlock, fill, take
+from pixelq.replay.stacks import batch_in_memory
 
 _NOTHING_YET = "replay: no whole transition is stored yet; add more steps before sampling"
 
@@ -25,7 +27,8 @@ class Replay:
     Where an episode ends, its last observation takes one more row, the final one, at which no action was taken, so
     that `next_state` is the true one after a termination and after a truncation alike. Each environment keeps its
     newest ceil(capacity / num_envs) rows in reach of `sample`, and behind them the older frames their stacks need.
-    Not for several threads at once; a snapshot, once taken, may be written by another.
+    Not for several threads at once; a snapshot, once taken, may be written by another. Batches are in main memory, or
+    where `keep_raw_frames_on` has put the frames.
 
     Args:
         capacity: transitions over all environments (agent steps).
@@ -50,6 +53,7 @@ class Replay:
         self.stack, self.n_step, self.gamma = stack, n_step, gamma
         self.rows_per_env = -(-capacity // num_envs)
         self._frames, self._rows = self._empty()
+        self._on_device: DeviceFrames | None = None
         self._finals = np.zeros(num_envs, np.int64)  # final rows in reach, kept so that len() need not count them
         self._discounts = gamma ** np.arange(n_step + 1, dtype=np.float64)
 
@@ -122,14 +126,28 @@ class Replay:
         returns = (rewards * self._discounts[:-1]).sum(1)
         discount = np.where(last_flags & TERMINATED, 0.0, self._discounts[steps])
         older = np.minimum(rows["age"][:, 0].astype(np.int64), self.stack - 1)
-        state, next_state = self._stacks(envs, positions, steps, older)
-        return Batch(
-            state=torch.from_numpy(state),
-            action=torch.from_numpy(rows["action"][:, 0].astype(np.int64)),
-            return_n=torch.from_numpy(returns.astype(np.float32)),
-            discount_n=torch.from_numpy(discount.astype(np.float32)),
-            next_state=torch.from_numpy(next_state),
-        )
+        drawn = Drawn(envs, positions, steps, older, rows["action"][:, 0], returns, discount)
+        if self._on_device is not None:
+            return self._on_device.batch(drawn, self.stack)
+        return batch_in_memory(self._frames, self.frame_shape, self._rows.written, drawn, self.stack, self.n_step)
+
+    @property
+    def makes_batches_on_device(self) -> bool:
+        """Whether `keep_raw_frames_on` was called and said yes."""
+        return self._on_device is not None
+
+    def keep_raw_frames_on(self, device: torch.device) -> bool:
+        """From now on keep every frame on `device` too, raw, and make batches there, the same as before.
+
+        Returns:
+            Whether that is so: not where the device has no room, and not for floats, which are raw as they are.
+        """
+        frames = self._frames
+        if not isinstance(frames, BlockStore) or not has_room(device, frames.frame_bytes * self._rows.rows.size):
+            return False
+        self._on_device = DeviceFrames(self.num_envs, frames.blocks, self.frame_shape, device)
+        self._on_device.fill(frames, self._rows.written)
+        return True
 
     def snapshot(self, since: int = 0) -> ReplaySnapshot:
         """The contents: small arrays copied, sealed blocks (immutable) referred to.
@@ -151,6 +169,9 @@ class Replay:
         frames, rows = self._empty()
         fill(self._sizes(), meta, arrays, sealed, frames, rows)
         self._frames, self._rows = frames, rows
+        if self._on_device is not None:
+            assert isinstance(frames, BlockStore)
+            self._on_device.fill(frames, rows.written)
         for env, (oldest, end) in enumerate(zip(self._oldest().tolist(), rows.written.tolist(), strict=True)):
             flags = rows.at(env, np.arange(oldest, end))["flags"]
             self._finals[env] = np.count_nonzero(flags == FINAL)
@@ -204,25 +225,6 @@ class Replay:
         envs, positions, rows, steps = (np.concatenate(part) for part in zip(*kept, strict=True))
         return envs, positions, rows, steps
 
-    def _stacks(
-        self, envs: np.ndarray, positions: np.ndarray, steps: np.ndarray, older: np.ndarray
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """The frames of state and next_state, views of one array (B, stack + n, ...) where every window has n steps.
-
-        All frames of a window are of one episode, so those before its start are missing from both stacks alike.
-        """
-        width = self.stack + self.n_step
-        frames = np.empty((len(envs), width, *self.frame_shape), self.frame_dtype)
-        column = self.stack - 1 - older
-        self._frames.gather(envs, positions - older, positions + steps + 1, self._rows.written, frames, column)
-        for i in np.flatnonzero(column).tolist():
-            frames[i, : column[i]] = 0
-        state = frames[:, : self.stack]
-        if (steps == self.n_step).all():
-            return state, frames[:, self.n_step :]
-        b = np.arange(len(envs))
-        return state, frames[b[:, None], steps[:, None] + np.arange(self.stack)]
-
     def _oldest(self) -> np.ndarray:
         """Position of the oldest row in reach: int64 (N,)."""
         return np.maximum(self._rows.written - self.rows_per_env, 0)
@@ -235,7 +237,10 @@ class Replay:
         reward: np.ndarray | float,
         flags: np.ndarray | int,
     ) -> None:
-        self._frames.append(envs, self._rows.written[envs], frames)
+        positions = self._rows.written[envs]
+        self._frames.append(envs, positions, frames)
+        if self._on_device is not None:
+            self._on_device.append(envs, positions, frames)
         leaving = self._oldest()[envs]
         self._rows.append(envs, action, reward, flags)
         left = self._oldest()[envs] > leaving

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pixelq.replay.ahead import minibatches
 from pixelq.schedules import crossed, epsilon_schedule, learning_rate_schedule
 from pixelq.training.run import Run
 
@@ -40,9 +41,9 @@ def replay_loop(run: Run) -> None:
         run.count_step(reward, terminated | truncated)
 
         if counters.agent_steps >= config.replay_start:
-            for _ in range(counters.agent_steps // config.train_every - t // config.train_every):
-                # Sample a random minibatch of transitions (phi_j, a_j, r_j, phi_{j+1}) from D.
-                batch = replay.sample(config.batch_size, run.replay_generator)
+            updates = counters.agent_steps // config.train_every - t // config.train_every
+            # Sample random minibatches of transitions (phi_j, a_j, r_j, phi_{j+1}) from D, one for each update.
+            for batch in minibatches(replay, updates, config.batch_size, run.replay_generator, run.device):
                 # Gradient step on (y_j - Q(phi_j, a_j; theta))^2; y_j as in pixelq/losses/<loss>.py.
                 learner.update(batch, learning_rate(t))
                 counters.updates += 1

@@ -10,7 +10,7 @@ import torch
 from gymnasium.spaces import Box
 
 from pixelq.config import Config
-from pixelq.device import choose_device, make_deterministic, prepare_cpu
+from pixelq.device import choose_device, make_deterministic, prepare_cpu, prepare_cuda
 from pixelq.envs import make_envs
 from pixelq.errors import RunError
 from pixelq.learner import Learner, load_weights
@@ -49,6 +49,8 @@ class Run:
         self.threads = prepare_cpu(config.threads)
         if config.deterministic:
             make_deterministic()
+        if self.device.type == "cuda":
+            prepare_cuda(config.deterministic)
         refuse_too_little_memory(config, None)
         streams = np.random.SeedSequence(config.seed).spawn(4)
         self.envs = make_envs(config, num_envs=config.num_envs, seed=streams[0], threads=self.threads)
@@ -62,6 +64,8 @@ class Run:
         self.policy = EpsilonGreedy(network, self.device, np.random.default_rng(streams[2]))
         self.replay_generator = np.random.default_rng(streams[3])
         self.replay = _empty_replay(config, observations) if config.loop == "replay" else None
+        if self.replay is not None and self.device.type == "cuda":
+            self.replay.keep_raw_frames_on(self.device)
         self.counters = Counters()
         self.scores = Scores(config.num_envs)
         self.arithmetic = arithmetic(self.device)
