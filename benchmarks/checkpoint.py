@@ -60,7 +60,7 @@ def learner() -> Learner:
     """A 2015 network with optimizer moments."""
     config = configure("pong", "cleanrl")
     one = Learner(
-        build_network(config, likely_observations(config), 6, torch.Generator().manual_seed(0)),
+        build_network(config, likely_observations(config), 18, torch.Generator().manual_seed(0)),
         config,
         torch.device("cpu"),
     )

@@ -16,7 +16,10 @@ import subprocess
 import sys
 from pathlib import Path
 
-KEPT = ("config.toml", "episodes.csv", "progress.csv", "evaluations.csv", "eval.json", "plots/progress.png")
+KEPT = (
+    *("config.toml", "episodes.csv", "progress.csv", "evaluations.csv", "baseline.csv", "eval.json"),
+    *("plots/progress.png", "plots/episodes.png"),
+)
 POLICY = ("policy.safetensors", "metrics.json")
 
 

@@ -30,7 +30,6 @@ ISSUE = {
     "gradient_clip": "value",
     "gradient_clip_at": 100.0,
     "episodes": -1,  # 500 with a GPU, 30 without: tests/training/test_episode_limit.py
-    "frame_skip": 1,
     "max_frames_per_episode": 1_000,
     "baseline_episodes": 50,
     "loop": "replay",

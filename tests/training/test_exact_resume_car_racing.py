@@ -20,6 +20,7 @@ def short_races(**fields: Any) -> Config:
     defaults: dict[str, Any] = {
         "screen_size": 84,
         "noop_max": 0,
+        "frame_skip": 1,
         "max_frames_per_episode": 30,
         "episodes": 5,
         "steps": 10_000,
