@@ -2,11 +2,13 @@
 
 import contextlib
 import os
+import shutil
 import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import ale_py.roms
 import pytest
 from small_runs import at_agent_step, facts, small
 
@@ -113,11 +115,13 @@ def test_a_disk_that_stays_full_stops_the_run_with_its_last_good_checkpoint(
 
 
 @pytest.fixture
-def as_ordinary_user() -> Iterator[None]:
-    """Root may write everywhere; here it may not."""
+def as_ordinary_user(in_folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Root may write everywhere; here it may not. The ROMs move where it may read them, wherever the packages are."""
     if os.geteuid() != 0:
         yield
         return
+    roms = shutil.copytree(Path(ale_py.roms.__file__).parent, in_folder / "roms")
+    monkeypatch.setenv("ALE_ROMS_DIR", str(roms))
     os.seteuid(65534)
     yield
     os.seteuid(0)
@@ -160,6 +164,8 @@ def test_a_read_only_run_is_not_resumed_and_a_read_only_place_takes_no_new_one(
     in_folder: Path, capsys: pytest.CaptureFixture[str], request: pytest.FixtureRequest
 ) -> None:
     start(small("nips2013", steps=100, eval_every=0), Path("run"))
+    for command in ("resume", "train", "verify"):
+        main([command, "nowhere"])  # imports what the command needs, while we may read it
     for path in (*Path("run").rglob("*"), Path("run"), in_folder):
         path.chmod(0o555 if path.is_dir() else 0o444)
     for above in in_folder.parents:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-import sys
+import io
 from typing import cast
 
 import numpy as np
@@ -41,7 +41,7 @@ class AtariGames:
             UserError: the ROM is missing or damaged.
         """
         rom_file(game.rom)
-        with contextlib.redirect_stdout(sys.stderr):  # ale-py prints ALE_ROMS_DIR, and stdout may be somebody's JSON.
+        with contextlib.redirect_stdout(io.StringIO()):  # ale-py prints ALE_ROMS_DIR, and stdout may be JSON
             self._games = AtariVectorEnv(
                 game.rom,
                 num_envs,

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import difflib
+import io
 import os
 import re
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -90,7 +90,7 @@ def rom_file(rom: str) -> Path:
     path = Path(folder or Path(ale_py.roms.__file__).parent) / f"{rom}.bin"
     mend = f"unset ALE_ROMS_DIR, or put the ROM there (now {folder})" if folder else _MEND
     try:
-        with contextlib.redirect_stdout(sys.stderr):  # ale-py prints the folder, and stdout may be somebody's JSON.
+        with contextlib.redirect_stdout(io.StringIO()):  # ale-py prints the folder, and stdout may be somebody's JSON
             ale_py.roms.get_rom_path(rom)
     except FileNotFoundError:
         raise UserError(f"ROM {path}: the file is missing; mend it with: {mend}") from None
