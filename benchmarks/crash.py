@@ -1,6 +1,6 @@
 """Kill training with SIGKILL again and again, resume it each time, and compare it with a run that nobody touched.
 
-    python benchmarks/crash.py --kills 100 --json results/crash.json
+    python benchmarks/crash.py --kills 100 --json results/reliability/crash.json
 
 Both loops are tried, on Atari with and without sticky actions, CartPole and CarRacing, with one and eight environments,
 always with --deterministic.
@@ -23,7 +23,6 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections import Counter
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -63,7 +62,8 @@ class Outcome:
 
     case: str
     kills: int = 0
-    aimed: Counter[str] = field(default_factory=Counter)
+    aimed: dict[str, int] = field(default_factory=dict)
+    """Kills by the moment they were aimed at."""
     inside_writing: int = 0
     """Kills that left a half-written checkpoint, segment or other file behind."""
     unreadable: list[str] = field(default_factory=list)
@@ -134,7 +134,7 @@ def killed(trainer: Trainer, folder: Path, case: str, arguments: str, kills: int
         if process.returncode != -9:
             raise SystemExit(f"{case}: ended by itself before kill {i + 1} with code {process.returncode}: {errors}")
         outcome.kills += 1
-        outcome.aimed[moment] += 1
+        outcome.aimed[moment] = outcome.aimed.get(moment, 0) + 1
         outcome.inside_writing += left_half_written(folder)
         outcome.unreadable += damaged(folder / "checkpoints")
     finish(trainer.begin("killed", arguments), "killed")
