@@ -8,7 +8,6 @@ import copy
 import dataclasses
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -22,11 +21,9 @@ from pixelq.envs import make_envs
 from pixelq.learner import Learner
 from pixelq.losses import loss_function
 from pixelq.losses.penalty import PENALTIES
-from pixelq.networks import QNetwork, build_network
+from pixelq.networks import build_network
 from pixelq.replay import Batch, Replay
-from pixelq.training.policy_file import load_agent
 
-RESULTS = Path(__file__).parents[1] / "results"
 UPDATES, COPY_EVERY, LR = 100, 25, 1e-4
 STRIDES = {"2013": (4, 2), "2015": (4, 2, 1)}
 GAMES: dict[str, dict[str, Any]] = {
@@ -328,63 +325,3 @@ def test_an_optimizer_state_of_another_memory_format_is_brought_into_the_paramet
         learner.update(game.batches[1], LR)
     for a, b in zip(one.network.parameters(), other.network.parameters(), strict=True):
         assert torch.equal(a, b)
-
-
-# --- what a trained agent does --------------------------------------------------------------------------------------
-
-
-def in_both_precisions(result: str) -> tuple[QNetwork, QNetwork, np.ndarray]:
-    """A trained policy in bf16 and float32, and 2,400 states of its play with epsilon 0.01."""
-    agent = load_agent(RESULTS / result)
-    networks = []
-    for precision in ("bf16", "float32"):
-        config = dataclasses.replace(agent.config, precision=precision, initialisation="torch")  # type: ignore[arg-type]
-        network = build_network(config, agent.observation_space, agent.network.num_actions, torch.Generator())
-        network.load_state_dict(agent.network.state_dict())
-        networks.append(network)
-    envs = make_envs(agent.config, num_envs=8, seed=5)
-    observations, _ = envs.reset()
-    states = []
-    for _ in range(300):
-        observations, *_ = envs.step(agent.act(observations, 0.01))
-        states.append(observations)
-    envs.close()
-    return networks[0], networks[1], np.concatenate(states)
-
-
-def q_values(network: QNetwork, states: np.ndarray) -> Tensor:
-    with torch.inference_mode():
-        return torch.cat([network(torch.from_numpy(part)) for part in np.array_split(states, 32)])
-
-
-@pytest.mark.parametrize(
-    ("result", "agreeing"),
-    [
-        ("breakout-dopamine", 0.99),  # measured: 99.1% (99.0% to 99.4% over four seeds)
-        # Measured: 98.8% (98.7% to 99.0%), short of the 99% asked for. The network with norms tells actions apart by
-        # less than 0.001 wherever the ball flies away; two thirds of its error come from the first layer's rounded
-        # weights.
-        ("pong-default", 0.98),
-    ],
-)
-def test_a_trained_agent_acts_alike_in_bf16_and_float32(result: str, agreeing: float) -> None:
-    bf16, float32, states = in_both_precisions(result)
-    assert len(states) >= 2000
-    fast, plain_q = q_values(bf16, states), q_values(float32, states)
-    chosen = fast.argmax(1)
-    assert (chosen == plain_q.argmax(1)).float().mean() >= agreeing
-    # Where they differ, float32 too holds the actions for nearly the same: points given up by the other choice.
-    given_up = plain_q.max(1).values - plain_q.gather(1, chosen[:, None])[:, 0]
-    assert (given_up <= 1e-3).float().mean() >= 0.99  # measured: 100% and 99.4%
-    assert given_up.max() < 0.02  # measured: 0.0003 and 0.007, of scores that move by 1
-
-
-@pytest.mark.gpu
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs CUDA")
-def test_a_trained_agent_acts_alike_on_a_gpu_in_bf16() -> None:
-    bf16, float32, states = in_both_precisions("breakout-dopamine")
-    on_gpu = bf16.to("cuda")
-    with torch.inference_mode():
-        fast = torch.cat([on_gpu(torch.from_numpy(part).cuda()).cpu() for part in np.array_split(states, 32)])
-    assert fast.dtype == torch.float32
-    assert (fast.argmax(1) == q_values(float32, states).argmax(1)).float().mean() >= 0.99

@@ -1,0 +1,22 @@
+"""Configurations of either loop, cut down to a second of training."""
+
+from pixelq.config import Config, configure
+
+SMALL = {
+    "screen_size": 36,
+    "batch_size": 4,
+    "steps": 400,
+    "replay_start": 40,
+    "replay_capacity": 400,
+    "max_frames_per_episode": 240,
+    "noop_max": 4,
+    "threads": 1,
+    "device": "cpu",
+}
+FIELDS = {"replay": {"num_envs": 2}, "parallel": {"num_envs": 4, "rollout_length": 5, "batch_size": 10}}
+
+
+def small(loop: str, **overrides: object) -> Config:
+    """A configuration of either loop, cut down to a second of training."""
+    recipe = {"replay": "nature2015", "parallel": "default"}[loop]
+    return configure("breakout", recipe, SMALL | FIELDS[loop] | overrides)
