@@ -39,14 +39,17 @@ SHORT = (
     "--max-frames-per-episode 1200 --epsilon-start 0.5 --device cpu --deterministic"
 )
 REPLAY = "--replay-start 500 --replay-capacity 3000 --target-every 400"
+LONG = "--steps 100000 --checkpoint-every 1000 --eval-every 40000"
+"""For a game of some thousand agent steps a second: the run must outlive its kills."""
 CASES = {
     "2013, one environment, sticky actions": f"ALE/Breakout-v5 --recipe nips2013 {SHORT} {REPLAY}",
     "2015, eight environments": f"breakout --recipe nature2015 --num-envs 8 {SHORT} {REPLAY}",
     "parallel loop, eight environments": f"pong --recipe default --num-envs 8 --rollout-length 8 {SHORT}",
     "CartPole, eight environments": (
-        f"CartPole-v1 --recipe cleanrl --network mlp --num-envs 8 --frame-skip 1 --frame-stack 1 {SHORT} {REPLAY}"
+        "CartPole-v1 --recipe cleanrl --network mlp --num-envs 8 --frame-skip 1 --frame-stack 1 "
+        f"{SHORT} {REPLAY} {LONG}"
     ),
-    "CartPole, parallel loop": f"CartPole-v1 --recipe cartpole --num-envs 8 --rollout-length 8 {SHORT}",
+    "CartPole, parallel loop": f"CartPole-v1 --recipe cartpole --num-envs 8 --rollout-length 8 {SHORT} {LONG}",
     "CarRacing, one environment": (
         f"CarRacing-v3 --recipe car-racing --episodes 0 --baseline-episodes 1 {SHORT} {REPLAY} --steps 1500 "
         "--checkpoint-every 40 --eval-every 500 --max-frames-per-episode 150"

@@ -50,7 +50,8 @@ def execute(page: Path) -> list[nbformat.NotebookNode]:
         resources={"metadata": {"path": str(page.parent)}},
     )
     found = os.pathsep.join(str(Path(folder).resolve()) for folder in sys.path if folder)
-    client.execute(env={**os.environ, "PYTHONPATH": found})  # what is found here is found there
+    # What is found here is found there; figures are drawn into the page, whatever draws them here.
+    client.execute(env={**os.environ, "PYTHONPATH": found, "MPLBACKEND": "module://matplotlib_inline.backend_inline"})
     return [cell for cell in book.cells if cell.cell_type == "code"]
 
 
