@@ -228,7 +228,7 @@ def main() -> int:
             "run": f"pixelq {TRAIN}",
             "machine": f"{platform.platform()}, {os.cpu_count()} cores, torch {torch.__version__}",
             "seconds": round(time.monotonic() - begun),
-            "files": [asdict(o) for o in outcomes],
+            "files": [vars(o) for o in outcomes],
             "never read again": {"files": names, "resumed run is the same": same},
         }
         args.json.parent.mkdir(parents=True, exist_ok=True)

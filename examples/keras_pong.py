@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -26,7 +27,8 @@ try:
     import keras
     import tensorflow as tf
 except ImportError as error:
-    raise SystemExit(f"keras_pong: {error}; install the extra: python -m pip install -e '.[keras]'") from None
+    print(f"keras_pong: {error}; install the extra: python -m pip install -e '.[keras]'", file=sys.stderr)
+    sys.exit(2)
 
 
 def build_network(num_actions: int, seed: int) -> keras.Model:

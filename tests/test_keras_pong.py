@@ -148,7 +148,7 @@ def test_it_runs_from_the_command_line_and_keeps_its_weights(example: ModuleType
 def test_without_the_extra_one_line_names_the_command() -> None:
     code = f"import runpy, sys; sys.modules['keras'] = None; runpy.run_path({str(EXAMPLE)!r}, run_name='__main__')"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment())
-    assert done.returncode == 1
+    assert done.returncode == 2
     (line,) = done.stderr.splitlines()
     assert line.startswith("keras_pong: ")
     assert line.endswith("python -m pip install -e '.[keras]'")

@@ -1,0 +1,193 @@
+"""Pong against the clock: from a cold start to a mean of 18 over 30 test games, in wall-clock time, everything counted.
+
+    python benchmarks/pong_clock.py --seeds 1 2 3 --beside cleanrl lapan-pong --out results/pong-clock
+
+Trains a recipe once for each seed, one after the other, in a process of its own, as `pixelq train` does it. The clock
+starts with the process (imports and the emulators' start are counted) and stops when an evaluation of so many games,
+at the recipe's eval_epsilon, has reached the bar and is written; the games of all evaluations are counted too. The run
+is then ended, and its best policy plays as many games again, with other seeds and off the clock. A seed that does not
+get there in time counts as that: none is left out.
+
+Recipes named by --beside are trained with the first seed for as long as the slowest seed took. Each run leaves its
+config.toml, CSV files and plot, the median seed its policy; clock.json has the figures and clock.png the curves.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import json
+import os
+import signal
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from matplotlib.figure import Figure
+from rich.console import Console
+from rich.table import Table
+
+import pixelq
+from keep_result import keep, machine
+from pixelq.viewing.curves import moving_mean, read_run
+
+ENVIRONMENT = os.environ | {"PYTHONPATH": str(Path(pixelq.__file__).parents[1])}
+
+
+@dataclass
+class Race:
+    """What became of one run."""
+
+    name: str
+    recipe: str
+    seed: int
+    seconds: float
+    """From the start of the process until it passed the bar, or until its time was over."""
+    passed: bool
+    agent_steps: int
+    """Played until then."""
+    mean: float | None
+    """Of the last evaluation's games, in points."""
+    again: float | None = None
+    """Of the best policy's games with other seeds."""
+    load: float = 0.0
+    """Of the machine over the last minute of the run: processes that want a core."""
+
+
+def last_row(file: Path) -> dict[str, str]:
+    """The last whole row of a CSV file that may be growing, or not be there yet."""
+    if not file.is_file():
+        return {}
+    whole = file.read_text().rpartition("\n")[0].splitlines()
+    rows = list(csv.DictReader(whole))
+    return rows[-1] if rows else {}
+
+
+def train(command: list[str], run: Path, bar: float, limit: float) -> tuple[float, bool]:
+    """Train until the bar is passed or the time is over; returns seconds, and whether it was passed."""
+    begun = time.monotonic()
+    with (run.parent / f"{run.name}.log").open("w") as log:
+        process = subprocess.Popen(command, env=ENVIRONMENT, stdout=log, stderr=log)
+        passed = False
+        while not passed and process.poll() is None and time.monotonic() - begun < limit:
+            time.sleep(0.1)
+            passed = float(last_row(run / "evaluations.csv").get("mean", "-inf")) >= bar
+        seconds = time.monotonic() - begun
+        process.send_signal(signal.SIGTERM)
+        process.wait()
+    if process.returncode not in (0, 128 + signal.SIGTERM):
+        raise SystemExit(Path(log.name).read_text())
+    return seconds, passed
+
+
+def race(name: str, recipe: str, seed: int, runs: Path, args: argparse.Namespace, limit: float, bar: float) -> Race:
+    """One run, from its cold start to the bar or the end of its time."""
+    run = runs / name
+    command = [sys.executable, "-m", "pixelq", "train", "pong", "--recipe", recipe, "--seed", str(seed)]
+    command += ["--eval-every", str(args.eval_every), "--eval-episodes", str(args.games), "--run-dir", str(run)]
+    seconds, passed = train([*command, *args.options.split()], run, bar, limit)
+    tested = last_row(run / "evaluations.csv")
+    done = last_row(run / "progress.csv").get("agent_steps", "0")
+    found = Race(name, recipe, seed, seconds, passed, int(tested["agent_steps"]) if passed else int(done),
+                 float(tested["mean"]) if tested else None, load=os.getloadavg()[0])  # fmt: skip
+    print(f"{name}: {found}", file=sys.stderr, flush=True)
+    return found
+
+
+def play_again(run: Path, games: int) -> float:
+    """Mean score of the run's best policy over games with seeds of their own."""
+    command = [sys.executable, "-m", "pixelq", "eval", str(run), "--episodes", str(games), "--seed", "777", "--json"]
+    done = subprocess.run(command, env=ENVIRONMENT, capture_output=True, text=True, check=True)
+    return float(json.loads(done.stdout)["mean"])
+
+
+def draw(races: list[Race], runs: Path, file: Path) -> None:
+    """Training scores and test means against minutes."""
+    figure = Figure(figsize=(9, 5), layout="constrained")
+    axes = figure.subplots()
+    colours = {recipe: f"C{i}" for i, recipe in enumerate(dict.fromkeys(r.recipe for r in races))}
+    for one in races:
+        curves = read_run(runs / one.name)
+        score, minutes = curves.episodes["score"], curves.episodes["seconds"] / 60
+        label = one.recipe if one.seed == next(r.seed for r in races if r.recipe == one.recipe) else None
+        axes.plot(minutes, moving_mean(score, 100), color=colours[one.recipe], label=label)
+        if one.passed:
+            axes.plot(one.seconds / 60, one.mean, "*", markersize=12, color=colours[one.recipe])
+    axes.axhline(18, color="gray", linestyle="--", linewidth=1)
+    axes.set_xlabel("minutes of wall-clock time (star: the test games' mean that stopped the clock)")
+    axes.set_ylabel("mean score of the last 100 training games")
+    axes.set_title("Pong from a cold start on this machine's CPU")
+    axes.grid(True, color="#e3e5e8")
+    axes.legend()
+    figure.savefig(file, dpi=110)
+
+
+def show(races: list[Race]) -> None:
+    """Print a table."""
+    table = Table(title="Pong against the clock")
+    for heading in ("run", "minutes", "passed", "agent steps", "test mean", "played again"):
+        table.add_column(heading, justify="left" if heading == "run" else "right")
+    for r in races:
+        means = ("-" if mean is None else f"{mean:.1f}" for mean in (r.mean, r.again))
+        table.add_row(r.name, f"{r.seconds / 60:.1f}", "yes" if r.passed else "no", f"{r.agent_steps:,}", *means)
+    Console().print(table)
+
+
+def main() -> None:
+    """Run every seed, then what is shown beside them."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--recipe", default="default")
+    parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3])
+    parser.add_argument("--beside", nargs="*", default=[], help="recipes trained for as long as the slowest seed")
+    parser.add_argument("--bar", type=float, default=18.0, help="mean score of the test games that stops the clock")
+    parser.add_argument("--games", type=int, default=30, help="of each evaluation")
+    parser.add_argument("--eval-every", type=int, default=100_000, help="agent steps")
+    parser.add_argument("--minutes", type=float, default=20.0, help="most for one seed")
+    parser.add_argument("--options", default="", help="further options of `pixelq train`, in one word")
+    parser.add_argument("--runs", type=Path, help="where the runs are made and left; default: a temporary folder")
+    parser.add_argument("--out", type=Path, help="where the figures and curves go")
+    args = parser.parse_args()
+    runs = args.runs or Path(tempfile.mkdtemp())
+    runs.mkdir(parents=True, exist_ok=True)
+    races = [
+        race(f"{args.recipe}-{seed}", args.recipe, seed, runs, args, 60 * args.minutes, args.bar) for seed in args.seeds
+    ]
+    for one in races:
+        if one.passed:
+            one.again = play_again(runs / one.name, args.games)
+    seconds = [r.seconds if r.passed else float("inf") for r in races]
+    longest = max(r.seconds for r in races)
+    races += [
+        race(f"{name}-{args.seeds[0]}", name, args.seeds[0], runs, args, longest, float("inf")) for name in args.beside
+    ]
+    show(races)
+    median = statistics.median(seconds)
+    print(f"median of {len(args.seeds)} seeds: {median / 60:.1f} minutes")
+    if args.out:
+        given = " ".join(sys.argv[1:])
+        commit = subprocess.run(
+            ["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=False
+        ).stdout.strip()
+        for r in races:
+            keep(runs / r.name, args.out / r.name, f"python benchmarks/pong_clock.py {given}", commit, "see clock.json")
+        chosen = min(races[: len(args.seeds)], key=lambda r: abs(r.seconds - median))
+        for r in races:
+            if r is not chosen:
+                (args.out / r.name / "policy.safetensors").unlink(missing_ok=True)
+        report = {
+            "command": f"python benchmarks/pong_clock.py {given}",
+            "commit": commit,
+            "machine": machine(),
+            "median_seconds": median,
+            "races": [asdict(r) for r in races],
+        }
+        (args.out / "clock.json").write_text(json.dumps(report, indent=1) + "\n")
+        draw(races, runs, args.out / "clock.png")
+
+
+if __name__ == "__main__":
+    main()
