@@ -111,9 +111,8 @@ class QNetwork(nn.Module):
     def _parameters_of(self, name: str, layer: nn.Module, first: bool) -> tuple[Tensor, Tensor]:
         """Weight and bias of a layer in the torso's arithmetic; the first layer's weight takes in the scale."""
         own = cast(nn.Conv2d | nn.Linear, layer)
-        weight = self._lowered(f"{name}.weight", own.weight)
-        bias = self._lowered(f"{name}.bias", cast(Tensor, own.bias))
-        return weight * self._scale if first and self._scale != 1.0 else weight, bias
+        weight = self._lowered(f"{name}.weight", own.weight, self._scale if first else 1.0)
+        return weight, self._lowered(f"{name}.bias", cast(Tensor, own.bias))
 
     def _normalised(self, x: Tensor, i: int) -> Tensor:
         if not self.norms:
