@@ -145,7 +145,7 @@ def main() -> None:
     parser.add_argument("--beside", nargs="*", default=[], help="recipes trained for as long as the slowest seed")
     parser.add_argument("--bar", type=float, default=18.0, help="mean score of the test games that stops the clock")
     parser.add_argument("--games", type=int, default=30, help="of each evaluation")
-    parser.add_argument("--eval-every", type=int, default=200_000, help="agent steps")
+    parser.add_argument("--eval-every", type=int, default=250_000, help="agent steps")
     parser.add_argument("--minutes", type=float, default=20.0, help="most for one seed")
     parser.add_argument("--options", default="", help="further options of `pixelq train`, in one word")
     parser.add_argument("--runs", type=Path, help="where the runs are made and left; default: a temporary folder")
