@@ -1,6 +1,6 @@
 """Pong against the clock: from a cold start to a mean of 18 over 30 test games, in wall-clock time, everything counted.
 
-    python benchmarks/pong_clock.py --seeds 1 2 3 --beside cleanrl lapan-pong --out results/pong-clock
+    python benchmarks/pong_clock.py --options '--steps 1000000' --out results/pong-clock
 
 Trains a recipe once for each seed, one after the other, in a process of its own, as `pixelq train` does it. The clock
 starts with the process (imports and the emulators' start are counted) and stops when an evaluation of so many games,
