@@ -1,9 +1,13 @@
-"""What one test changes in the process must not reach the next."""
+"""Lets all tests import the helpers beside this file; what one changes in the process must not reach the next."""
 
+import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 import torch
+
+sys.path.insert(0, str(Path(__file__).parent))
 
 
 @pytest.fixture(autouse=True)
@@ -13,3 +17,12 @@ def _torch_as_it_starts() -> Iterator[None]:
     yield
     torch.use_deterministic_algorithms(False)
     torch.set_flush_denormal(False)
+
+
+@pytest.fixture(scope="module")
+def one_thread() -> Iterator[None]:
+    """Sums are then added up in one order, and other work on the machine cannot keep half of a sum waiting."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)

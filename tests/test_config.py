@@ -230,12 +230,21 @@ def test_a_value_out_of_range_is_one_line_that_names_field_value_and_flag(change
     assert line.endswith(f"--{field.replace('_', '-')}")
 
 
-def test_the_edges_of_the_ranges_are_welcome() -> None:
-    validate(Config(epsilon_start=1.0, epsilon_end=0.0, gamma=1.0, learning_rate_end=0.0, noop_max=0, eval_every=0))
-    validate(Config(batch_size=32, replay_capacity=32, replay_start=32))
-    validate(Config(epsilon_schedule="constant", epsilon_steps=0))
-    validate(Config(seed=2**31 - 1))
-    validate(dataclasses.replace(Config(), **PARALLEL))
+EDGES: list[dict[str, Any]] = [
+    {"epsilon_start": 1.0, "epsilon_end": 0.0, "gamma": 1.0, "learning_rate_end": 0.0, "noop_max": 0, "eval_every": 0},
+    {"batch_size": 32, "replay_capacity": 32, "replay_start": 32},
+    {"epsilon_schedule": "constant", "epsilon_steps": 0},
+    {"seed": 2**31 - 1},
+    PARALLEL,
+]
+
+
+@pytest.mark.parametrize("fields", EDGES, ids=str)
+def test_the_edges_of_the_ranges_are_welcome(fields: dict[str, Any], tmp_path: Path) -> None:
+    config = dataclasses.replace(Config(), **fields)
+    validate(config)
+    write_config(config, tmp_path / "config.toml")
+    assert read_config(tmp_path / "config.toml") == config
 
 
 # --- files ----------------------------------------------------------------------------------------------------------

@@ -11,24 +11,22 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from gymnasium.spaces import Box
 
 import pixelq
-from pixelq.config import Config
+import small_learners
 from pixelq.device import prepare_cuda
 from pixelq.graphed_update import WARM_UP
-from pixelq.learner import Learner, NotFiniteError
-from pixelq.networks import build_network
+from pixelq.learner import NotFiniteError
 from pixelq.policy import EpsilonGreedy
 from pixelq.replay import Batch, Replay
 from pixelq.replay.ahead import batches_ahead, minibatches
 from pixelq.replay.device_frames import SPARE, has_room
 from pixelq.transfer import to_device
+from small_learners import CPU, batch
 
 pytestmark = [pytest.mark.gpu, pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")]
 
-CPU, CUDA = torch.device("cpu"), torch.device("cuda")
-SCREENS = Box(0, 255, (4, 84, 84), np.uint8)
+CUDA = torch.device("cuda")
 LR = 1e-4
 OPTIMIZERS = ["rmsprop", "adam", "adamw", "radam"]
 
@@ -43,18 +41,7 @@ def _plain_float32() -> Iterator[None]:
 
 def learner(device=CUDA, *, graphed=True, seed=1, **fields):
     """The 2015 network; on CUDA without a graph if not `graphed` (as --deterministic asks for)."""
-    config = Config(**{"optimizer_eps": 0.01, "deterministic": not graphed} | fields)
-    network = build_network(config, SCREENS, 4, torch.Generator().manual_seed(seed))
-    return Learner(network.to(device), config, device)
-
-
-def batch(seed=0, size=32):
-    g = torch.Generator().manual_seed(seed)
-    frames = torch.randint(0, 256, (size, 5, 84, 84), dtype=torch.uint8, generator=g)
-    action = torch.randint(0, 4, (size,), generator=g)
-    reward = torch.randint(-1, 2, (size,), generator=g).float()
-    discount = 0.99 * (torch.rand(size, generator=g) > 0.1).float()
-    return Batch(frames[:, :4], action, reward, discount, frames[:, 1:])
+    return small_learners.learner(seed, device=device, **{"optimizer_eps": 0.01, "deterministic": not graphed} | fields)
 
 
 def weights(one, target=False):
@@ -218,10 +205,15 @@ def no_waiting() -> Iterator[None]:
 def test_an_update_waits_for_nothing(fields, where, graphed, request):
     one = train(learner(graphed=graphed, **fields), WARM_UP + 1)
     there = [batch(seed=i).to(where) for i in range(3)]
+    before = weights(one)
     request.getfixturevalue("no_waiting")
     for i, b in enumerate(there):
         one.update(b, LR / (i + 1))
     one.copy_to_target()
+    torch.cuda.set_sync_debug_mode("default")
+    assert torch.isfinite(weights(one)).all()
+    assert torch.equal(weights(one, target=True), weights(one))
+    assert not torch.equal(weights(one), before)
 
 
 def test_drawing_and_storing_on_the_device_wait_for_nothing(request):

@@ -240,12 +240,15 @@ def test_the_examples_work(page: Path, tmp_path: Path, monkeypatch: pytest.Monke
     monkeypatch.setattr(pixelq.losses, "__path__", searched)
     threads = torch.get_num_threads()
     names: dict[str, object] = {}
+    checks = 0
     try:
         for block in blocks(page):
             if block.mark == "run":
                 exec(compile(block.text, str(block), "exec"), names)
+                checks += sum(isinstance(node, ast.Assert) for node in ast.walk(ast.parse(block.text)))
     finally:
         torch.set_num_threads(threads)
+    assert checks, f"{page.name}: its examples check nothing of what they did"
 
 
 # --- tables ---------------------------------------------------------------------------------------------------------

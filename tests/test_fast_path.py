@@ -6,7 +6,6 @@ on real frames. Each bound stands beside what was measured, on a processor with 
 
 import copy
 import dataclasses
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -24,6 +23,7 @@ from pixelq.losses.penalty import PENALTIES
 from pixelq.networks import build_network
 from pixelq.replay import Batch, Replay
 
+pytestmark = pytest.mark.usefixtures("one_thread")
 UPDATES, COPY_EVERY, LR = 100, 25, 1e-4
 STRIDES = {"2013": (4, 2), "2015": (4, 2, 1)}
 GAMES: dict[str, dict[str, Any]] = {
@@ -134,15 +134,6 @@ def learner_of(game: "Played", precision: str, device: str = "cpu") -> Learner:
 def plain(tensors: Any) -> list[Tensor]:
     """NCHW copies."""
     return [t.detach().cpu().clone(memory_format=torch.contiguous_format) for t in tensors]
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _one_thread() -> Iterator[None]:
-    """Sums are then added up in one order, and other work on the machine cannot keep half of a sum waiting."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 @pytest.fixture(scope="module", params=list(GAMES))

@@ -1,7 +1,6 @@
 """Trained agents act in bf16 as they do in float32, on states of their own play."""
 
 import dataclasses
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -13,15 +12,8 @@ from pixelq.envs import make_envs
 from pixelq.networks import QNetwork, build_network
 from pixelq.training.policy_file import load_agent
 
+pytestmark = pytest.mark.usefixtures("one_thread")
 RESULTS = Path(__file__).parents[1] / "results"
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _one_thread() -> Iterator[None]:
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 def in_both_precisions(result: str) -> tuple[QNetwork, QNetwork, np.ndarray]:

@@ -9,27 +9,21 @@ import pytest
 import torch
 from gymnasium.spaces import Box
 
+import small_learners
 from pixelq.config import Config
-from pixelq.learner import Learner
 from pixelq.networks import build_network
 from pixelq.replay import Batch
 
-SCREENS = Box(0, 255, (4, 36, 36), np.uint8)
 CPU, META = torch.device("cpu"), torch.device("meta")
 
 
 def learner(device=CPU, **fields):
-    config = Config(**{"network": "2013", "optimizer_eps": 0.01} | fields)
-    network = build_network(config, SCREENS, 4, torch.Generator().manual_seed(1))
-    return Learner(network.to(device), config, device)
+    fields = {"network": "2013", "optimizer_eps": 0.01} | fields
+    return small_learners.learner(1, small_learners.screens(36), device, **fields)
 
 
-def batch(seed=0, size=8):
-    g = torch.Generator().manual_seed(seed)
-    frames = torch.randint(0, 256, (size, 5, 36, 36), dtype=torch.uint8, generator=g)
-    action = torch.randint(0, 4, (size,), generator=g)
-    reward = torch.randint(-1, 2, (size,), generator=g).float()
-    return Batch(frames[:, :4], action, reward, torch.full((size,), 0.99), frames[:, 1:])
+def batch(seed=0):
+    return small_learners.batch(seed, size=8, side=36)
 
 
 def lasting(one):

@@ -18,6 +18,7 @@ from pixelq import make_envs, read_recipe
 from pixelq.learner import Learner
 from pixelq.networks import build_network
 from pixelq.replay import Replay
+from scripts import script
 
 EXAMPLE = Path(__file__).parents[1] / "examples" / "keras_pong.py"
 CONFIG = read_recipe("lapan-pong")
@@ -29,12 +30,7 @@ def example() -> ModuleType:
     for package in ("keras", "tensorflow"):
         if importlib.util.find_spec(package) is None:
             pytest.skip(f"{package} is not installed: python -m pip install -e '.[keras]'")
-    spec = importlib.util.spec_from_file_location("keras_pong", EXAMPLE)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return script("examples/keras_pong.py")
 
 
 @pytest.fixture(autouse=True)

@@ -9,28 +9,10 @@ import torch
 from gymnasium.spaces import Box
 from torch.nn import functional as F
 
-from pixelq.config import Config
 from pixelq.errors import UserError
-from pixelq.learner import Learner, refuse_mixed_formats
-from pixelq.networks import build_network
+from pixelq.learner import refuse_mixed_formats
 from pixelq.replay.batch import Batch
-
-CPU = torch.device("cpu")
-SCREENS = Box(0, 255, (4, 84, 84), np.uint8)
-
-
-def learner(seed=1, observations=SCREENS, **fields):
-    config = Config(**fields)
-    return Learner(build_network(config, observations, 4, torch.Generator().manual_seed(seed)), config, CPU)
-
-
-def batch(seed=0, size=32):
-    g = torch.Generator().manual_seed(seed)
-    frames = torch.randint(0, 256, (size, 5, 84, 84), dtype=torch.uint8, generator=g)
-    action = torch.randint(0, 4, (size,), generator=g)
-    reward = torch.randint(-1, 2, (size,), generator=g).float()
-    discount = 0.99 * (torch.rand(size, generator=g) > 0.1).float()
-    return Batch(frames[:, :4], action, reward, discount, frames[:, 1:])
+from small_learners import batch, learner
 
 
 def plain_forward(weights, state):

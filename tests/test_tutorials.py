@@ -1,6 +1,5 @@
 """Every tutorial runs, at a small size, and prints what its page shows."""
 
-import importlib.util
 import re
 from pathlib import Path
 from types import ModuleType
@@ -9,18 +8,15 @@ import nbformat
 import pytest
 from nbclient.exceptions import CellExecutionError
 
+from scripts import script
+
 FOLDER = Path(__file__).parents[1] / "docs" / "tutorials"
 PAGES = sorted(FOLDER.glob("0*.md"))
 
 
 @pytest.fixture(scope="module")
 def tutorials() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("run_tutorials", FOLDER / "run.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return script("docs/tutorials/run.py")
 
 
 def images(page: Path) -> list[str]:

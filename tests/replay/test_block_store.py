@@ -1,6 +1,7 @@
 import lz4.block
 import numpy as np
 import pytest
+from filled_stores import append_all, drawn_runs
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -15,9 +16,7 @@ def filled(num_envs, blocks, counts, seed):
     generator = np.random.default_rng(seed)
     store = BlockStore(num_envs, blocks, SHAPE)
     kept = [generator.integers(0, 256, (count, *SHAPE), np.uint8) for count in counts]
-    for position in range(max(counts)):
-        envs = np.array([env for env in range(num_envs) if position < counts[env]])
-        store.append(envs, np.full(len(envs), position), np.stack([kept[env][position] for env in envs]))
+    append_all(store, kept)
     return store, kept
 
 
@@ -30,15 +29,7 @@ def filled(num_envs, blocks, counts, seed):
 @settings(max_examples=50, deadline=None)
 def test_gathered_runs_are_the_frames_that_were_appended(counts, blocks, seed, data):
     store, kept = filled(len(counts), blocks, counts, seed)
-    runs = []
-    for _ in range(data.draw(st.integers(1, 20))):
-        env = data.draw(st.integers(0, len(counts) - 1))
-        # Blocks are dropped whole: the open one and blocks - 1 sealed ones are held.
-        oldest = max(0, counts[env] // FRAMES_PER_BLOCK - blocks + 1) * FRAMES_PER_BLOCK
-        if oldest == counts[env]:
-            continue
-        first = data.draw(st.integers(oldest, counts[env] - 1))
-        runs.append((env, first, data.draw(st.integers(first + 1, counts[env])), data.draw(st.integers(0, 3))))
+    runs = drawn_runs(data, counts, blocks)
     if not runs:
         return
     envs, first, end, column = (np.array(part) for part in zip(*runs, strict=True))

@@ -1,7 +1,5 @@
 """The short form of benchmarks/corruption.py: any changed byte and any cut, in any file, is found and never loaded."""
 
-import importlib.util
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
@@ -14,6 +12,7 @@ from pixelq.errors import UserError
 from pixelq.replay import Replay
 from pixelq.training.checkpoint import CheckpointStore
 from pixelq.training.manifest import read_manifest
+from scripts import script
 
 PLACES = 40
 """In each file, its first and last bytes among them."""
@@ -21,14 +20,7 @@ PLACES = 40
 
 @pytest.fixture(scope="module")
 def corruption() -> ModuleType:
-    file = Path(__file__).parents[2] / "benchmarks/corruption.py"
-    spec = importlib.util.spec_from_file_location("corruption_benchmark", file)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules["corruption_benchmark"] = module
-    spec.loader.exec_module(module)
-    return module
+    return script("benchmarks/corruption.py")
 
 
 def test_any_damage_to_any_file_names_it_and_the_checkpoint_before_is_given_if_asked(

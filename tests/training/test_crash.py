@@ -1,12 +1,11 @@
 """The short form of benchmarks/crash.py: real SIGKILLs, then equality to the byte."""
 
-import importlib.util
 import random
-import sys
-from pathlib import Path
 from types import ModuleType
 
 import pytest
+
+from scripts import script
 
 ARGUMENTS = (
     "breakout --recipe nips2013 --screen-size 36 --batch-size 4 --steps 600 --replay-start 80 --replay-capacity 400 "
@@ -17,14 +16,7 @@ ARGUMENTS = (
 
 @pytest.fixture(scope="module")
 def crash() -> ModuleType:
-    file = Path(__file__).parents[2] / "benchmarks/crash.py"
-    spec = importlib.util.spec_from_file_location("crash_benchmark", file)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules["crash_benchmark"] = module
-    spec.loader.exec_module(module)
-    return module
+    return script("benchmarks/crash.py")
 
 
 def test_a_run_killed_with_sigkill_in_the_midst_of_checkpoints_ends_as_an_unbroken_one(crash: ModuleType) -> None:

@@ -6,29 +6,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import small_runs
 from small_runs import Killed, at_agent_step, die, facts, terminate
 
 from pixelq.config import Config, configure
 from pixelq.training.session import resume, start
 
-SMALL: dict[str, Any] = {
+SMALL: dict[str, Any] = {k: v for k, v in small_runs.SMALL.items() if k not in ("screen_size", "noop_max")} | {
     "frame_skip": 1,
     "frame_stack": 2,
-    "steps": 320,
-    "batch_size": 4,
-    "replay_start": 80,
-    "replay_capacity": 200,
-    "target_every": 60,
-    "epsilon_start": 0.5,
-    "epsilon_steps": 300,
-    "log_every": 50,
-    "checkpoint_every": 100,
-    "eval_every": 160,
-    "eval_episodes": 2,
     "max_frames_per_episode": 24,
-    "threads": 1,
-    "device": "cpu",
-    "deterministic": True,
 }
 PARALLEL = {"rollout_length": 5, "batch_size": 5, "learning_rate_end": None}
 

@@ -1,0 +1,39 @@
+"""Learners with weights from a seed, and batches of noise for them."""
+
+from typing import Any
+
+import numpy as np
+import torch
+from gymnasium.spaces import Box
+
+from pixelq.config import Config
+from pixelq.learner import Learner
+from pixelq.networks import build_network
+from pixelq.replay import Batch
+
+CPU = torch.device("cpu")
+
+
+def screens(side: int = 84) -> Box:
+    """Observations: four gray frames."""
+    return Box(0, 255, (4, side, side), np.uint8)
+
+
+SCREENS = screens()
+
+
+def learner(seed: int = 1, observations: Box = SCREENS, device: torch.device = CPU, **fields: Any) -> Learner:
+    """A learner of four actions."""
+    config = Config(**fields)
+    network = build_network(config, observations, 4, torch.Generator().manual_seed(seed))
+    return Learner(network.to(device), config, device)
+
+
+def batch(seed: int = 0, size: int = 32, side: int = 84) -> Batch:
+    """Transitions of random frames, a tenth of them terminal."""
+    g = torch.Generator().manual_seed(seed)
+    frames = torch.randint(0, 256, (size, 5, side, side), dtype=torch.uint8, generator=g)
+    action = torch.randint(0, 4, (size,), generator=g)
+    reward = torch.randint(-1, 2, (size,), generator=g).float()
+    discount = 0.99 * (torch.rand(size, generator=g) > 0.1).float()
+    return Batch(frames[:, :4], action, reward, discount, frames[:, 1:])
