@@ -55,4 +55,4 @@ class Rollout:
 
     def states(self, chosen: Tensor) -> Tensor:
         """States `(B, stack, ...)` by flat index t * N + environment."""
-        return self._states.flatten(0, 1)[chosen]
+        return self._states.flatten(0, 1).index_select(0, chosen)  # copies whole rows; indexing goes byte by byte
