@@ -1,6 +1,6 @@
 """Pong against the clock: from a cold start to a mean of 18 over 30 test games, in wall-clock time, everything counted.
 
-    python benchmarks/pong_clock.py --options '--steps 1000000' --out results/pong-clock
+    python benchmarks/pong_clock.py --eval-every 125000 --beside cleanrl lapan-pong --out results/pong-clock
 
 Trains a recipe once for each seed, one after the other, in a process of its own, as `pixelq train` does it. The clock
 starts with the process (imports and the emulators' start are counted) and stops when an evaluation of so many games,
@@ -8,7 +8,7 @@ at the recipe's eval_epsilon, has reached the bar and is written; the games of a
 is then ended, and its best policy plays as many games again, with other seeds and off the clock. A seed that does not
 get there in time counts as that: none is left out.
 
-Recipes named by --beside are trained with the first seed for as long as the slowest seed took. Each run leaves its
+Recipes named by --beside are trained with seed 1 for as long as the slowest seed took. Each run leaves its
 config.toml, CSV files and plot, the median seed its policy; clock.json has the figures and clock.png the curves.
 """
 
@@ -27,6 +27,7 @@ import tempfile
 import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 from matplotlib.figure import Figure
 from rich.console import Console
@@ -106,13 +107,13 @@ def play_again(run: Path, games: int) -> float:
     return float(json.loads(done.stdout)["mean"])
 
 
-def draw(races: list[Race], runs: Path, file: Path) -> None:
+def draw(races: list[Race], folder: Path, file: Path) -> None:
     """Training scores and test means against minutes."""
     figure = Figure(figsize=(9, 5), layout="constrained")
     axes = figure.subplots()
     colours = {recipe: f"C{i}" for i, recipe in enumerate(dict.fromkeys(r.recipe for r in races))}
     for one in races:
-        curves = read_run(runs / one.name)
+        curves = read_run(folder / one.name)
         score, minutes = curves.episodes["score"], curves.episodes["seconds"] / 60
         label = one.recipe if one.seed == next(r.seed for r in races if r.recipe == one.recipe) else None
         axes.plot(minutes, moving_mean(score, 100), color=colours[one.recipe], label=label)
@@ -151,43 +152,52 @@ def main() -> None:
     parser.add_argument("--options", default="", help="further options of `pixelq train`, in one word")
     parser.add_argument("--runs", type=Path, help="where the runs are made and left; default: a temporary folder")
     parser.add_argument("--out", type=Path, help="where the figures and curves go")
+    parser.add_argument(
+        "--add", action="store_true", help="train only --beside and add it to the seeds that --out already holds"
+    )
     args = parser.parse_args()
+    if args.add and args.out is None:
+        parser.error("--add needs --out, the folder with the seeds' clock.json")
     runs = args.runs or Path(tempfile.mkdtemp())
     runs.mkdir(parents=True, exist_ok=True)
-    races = [
-        race(f"{args.recipe}-{seed}", args.recipe, seed, runs, args, 60 * args.minutes, args.bar) for seed in args.seeds
-    ]
-    for one in races:
-        if one.passed:
-            one.again = play_again(runs / one.name, args.games)
-    seconds = [r.seconds if r.passed else float("inf") for r in races]
-    longest = max(r.seconds for r in races)
-    races += [
-        race(f"{name}-{args.seeds[0]}", name, args.seeds[0], runs, args, longest, float("inf")) for name in args.beside
-    ]
-    show(races)
-    median = statistics.median(seconds)
-    print(f"median of {len(args.seeds)} seeds: {median / 60:.1f} minutes (inf: most did not pass)")
+    held = json.loads((args.out / "clock.json").read_text()) if args.add else None
+    if held is None:
+        seeds = [
+            race(f"{args.recipe}-{seed}", args.recipe, seed, runs, args, 60 * args.minutes, args.bar)
+            for seed in args.seeds
+        ]
+        for one in seeds:
+            if one.passed:
+                one.again = play_again(runs / one.name, args.games)
+    else:
+        seeds = [Race(**r) for r in held["races"] if r["recipe"] == args.recipe]
+    longest = max(r.seconds for r in seeds)
+    beside = [race(f"{name}-1", name, 1, runs, args, longest, float("inf")) for name in args.beside]
+    show([*seeds, *beside])
+    median = statistics.median(r.seconds if r.passed else float("inf") for r in seeds)
+    print(f"median of {len(seeds)} seeds: {median / 60:.1f} minutes (inf: most did not pass)")
     if args.out:
-        given = " ".join(sys.argv[1:])
-        commit = subprocess.run(
-            ["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=False
-        ).stdout.strip()
-        for r in races:
-            keep(runs / r.name, args.out / r.name, f"python benchmarks/pong_clock.py {given}", commit, "see clock.json")
-        chosen = min(races[: len(args.seeds)], key=lambda r: abs(r.seconds - median))
-        for r in races:
-            if r is not chosen:
-                (args.out / r.name / "policy.safetensors").unlink(missing_ok=True)
-        report = {
-            "command": f"python benchmarks/pong_clock.py {given}",
-            "commit": commit,
-            "machine": machine(),
-            "median_seconds": median if math.isfinite(median) else None,
-            "races": [asdict(r) for r in races],
-        }
-        (args.out / "clock.json").write_text(json.dumps(report, indent=1) + "\n")
-        draw(races, runs, args.out / "clock.png")
+        report(seeds, beside, median, runs, args.out, held)
+
+
+def report(
+    seeds: list[Race], beside: list[Race], median: float, runs: Path, out: Path, held: dict[str, Any] | None
+) -> None:
+    """Keep the runs and the figures; with `held`, the seeds are there already."""
+    command = f"python benchmarks/pong_clock.py {' '.join(sys.argv[1:])}"
+    git = ["git", "-C", str(Path(__file__).parent), "rev-parse", "HEAD"]
+    commit = subprocess.run(git, capture_output=True, text=True, check=False).stdout.strip()
+    for r in beside if held else [*seeds, *beside]:
+        keep(runs / r.name, out / r.name, command, commit, "see clock.json")
+    chosen = min(seeds, key=lambda r: abs(r.seconds - median))
+    for r in [*seeds, *beside]:
+        if r is not chosen:
+            (out / r.name / "policy.safetensors").unlink(missing_ok=True)
+    found = held or {"command": command, "commit": commit, "machine": machine()}
+    found["median_seconds"] = median if math.isfinite(median) else None
+    found["races"] = [asdict(r) for r in [*seeds, *beside]]
+    (out / "clock.json").write_text(json.dumps(found, indent=1) + "\n")
+    draw([*seeds, *beside], out, out / "clock.png")
 
 
 if __name__ == "__main__":
