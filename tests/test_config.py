@@ -17,8 +17,8 @@ from pixelq.validation import validate
 
 # --- configurations of every kind -----------------------------------------------------------------------------------
 
-PROBABILITIES = """sticky_actions gamma rmsprop_decay adam_beta1 adam_beta2 target_tau epsilon_start epsilon_end
-    trace_lambda eval_epsilon"""
+PROBABILITIES = """sticky_actions gamma rmsprop_decay adam_beta1 adam_beta2 target_tau average_tau epsilon_start
+    epsilon_end trace_lambda eval_epsilon"""
 KINDS = typing.get_type_hints(Config)
 
 
@@ -203,6 +203,7 @@ OUT_OF_RANGE: list[tuple[dict[str, Any], str]] = [
     ({"gamma": 1.01}, "gamma"),
     ({"gamma": math.nan}, "gamma"),
     ({"target_tau": 1.5}, "target_tau"),
+    ({"average_tau": -0.1}, "average_tau"),
     ({"sticky_actions": 1.5}, "sticky_actions"),
     ({"adam_beta1": -0.1}, "adam_beta1"),
     ({"replay_capacity": 31, "replay_start": 20}, "replay_capacity"),  # under the batch

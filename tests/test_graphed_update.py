@@ -29,7 +29,8 @@ def batch(seed=0):
 def lasting(one):
     """Every tensor that outlives an update, by name."""
     found = {"sums": one._sums}
-    for name, network in (("network", one.network), ("target", one.target_network)):
+    networks = {"network": one.network, "target": one.target_network, "averaged": one.tested_network}
+    for name, network in networks.items():
         found |= {f"{name}.{key}": p for key, p in network.named_parameters()}
     for key, p in one.network.named_parameters():
         found |= {f"{key}.{moment}": value for moment, value in one.optimizer.state[p].items()}
@@ -39,7 +40,9 @@ def lasting(one):
 @pytest.mark.parametrize("target", ["none", "hard", "soft"])
 @pytest.mark.parametrize("optimizer", ["rmsprop", "adam", "adamw", "radam"])
 def test_after_the_first_update_all_that_lasts_is_changed_in_place(optimizer, target):
-    one = learner(optimizer=optimizer, target=target, amsgrad=True, weight_decay=0.01, precision="bf16")
+    one = learner(
+        optimizer=optimizer, target=target, amsgrad=True, weight_decay=0.01, precision="bf16", average_tau=0.1
+    )
     one.update(batch(), 1e-2)
     before = {name: (tensor, tensor.data_ptr(), tensor.clone()) for name, tensor in lasting(one).items()}
     for i in range(1, 4):

@@ -122,6 +122,29 @@ def test_without_a_target_network_the_network_bootstraps_from_itself():
     assert one.target_network is one.network
 
 
+def test_an_average_over_updates_moves_by_tau_and_does_not_touch_what_is_learned():
+    averaging, plain = learner(average_tau=0.25), learner()
+    assert plain.tested_network is plain.network
+    expected = averaging.tested_network.output.weight.clone()
+    for i in range(3):
+        averaging.update(batch(i), 1e-3)
+        plain.update(batch(i), 1e-3)
+        expected = 0.75 * expected + 0.25 * averaging.network.output.weight
+    assert torch.allclose(averaging.tested_network.output.weight, expected, atol=1e-7)
+    assert not torch.allclose(averaging.tested_network.output.weight, averaging.network.output.weight, atol=1e-4)
+    for with_average, without in zip(averaging.network.parameters(), plain.network.parameters(), strict=True):
+        assert torch.equal(with_average, without)
+
+
+@pytest.mark.parametrize("target", ["none", "hard", "soft"])
+def test_a_trained_networks_weights_are_taken_over_by_all_networks(target):
+    trained, one = learner(seed=5), learner(target=target, average_tau=0.1)
+    one.start_from(trained.network.state_dict(), where="elsewhere")
+    for network in (one.network, one.target_network, one.tested_network):
+        for own, its in zip(network.parameters(), trained.network.parameters(), strict=True):
+            assert torch.equal(own, its)
+
+
 @pytest.mark.parametrize("clip", ["value", "norm"])
 def test_gradients_are_clipped(clip):
     one = learner(gradient_clip=clip, gradient_clip_at=1e-4, optimizer="rmsprop")
@@ -150,7 +173,8 @@ def test_mixed_memory_formats_are_refused():
 
 @pytest.mark.parametrize("optimizer", ["rmsprop", "adam", "adamw", "radam"])
 def test_a_restored_learner_goes_on_identically(optimizer):
-    a, b = learner(optimizer=optimizer, optimizer_eps=0.01), learner(seed=9, optimizer=optimizer, optimizer_eps=0.01)
+    fields = {"optimizer": optimizer, "optimizer_eps": 0.01, "average_tau": 0.1}
+    a, b = learner(**fields), learner(seed=9, **fields)
     for i in range(3):
         a.update(batch(seed=i), 1e-3)
     b.load_state_dict(copy.deepcopy(a.state_dict()))
@@ -159,8 +183,9 @@ def test_a_restored_learner_goes_on_identically(optimizer):
             one.update(batch(seed=i), 1e-3)
         one.copy_to_target()
     assert a.take_means() == b.take_means()
-    for x, y in zip(a.network.parameters(), b.network.parameters(), strict=True):
-        assert torch.equal(x, y)
+    for name in ("network", "target_network", "tested_network"):
+        for x, y in zip(getattr(a, name).parameters(), getattr(b, name).parameters(), strict=True):
+            assert torch.equal(x, y)
 
 
 def test_weights_of_another_shape_or_not_finite_are_refused_and_change_nothing():

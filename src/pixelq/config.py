@@ -134,6 +134,8 @@ class Config:
     """Agent steps between hard copies (C)."""
     target_tau: float = 0.005
     """Share of the new weights in a soft average (tau)."""
+    average_tau: float = 0.0
+    """Share of the new weights in the average over updates that is tested and saved; 0: the network itself is."""
 
     # --- exploration --------------------------------------------------------------------------------------------
     epsilon_schedule: Literal["constant", "linear", "exponential"] = "linear"
@@ -180,7 +182,7 @@ class Config:
 
 FIELDS: dict[str, dataclasses.Field[Any]] = {f.name: f for f in dataclasses.fields(Config)}
 TYPES: dict[str, Any] = typing.get_type_hints(Config)
-LATER = frozenset({"episodes", "baseline_episodes", "backend"})
+LATER = frozenset({"episodes", "baseline_episodes", "backend", "average_tau"})
 """Fields that the first runs do not have; the defaults say what those did."""
 
 

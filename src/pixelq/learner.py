@@ -24,7 +24,7 @@ class NotFiniteError(Exception):
 
 
 class Learner:
-    """Owns the network theta, the target network theta-, and the optimizer.
+    """Owns the network theta, the target network theta-, the averaged network if there is one, and the optimizer.
 
     Args:
         network: Q(.; theta), on `device`.
@@ -36,6 +36,9 @@ class Learner:
         self.network = network
         # Without a target network the bootstrap comes from theta itself (Mnih et al. 2013, algorithm 1).
         self.target_network = network if config.target == "none" else _frozen_copy(network)
+        self.tested_network = network if config.average_tau == 0.0 else _frozen_copy(network)
+        """What test games are played with and policies are saved of: theta, or its average over updates (Polyak and
+        Juditsky 1992), which learning never looks at."""
         self.optimizer = build_optimizer(config, network.parameters())
         self.device = device
         self._config = config
@@ -48,7 +51,8 @@ class Learner:
         self._graphed: GraphedUpdate | None = None
         # Exact resume needs one way of computing: a graph is captured some updates after a start, so none then.
         if device.type == "cuda" and not config.deterministic:
-            self._graphed = GraphedUpdate(self._step, (network, self.target_network), self.optimizer, device)
+            networks = (network, self.target_network, self.tested_network)
+            self._graphed = GraphedUpdate(self._step, networks, self.optimizer, device)
         self.last_batch: Batch | None = None
         """The batch of the last update, by reference, for a post-mortem."""
 
@@ -87,13 +91,26 @@ class Learner:
         # Fused optimizers change weights without raising their version counter, by which stale copies are known.
         torch.autograd.graph.increment_version(self._parameters)
         if self._config.target == "soft":
-            self._average_into_target(self._config.target_tau)
+            self._average_into(self.target_network, self._config.target_tau)
+        if self.tested_network is not self.network:
+            self._average_into(self.tested_network, self._config.average_tau)
         self._sums += torch.stack([loss.detach().mean(), q.mean()])
 
     def copy_to_target(self) -> None:
         """theta- <- theta: the hard copy every C steps (Mnih et al. 2015, algorithm 1)."""
         if self._config.target == "hard":
-            self._average_into_target(1.0)
+            self._average_into(self.target_network, 1.0)
+
+    def start_from(self, weights: dict[str, Tensor], where: str) -> None:
+        """Take over a trained network's weights, everywhere, instead of fresh ones.
+
+        Raises:
+            UserError: they are not this network's; `where` says whose they are.
+        """
+        load_weights(self.network, weights, where)
+        for copied in (self.target_network, self.tested_network):
+            if copied is not self.network:
+                self._average_into(copied, 1.0)
 
     def take_means(self) -> tuple[float, float]:
         """Mean loss and mean Q(s, a) of the updates since the last call; NaN if there was none."""
@@ -124,6 +141,8 @@ class Learner:
         }
         if self.target_network is not self.network:
             state["target_network"] = self.target_network.state_dict()
+        if self.tested_network is not self.network:
+            state["averaged_network"] = self.tested_network.state_dict()
         return state
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -135,6 +154,8 @@ class Learner:
         load_weights(self.network, state["network"], where="network")
         if self.target_network is not self.network:
             load_weights(self.target_network, state["target_network"], where="target network")
+        if self.tested_network is not self.network:
+            load_weights(self.tested_network, state["averaged_network"], where="averaged network")
         group = self.optimizer.param_groups[0]
         counts_on_device = bool(group.get("fused") or group.get("capturable"))
         for name, parameter in self.network.named_parameters():
@@ -161,9 +182,9 @@ class Learner:
             nn.utils.clip_grad_value_(self._parameters, self._config.gradient_clip_at)
 
     @torch.no_grad()
-    def _average_into_target(self, tau: float) -> None:
-        """theta- <- (1 - tau) theta- + tau theta."""
-        target: list[Tensor] = list(self.target_network.parameters())
+    def _average_into(self, network: QNetwork, tau: float) -> None:
+        """theta- <- (1 - tau) theta- + tau theta, for the weights theta- of `network`."""
+        target: list[Tensor] = list(network.parameters())
         online: list[Tensor] = [*self._parameters]
         if tau == 1.0:
             torch._foreach_copy_(target, online)

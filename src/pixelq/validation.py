@@ -45,6 +45,7 @@ _PROBABILITIES = (
     "gamma",
     "trace_lambda",
     "target_tau",
+    "average_tau",
     "rmsprop_decay",
     "adam_beta1",
     "adam_beta2",

@@ -76,7 +76,7 @@ class Reports:
         self.evaluation_owed = True
         try:
             result = evaluate(
-                run.policy,
+                run.tested_policy,
                 config,
                 episodes=config.eval_episodes,
                 epsilon=config.eval_epsilon,
@@ -145,7 +145,7 @@ class Reports:
             facts["random_agent_games"] = len(random["score"])
             facts["random_agent_mean_score"] = float(random["score"].mean())
             facts["random_agent_mean_length"] = float(random["length"].mean())
-        save_policy(run.folder.final, run.learner.network, run.config, facts)
+        save_policy(run.folder.final, run.learner.tested_network, run.config, facts)
         write_bytes(run.folder.final / METRICS, json.dumps(facts, indent=1).encode())
 
     def plot(self, at_once: bool = False) -> None:
@@ -191,7 +191,7 @@ class Reports:
         known = {name: value for name, value in self.metrics().items() if value is not None and name != "best_score"}
         facts: dict[str, str | float | int] = {"score": score, "measured_by": measured_by, **known}
         try:
-            save_policy(run.folder.best, run.learner.network, run.config, facts)
+            save_policy(run.folder.best, run.learner.tested_network, run.config, facts)
             write_bytes(run.folder.best / METRICS, json.dumps(facts, indent=1).encode())
         except OSError as error:
             run.progress.say(f"the best policy could not be saved ({error.strerror}); training goes on: make room")

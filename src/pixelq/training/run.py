@@ -13,7 +13,7 @@ from pixelq.config import Config
 from pixelq.device import choose_device, make_deterministic, prepare_cpu, prepare_cuda
 from pixelq.envs import make_envs
 from pixelq.errors import RunError
-from pixelq.learner import Learner, load_weights
+from pixelq.learner import Learner
 from pixelq.memory import refuse_too_little_memory
 from pixelq.networks import build_network
 from pixelq.policy import EpsilonGreedy
@@ -62,6 +62,8 @@ class Run:
         network = network.to(self.device)
         self.learner = Learner(network, config, self.device)
         self.policy = EpsilonGreedy(network, self.device, np.random.default_rng(streams[2]))
+        # `evaluate` draws the random actions of test games; this generator is never asked.
+        self.tested_policy = EpsilonGreedy(self.learner.tested_network, self.device, np.random.default_rng(0))
         self.replay_generator = np.random.default_rng(streams[3])
         self.replay = _empty_replay(config, observations) if config.loop == "replay" else None
         if self.replay is not None and self.device.type == "cuda":
@@ -111,11 +113,6 @@ class Run:
     @seconds.setter
     def seconds(self, value: float) -> None:
         self._started = time.monotonic() - value
-
-    def load_initial_weights(self, weights: dict[str, torch.Tensor], where: str) -> None:
-        """Start from a trained network's weights instead of fresh ones."""
-        load_weights(self.learner.network, weights, where)
-        self.learner.copy_to_target()
 
     def first_observations(self) -> np.ndarray:
         """Observations `(N, stack, ...)` to act on first: of new episodes, or of those left open."""

@@ -209,7 +209,7 @@ def _read_initial_weights(config: Config) -> dict[str, Tensor] | None:
 
 def _begin_with(run: Run, weights: dict[str, Tensor] | None) -> None:
     if weights is not None:
-        run.load_initial_weights(weights, where=run.config.load)
+        run.learner.start_from(weights, where=run.config.load)
 
 
 def _initial_weights(config: Config) -> Path | None:
