@@ -17,12 +17,11 @@ import json
 import subprocess
 import sys
 import tempfile
-import time
 from pathlib import Path
 
 from matplotlib.figure import Figure
 
-from keep_result import keep, machine
+from keep_result import current_commit, keep, machine
 from pixelq.viewing.curves import moving_mean, read_run
 from pong_clock import ENVIRONMENT, play_again
 
@@ -50,25 +49,23 @@ def draw(run: Path, file: Path) -> None:
 
 
 def main() -> None:
-    """Train, or take a run that was made with this command, and keep what proves it."""
+    """Train or finish the run, and keep what proves it."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--steps", type=int, default=6_000_000, help="agent steps that take an hour here")
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--run", type=Path, help="where the run is made, or a run that is complete: only kept")
+    parser.add_argument("--run", type=Path, help="where the run is made, or one to finish or only to keep")
     parser.add_argument("--out", type=Path, required=True, help="where the figures and the curve go")
     args = parser.parse_args()
     run = args.run or Path(tempfile.mkdtemp()) / "run"
     options = ["breakout", "--recipe", "default", "--steps", str(args.steps), "--seed", str(args.seed)]
     options += ["--eval-every", "1000000", "--eval-episodes", "30"]
-    seconds = None
     if not (run / "final").is_dir():
-        begun = time.monotonic()
-        command = [sys.executable, "-m", "pixelq", "train", *options, "--run-dir", str(run)]
-        subprocess.run(command, env=ENVIRONMENT, check=True)
-        seconds = time.monotonic() - begun
+        command = (
+            ["resume", str(run)] if (run / "config.toml").is_file() else ["train", *options, "--run-dir", str(run)]
+        )
+        subprocess.run([sys.executable, "-m", "pixelq", *command], env=ENVIRONMENT, check=True)
     again = play_again(run, 30)
-    git = ["git", "-C", str(Path(__file__).parent), "rev-parse", "HEAD"]
-    commit = subprocess.run(git, capture_output=True, text=True, check=False).stdout.strip()
+    commit = current_commit()
     keep(run, args.out, f"python benchmarks/breakout_hour.py --out {args.out}", commit, "two cores; see hour.json")
     curves = read_run(run)
     found = {
@@ -76,7 +73,6 @@ def main() -> None:
         "commit": commit,
         "machine": machine(),
         "seconds_of_training": float(curves.progress["seconds"][-1]),
-        "seconds_from_cold_start": seconds,
         "agent_steps": int(curves.progress["agent_steps"][-1]),
         "test_means": curves.evaluations["mean"].tolist(),
         "best_policy_again": again,

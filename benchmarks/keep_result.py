@@ -45,6 +45,12 @@ def machine() -> dict[str, str | int | None]:
     }
 
 
+def current_commit() -> str:
+    """Hash of the checkout that this file lies in; empty outside one."""
+    git = ["git", "-C", str(Path(__file__).parent), "rev-parse", "HEAD"]
+    return subprocess.run(git, capture_output=True, text=True, check=False).stdout.strip()
+
+
 def keep(run: Path, result: Path, command: str, commit: str, note: str) -> None:
     """Copy the proof and write `proof.json`."""
     result.mkdir(parents=True, exist_ok=True)
@@ -69,9 +75,7 @@ def main() -> None:
     args = parser.parse_args()
     if not (args.run / "config.toml").is_file():
         sys.exit(f"{args.run}: not a run folder")
-    git = ["git", "rev-parse", "HEAD"]
-    commit = args.commit or subprocess.run(git, capture_output=True, text=True, check=True).stdout.strip()
-    keep(args.run, args.result, args.command, commit, args.note)
+    keep(args.run, args.result, args.command, args.commit or current_commit(), args.note)
 
 
 if __name__ == "__main__":

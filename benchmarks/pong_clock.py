@@ -34,7 +34,7 @@ from rich.console import Console
 from rich.table import Table
 
 import pixelq
-from keep_result import keep, machine
+from keep_result import current_commit, keep, machine
 from pixelq.viewing.curves import moving_mean, read_run
 
 ENVIRONMENT = os.environ | {"PYTHONPATH": str(Path(pixelq.__file__).parents[1])}
@@ -156,7 +156,7 @@ def main() -> None:
         "--add", action="store_true", help="train only --beside and add it to the seeds that --out already holds"
     )
     args = parser.parse_args()
-    if args.add and args.out is None:
+    if args.add and not (args.out and (args.out / "clock.json").is_file()):
         parser.error("--add needs --out, the folder with the seeds' clock.json")
     runs = args.runs or Path(tempfile.mkdtemp())
     runs.mkdir(parents=True, exist_ok=True)
@@ -185,8 +185,7 @@ def report(
 ) -> None:
     """Keep the runs and the figures; with `held`, the seeds are there already."""
     command = f"python benchmarks/pong_clock.py {' '.join(sys.argv[1:])}"
-    git = ["git", "-C", str(Path(__file__).parent), "rev-parse", "HEAD"]
-    commit = subprocess.run(git, capture_output=True, text=True, check=False).stdout.strip()
+    commit = current_commit()
     for r in beside if held else [*seeds, *beside]:
         keep(runs / r.name, out / r.name, command, commit, "see clock.json")
     chosen = min(seeds, key=lambda r: abs(r.seconds - median))

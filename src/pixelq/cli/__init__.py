@@ -46,7 +46,7 @@ def _let_idle_threads_sleep() -> None:
 
     GNU's OpenMP, which PyTorch for Linux brings, keeps it spinning for some milliseconds, on a core that the emulators
     could use: on two cores their step took 1.37 times as long after a matrix product as without one, and 1.03 times
-    with this setting; the parallel loop made 1.07 times as many agent steps (three runs in turns, 3 seconds each).
+    with this setting; the parallel loop made 1.07 times as many agent steps (runs stopped and continued in turns).
     It is read when torch is loaded, so it comes first, and it yields to whoever has set something in the environment.
     """
     if "OMP_WAIT_POLICY" not in os.environ:
