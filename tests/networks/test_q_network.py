@@ -115,9 +115,13 @@ def test_orthogonal_weights_are_orthogonal():
 
 def test_the_layer_norm_is_over_all_channels_and_positions():
     net = network("2013", norm="layer")
-    x = net.convolutions[0](states(1).float() / 255)
-    expected = F.layer_norm(x, x.shape[1:])
-    assert torch.allclose(net._normalised(x, 0), expected, atol=1e-4)
+    x = states(3).float() / 255
+    for layer in net.convolutions:
+        x = layer(x)
+        x = F.relu(F.layer_norm(x, x.shape[1:]))
+    x = net.hidden[0](x.permute(0, 2, 3, 1).flatten(1))
+    expected = net.output(F.relu(F.layer_norm(x, x.shape[1:])))
+    assert torch.allclose(net(states(3)), expected, atol=1e-4)
     assert isinstance(net.norms[0], nn.GroupNorm)
 
 

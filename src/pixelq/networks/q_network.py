@@ -13,6 +13,7 @@ from torch.nn import functional as F
 from torch.nn.utils import convert_conv2d_weight_memory_format, skip_init
 
 from pixelq.networks.lowered_weights import LoweredWeights
+from pixelq.networks.torso_pass import Layer, TorsoPass
 from pixelq.networks.torsos import Torso, output_size
 
 PIXEL_SCALE = 1.0 / 255.0
@@ -51,7 +52,7 @@ class QNetwork(nn.Module):
         super().__init__()
         self.observation_space, self.num_actions = observation_space, num_actions
         self._scale = PIXEL_SCALE if observation_space.dtype == np.uint8 else 1.0
-        self._lowered = LoweredWeights(torch.bfloat16 if precision == "bf16" else torch.float32)
+        self._lowered = LoweredWeights(torch.bfloat16 if precision == "bf16" else torch.float32, self._scale)
         # skip_init: layers are made without drawing from torch's global generator.
         self.convolutions = nn.ModuleList()
         features = math.prod(observation_space.shape)
@@ -75,6 +76,9 @@ class QNetwork(nn.Module):
             self.norms.extend(nn.GroupNorm(1, width) for width in widths)
         _initialise(self, initialisation, generator)
         convert_conv2d_weight_memory_format(self, torch.channels_last)
+        strides = [*(layer.stride for layer in torso.convolutions), *(0 for _ in torso.hidden)]
+        eps = cast(nn.GroupNorm, self.norms[0]).eps if self.norms else None
+        self._layers = [Layer(stride, eps) for stride in strides]
 
     def forward(self, state: Tensor) -> Tensor:
         """Q-values of every action.
@@ -85,41 +89,28 @@ class QNetwork(nn.Module):
         Returns:
             float32 `(B, num_actions)`.
         """
-        x = self._convolved(state) if self.convolutions else state.flatten(1).to(self._lowered.dtype)
-        for i, module in enumerate(self.hidden):
-            weight, bias = self._parameters_of(f"hidden.{i}", module, first=i == 0 and not self.convolutions)
-            x = F.relu(self._normalised(F.linear(x, weight, bias), len(self.convolutions) + i))
+        masters = self._torso_parameters()
+        x = TorsoPass.apply(self._input(state), self._layers, self._scale, self._lowered(masters), *masters)
         return F.linear(x.float(), self.output.weight, self.output.bias)
 
     def forget_casts(self) -> None:
         """Cast the weights anew in the next forward pass, changed or not: a CUDA graph must hold the casts it uses."""
         self._lowered.forget()
 
-    def _convolved(self, state: Tensor) -> Tensor:
-        """Features `(B, positions x channels)` of images."""
+    def _torso_parameters(self) -> list[Tensor]:
+        """Per layer weight and bias, then those of its normalisation."""
+        layers = [*self.convolutions, *self.hidden]
+        parts = [part for pair in zip(layers, self.norms, strict=True) for part in pair] if self.norms else layers
+        return [parameter for part in parts for parameter in part.parameters(recurse=False)]
+
+    def _input(self, state: Tensor) -> Tensor:
+        """Images in channels_last, or vectors, in the torso's arithmetic."""
+        if not self.convolutions:
+            return state.flatten(1).to(self._lowered.dtype)
         if state.dim() == 5:
             state = state.permute(0, 1, 4, 2, 3).flatten(1, 2)
         # Two steps: converting and reordering at once takes 1.7 times as long. Bytes 0..255 are exact in bfloat16.
-        x = state.to(self._lowered.dtype).contiguous(memory_format=torch.channels_last)
-        for i, module in enumerate(self.convolutions):
-            weight, bias = self._parameters_of(f"convolutions.{i}", module, first=i == 0)
-            x = F.conv2d(x, weight, bias, cast(nn.Conv2d, module).stride)
-            x = F.relu(self._normalised(x, i))
-        # Flatten in (H, W, C) order: that is how channels_last already lies in memory, so nothing is moved.
-        return x.permute(0, 2, 3, 1).flatten(1)
-
-    def _parameters_of(self, name: str, layer: nn.Module, first: bool) -> tuple[Tensor, Tensor]:
-        """Weight and bias of a layer in the torso's arithmetic; the first layer's weight takes in the scale."""
-        own = cast(nn.Conv2d | nn.Linear, layer)
-        weight = self._lowered(f"{name}.weight", own.weight, self._scale if first else 1.0)
-        return weight, self._lowered(f"{name}.bias", cast(Tensor, own.bias))
-
-    def _normalised(self, x: Tensor, i: int) -> Tensor:
-        if not self.norms:
-            return x
-        norm = cast(nn.GroupNorm, self.norms[i])
-        weight, bias = self._lowered(f"norms.{i}.weight", norm.weight), self._lowered(f"norms.{i}.bias", norm.bias)
-        return F.group_norm(x, 1, weight, bias, norm.eps)
+        return state.to(self._lowered.dtype).contiguous(memory_format=torch.channels_last)
 
 
 def _initialise(network: QNetwork, kind: str, generator: torch.Generator) -> None:
