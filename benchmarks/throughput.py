@@ -5,7 +5,8 @@
 Everyone trains Breakout with the 2015 network: batches of 32, one update for 4 agent steps, target copied every 1,000,
 epsilon at its final 0.01, so that the network chooses the actions. pixelq runs its recipe `cleanrl` through its own
 loop (`SegmentedRun`: a real run with evaluations and checkpoints off); stable_baselines3 runs as rl-baselines3-zoo sets
-it up. A case is `LIBRARY-ENVIRONMENTS`: sb3-1, float32-1, bf16-8.
+it up. A case is `LIBRARY-ENVIRONMENTS`: sb3-1, float32-1, bf16-8. `bf16-8-compiled` is trained with --compile; what the
+compiler takes, ten to twenty seconds, is not timed.
 
 All are in one process with the same number of torch threads, and take turns in short segments, so that whatever else
 the machine does falls on all of them. Figures are medians over the rounds; a ratio is the median of the ratios within
@@ -26,6 +27,7 @@ import importlib.metadata
 import itertools
 import json
 import platform
+import re
 import statistics
 import tempfile
 from dataclasses import dataclass, field
@@ -45,7 +47,10 @@ from pixelq.profiling.recorded_play import RecordedPlay
 from pixelq.profiling.segments import Segment, SegmentedRun
 from pixelq.replay import ReplaySnapshot
 
-CASES = ("sb3-1", "sb3-8", "float32-1", "float32-8", "bf16-1", "bf16-8")
+CASES = (
+    *("sb3-1", "sb3-8", "float32-1", "float32-8", "bf16-1", "bf16-8"),
+    *("float32-1-compiled", "float32-8-compiled", "bf16-1-compiled", "bf16-8-compiled"),
+)
 YARDSTICK = "sb3-1"
 PLAYED = 10_000
 """Agent steps of real play that fill pixelq's replay."""
@@ -104,8 +109,9 @@ class Fillings:
 
 
 def ours(case: str, transitions: int, args: argparse.Namespace, folder: Path, fillings: Fillings) -> SegmentedRun:
-    precision, num_envs = case.split("-")
+    precision, num_envs, *compiled = case.split("-")
     overrides = {"precision": precision, "num_envs": int(num_envs), "device": args.device, "threads": args.threads}
+    overrides["compile"] = bool(compiled)
     config = configure(args.game, "cleanrl", overrides | {"seed": args.seed})
     run = SegmentedRun(config, folder / f"{case}-{transitions}")
     fillings.fill(run, transitions)
@@ -254,7 +260,7 @@ def table(outcomes: list[Outcome]) -> Table:
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="Agent steps a second of pixelq and stable_baselines3, in turns.")
     parser.add_argument("--game", default="breakout", help="ale-py name")
-    parser.add_argument("--cases", nargs="+", default=list(CASES), help="LIBRARY-ENVIRONMENTS, as bf16-8 or sb3-1")
+    parser.add_argument("--cases", nargs="+", default=list(CASES), help="as sb3-1, bf16-8, bf16-8-compiled")
     parser.add_argument("--transitions", nargs="+", type=int, default=[50_000, 1_000_000], help="in pixelq's replay")
     parser.add_argument("--sb3-transitions", type=int, default=50_000, help="in stable_baselines3's buffer, 56 kB each")
     parser.add_argument("--seconds", type=float, default=20.0, help="of one segment")
@@ -265,8 +271,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--json", type=Path, help="where to write the figures")
     args = parser.parse_args()
     for case in args.cases:
-        library, _, count = case.partition("-")
-        if library not in ("sb3", *DTYPES) or not count.isdigit() or int(count) == 0:
+        if not re.fullmatch(r"sb3-[1-9]\d*|(float32|bf16)-[1-9]\d*(-compiled)?", case):
             parser.error(f"no such case: {case}; for example {', '.join(CASES)}")
     return args
 

@@ -86,8 +86,8 @@ class Plain:
         self._optimizer.step()
 
 
-def ours(precision: str, keeps_casts: bool = True) -> Update:
-    config = configure("breakout", "cleanrl", {"precision": precision})
+def ours(precision: str, keeps_casts: bool = True, compiled: bool = False) -> Update:
+    config = configure("breakout", "cleanrl", {"precision": precision, "compile": compiled})
     envs = make_envs(config, num_envs=1, seed=0)
     space = envs.single_observation_space
     envs.close()
@@ -110,6 +110,8 @@ STEPS: dict[str, Callable[[], Update]] = {
     "pixelq, float32 (1/255 in the weights)": lambda: ours("float32"),
     "pixelq, bf16 torso, weights cast every time": lambda: ours("bf16", keeps_casts=False),
     "pixelq, bf16 torso, casts kept": lambda: ours("bf16"),
+    "pixelq, bf16 torso, compiled": lambda: ours("bf16", compiled=True),
+    "beside it: pixelq, float32, compiled": lambda: ours("float32", compiled=True),
 }
 
 

@@ -48,7 +48,9 @@ def valid_configs(draw: st.DrawFn) -> Config:
     replay_losses = [("dqn", "none"), ("dqn", "hard"), ("dqn", "soft"), ("double", "hard"), ("double", "soft")]
     parallel = values["loop"] == "parallel"
     loss, target = ("lambda_returns", "none") if parallel else draw(st.sampled_from(replay_losses))
+    compilable = values["optimizer"] in ("adam", "rmsprop") and not values["deterministic"] and not values["amsgrad"]
     agreeing = {
+        "compile": values["compile"] and compilable,
         "recipe": draw(st.from_regex(r"[A-Za-z0-9_.-]{1,64}", fullmatch=True)),
         "screen_size": draw(st.integers(36, 512)),
         "threads": draw(st.integers(0, 1024)),

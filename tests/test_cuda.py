@@ -15,7 +15,7 @@ import torch
 import pixelq
 import small_learners
 from pixelq.device import prepare_cuda
-from pixelq.graphed_update import WARM_UP
+from pixelq.graphed_update import WARM_UP, GraphedUpdate
 from pixelq.learner import NotFiniteError
 from pixelq.policy import EpsilonGreedy
 from pixelq.replay import Batch, Replay
@@ -63,7 +63,7 @@ def share_apart(a, b, start):
 
 
 def has_captured(one):
-    return one._graphed is not None and one._graphed._graph is not None
+    return isinstance(one._recorded, GraphedUpdate) and one._recorded._graph is not None
 
 
 # --- the graph against the same kernels one by one -------------------------------------------------------------------

@@ -174,6 +174,8 @@ class Config:
     """auto takes CUDA, then Apple MPS, then the CPU."""
     threads: int = 0
     """CPU threads of torch and of the emulators; 0: one per core."""
+    compile: bool = False
+    """Compile the update for the CPU (10 s at the start, needs a C++ compiler); a GPU's is one graph without it."""
     deterministic: bool = False
     """Use only deterministic kernels, so that a resumed run repeats an unbroken one to the byte."""
     track: Literal["none", "wandb", "wandb-offline"] = "none"
@@ -182,7 +184,7 @@ class Config:
 
 FIELDS: dict[str, dataclasses.Field[Any]] = {f.name: f for f in dataclasses.fields(Config)}
 TYPES: dict[str, Any] = typing.get_type_hints(Config)
-LATER = frozenset({"episodes", "baseline_episodes", "backend", "average_tau"})
+LATER = frozenset({"episodes", "baseline_episodes", "backend", "average_tau", "compile"})
 """Fields that the first runs do not have; the defaults say what those did."""
 
 

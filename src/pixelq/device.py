@@ -6,6 +6,8 @@ import contextlib
 import ctypes
 import os
 import platform
+import shutil
+import sys
 from pathlib import Path
 from typing import Literal, get_args
 
@@ -103,6 +105,20 @@ def prepare_cpu(config_threads: int) -> int:
     torch.set_flush_denormal(True)  # before torch starts its threads, which inherit it
     torch.set_num_threads(threads)
     return threads
+
+
+def refuse_missing_compiler() -> None:
+    """Look for the C++ compiler that torch would use.
+
+    Raises:
+        UserError: it is not there.
+    """
+    compiler = os.environ.get("CXX", "clang++" if sys.platform == "darwin" else "g++")
+    if shutil.which(compiler) is None:
+        raise UserError(
+            f"compile = true needs the C++ compiler {compiler}, which is not there: install it, name another in the "
+            "environment variable CXX, or use --no-compile"
+        )
 
 
 def keep_freed_memory() -> None:

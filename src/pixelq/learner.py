@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from pixelq.compiled_update import CompiledUpdate
 from pixelq.config import Config
 from pixelq.errors import UserError
 from pixelq.graphed_update import GraphedUpdate
@@ -48,11 +49,13 @@ class Learner:
         # Sums since the last `take_means`, kept on the device so that the loop never waits for a number.
         self._sums = torch.zeros(2, dtype=torch.float64 if device.type == "cpu" else torch.float32, device=device)
         self._summed_updates = 0
-        self._graphed: GraphedUpdate | None = None
-        # Exact resume needs one way of computing: a graph is captured some updates after a start, so none then.
+        self._recorded: GraphedUpdate | CompiledUpdate | None = None
+        networks = (network, self.target_network, self.tested_network)
+        # Exact resume needs one way of computing: an update is recorded some updates after a start, so none then.
         if device.type == "cuda" and not config.deterministic:
-            networks = (network, self.target_network, self.tested_network)
-            self._graphed = GraphedUpdate(self._step, networks, self.optimizer, device)
+            self._recorded = GraphedUpdate(self._step, networks, self.optimizer, device)
+        elif device.type == "cpu" and config.compile:
+            self._recorded = CompiledUpdate(self._step, networks, self.optimizer)
         self.last_batch: Batch | None = None
         """The batch of the last update, by reference, for a post-mortem."""
 
@@ -64,11 +67,12 @@ class Learner:
             learning_rate: step size of this update.
 
         Raises:
-            NotFiniteError: on the CPU, the loss is not finite; the weights are then as they were.
+            NotFiniteError: on the CPU and not compiled, the loss is not finite; the weights are then as they were.
+            UserError: the update cannot be recorded as a CUDA graph, or compiled.
         """
         self.last_batch = batch
-        if self._graphed is not None:
-            self._graphed(batch, learning_rate)
+        if self._recorded is not None:
+            self._recorded(batch, learning_rate)
         else:
             for group in self.optimizer.param_groups:
                 group["lr"] = learning_rate
@@ -76,11 +80,12 @@ class Learner:
         self._summed_updates += 1
 
     def _step(self, batch: Batch) -> None:
-        """The update of a batch on the device. What lasts is changed in place, for a CUDA graph repeats it blindly."""
+        """The update of a batch on the device. What lasts is changed in place, for a recording repeats it blindly."""
         loss, _, q = self._loss(self.network, self.target_network, batch, self._penalty)
         total = loss.mean() if self._config.reduction == "mean" else loss.sum()
-        # On the CPU a look at the number is free. A GPU would have to be waited for: see `refuse_not_finite`.
-        if self.device.type == "cpu" and not math.isfinite(total.item()):
+        # On the CPU a look at the number is free. A GPU would have to be waited for, and a recording does not see
+        # numbers: see `refuse_not_finite`.
+        if self.device.type == "cpu" and self._recorded is None and not math.isfinite(total.item()):
             raise NotFiniteError(f"the loss is {total.item()}")
         self.optimizer.zero_grad(set_to_none=True)
         total.backward()
@@ -169,8 +174,8 @@ class Learner:
                 self.optimizer.state[parameter] = {k: _like(v, parameter, counts_on_device) for k, v in moments.items()}
         self._sums.copy_(state["sums"])
         self._summed_updates = int(state["summed_updates"])
-        if self._graphed is not None:
-            self._graphed.forget()  # it writes to the optimizer's old moments
+        if self._recorded is not None:
+            self._recorded.forget()  # it writes to the optimizer's old moments
 
     def _optimizer_state(self) -> dict[str, dict[str, Any]]:
         return {name: dict(self.optimizer.state[p]) for name, p in self.network.named_parameters()}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -52,6 +53,39 @@ class CentredRMSprop(torch.optim.Optimizer):
                 torch._foreach_addcdiv_(parameters, gradients, denominators, -lr)
 
 
+class PlainAdam(torch.optim.Optimizer):
+    """Adam in plain operations on tensors, which a compiler merges into one pass over the weights.
+
+    The learning rate may be a tensor. Its state is that of `torch.optim.Adam`, whose fused kernel is a pass of its own.
+
+    Source: Kingma & Ba 2015 (arXiv 1412.6980), algorithm 1.
+    """
+
+    def __init__(self, parameters: Iterable[nn.Parameter], lr: float, betas: tuple[float, float], eps: float) -> None:
+        super().__init__(parameters, {"lr": lr, "betas": betas, "eps": eps})
+
+    @torch.no_grad()
+    def step(self, closure: Callable[[], float] | None = None) -> None:  # type: ignore[override]
+        """Apply one update from the parameters' gradients; `closure` is not supported and ignored."""
+        for group in self.param_groups:
+            (beta1, beta2), corrections = group["betas"], None
+            for p in group["params"]:
+                state = self.state[p]
+                if not state:
+                    state["step"] = torch.zeros(())
+                    state |= {moment: torch.zeros_like(p) for moment in ("exp_avg", "exp_avg_sq")}
+                t, m, v = state["step"], state["exp_avg"], state["exp_avg_sq"]
+                t += 1
+                if corrections is None:  # once for all parameters, or a compiler computes them for every weight
+                    # 1 - beta^t; with 0.999 it needs doubles, and from exp, unlike from pow, a compiler keeps it.
+                    unbiased = [1.0 - torch.exp(t.double() * math.log(max(beta, 1e-300))) for beta in (beta1, beta2)]
+                    corrections = (group["lr"] / unbiased[0]).float(), unbiased[1].sqrt().float()
+                step_size, root = corrections
+                m.lerp_(p.grad, 1.0 - beta1)
+                v.mul_(beta2).addcmul_(p.grad, p.grad, value=1.0 - beta2)
+                p -= step_size * m / (v.sqrt() / root + group["eps"])
+
+
 def build_optimizer(config: Config, parameters: Iterable[nn.Parameter]) -> torch.optim.Optimizer:
     """The recipe's optimizer over float32 master weights; for weights on a CUDA device one that a graph can capture."""
     parameters = list(parameters)
@@ -59,8 +93,11 @@ def build_optimizer(config: Config, parameters: Iterable[nn.Parameter]) -> torch
     lr, eps = config.learning_rate, config.optimizer_eps
     if config.optimizer == "rmsprop":
         return CentredRMSprop(parameters, lr, config.rmsprop_decay, eps)
+    betas = (config.adam_beta1, config.adam_beta2)
+    if config.compile and not capturable:
+        return PlainAdam(parameters, lr, betas, eps)
     adam: dict[str, Any] = {
-        "lr": lr, "eps": eps, "betas": (config.adam_beta1, config.adam_beta2), "capturable": capturable,
+        "lr": lr, "eps": eps, "betas": betas, "capturable": capturable,
     }  # fmt: skip
     if config.optimizer == "radam":
         return torch.optim.RAdam(parameters, **adam, foreach=True)

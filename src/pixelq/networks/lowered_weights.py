@@ -26,22 +26,40 @@ class LoweredWeights:
     def __init__(self, dtype: torch.dtype, scale: float) -> None:
         self.dtype = dtype
         self._scale = scale
-        self._held: tuple[list[tuple[int, int]], list[Tensor]] | None = None
+        self._copies: list[Tensor] = []
+        self._made_of: list[tuple[int, int]] = []
+        """Memory and version of each master when its copy was made."""
 
     def __call__(self, masters: Sequence[Tensor]) -> list[Tensor]:
-        """Copies in `self.dtype` and in each master's memory format, rounded once; without gradient.
+        """Copies in `self.dtype` and in each master's memory format, rounded once, without gradient.
 
-        Where a master has that dtype already (and is not scaled), it itself without gradient.
+        Where a master has that dtype already (and is not scaled), the master itself. Stale copies are
+        overwritten: autograd refuses a backward pass that would have needed the old ones.
         """
-        state = [(master._version, master.data_ptr()) for master in masters]
-        if self._held is None or self._held[0] != state:
-            # New tensors, not an update in place: a graph that is still waiting for backward may hold the old ones.
-            with torch.inference_mode(False):  # copies first made while acting must also serve a gradient step
-                first, *others = (master.detach() for master in masters)
-                scaled = first if self._scale == 1.0 else first * self._scale
-                self._held = state, [copy.to(self.dtype) for copy in (scaled, *others)]
-        return self._held[1]
+        state = _state(masters)
+        if state == self._made_of:
+            return self._copies
+        with torch.inference_mode(False), torch.no_grad():  # copies first made while acting serve gradient steps too
+            sources = [*masters]
+            if self._scale != 1.0:
+                sources[0] = sources[0] * self._scale
+            if [memory for memory, _ in state] != [memory for memory, _ in self._made_of]:
+                self._copies = [source.to(self.dtype) for source in sources]
+            else:
+                for copy, source in zip(self._copies, sources, strict=True):
+                    if copy is not source:
+                        copy.copy_(source)
+        self._made_of = state
+        return self._copies
+
+    def are_renewed(self, masters: Sequence[Tensor]) -> None:
+        """Take the copies for fresh: whoever changed the masters has overwritten them too."""
+        self._made_of = _state(masters)
 
     def forget(self) -> None:
-        """Hold no copies any more: they are made anew when they are next asked for."""
-        self._held = None
+        """Hold no copies any more: they are made anew, in new memory, when they are next asked for."""
+        self._copies, self._made_of = [], []
+
+
+def _state(masters: Sequence[Tensor]) -> list[tuple[int, int]]:
+    return [(master.data_ptr(), master._version) for master in masters]

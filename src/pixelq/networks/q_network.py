@@ -93,6 +93,14 @@ class QNetwork(nn.Module):
         x = TorsoPass.apply(self._input(state), self._layers, self._scale, self._lowered(masters), *masters)
         return F.linear(x.float(), self.output.weight, self.output.bias)
 
+    def renew_casts(self) -> None:
+        """Cast the weights if they have changed, as the next forward pass would, into the memory of their casts."""
+        self._lowered(self._torso_parameters())
+
+    def casts_are_renewed(self) -> None:
+        """Take the casts for those of the weights as they are: a program that changed the weights wrote them too."""
+        self._lowered.are_renewed(self._torso_parameters())
+
     def forget_casts(self) -> None:
         """Cast the weights anew in the next forward pass, changed or not: a CUDA graph must hold the casts it uses."""
         self._lowered.forget()

@@ -1,7 +1,8 @@
 """A torso's forward and backward pass as one node of autograd's graph.
 
-Autograd's bookkeeping for a torso's many small operations, and for a cast of every weight and every gradient, takes some
-5% of an update in bfloat16 on two cores, and nothing where the passes are written out. The results are the same bits.
+Autograd's bookkeeping for a torso's many small operations, and for a cast of every weight and every gradient, takes
+some 5% of an update in bfloat16 on two cores, and nothing where the passes are written out. The results are the same
+bits.
 """
 
 from __future__ import annotations

@@ -10,7 +10,7 @@ import torch
 from gymnasium.spaces import Box
 
 from pixelq.config import Config
-from pixelq.device import choose_device, make_deterministic, prepare_cpu, prepare_cuda
+from pixelq.device import choose_device, make_deterministic, prepare_cpu, prepare_cuda, refuse_missing_compiler
 from pixelq.envs import make_envs
 from pixelq.errors import RunError
 from pixelq.learner import Learner
@@ -51,6 +51,8 @@ class Run:
             make_deterministic()
         if self.device.type == "cuda":
             prepare_cuda(config.deterministic)
+        if self.device.type == "cpu" and config.compile:
+            refuse_missing_compiler()
         refuse_too_little_memory(config, None)
         streams = np.random.SeedSequence(config.seed).spawn(4)
         self.envs = make_envs(config, num_envs=config.num_envs, seed=streams[0], threads=self.threads)
