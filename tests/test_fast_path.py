@@ -6,6 +6,8 @@ on real frames. Each bound stands beside what was measured, on a processor with 
 
 import copy
 import dataclasses
+import os
+import shutil
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -125,8 +127,8 @@ def batches_of(config: Config, count: int) -> tuple[list[Batch], Any, int]:
     return [replay.sample(32, generator) for _ in range(count)], space, actions
 
 
-def learner_of(game: "Played", precision: str, device: str = "cpu") -> Learner:
-    config = dataclasses.replace(game.config, precision=precision)
+def learner_of(game: "Played", precision: str, device: str = "cpu", compiled: bool = False) -> Learner:
+    config = dataclasses.replace(game.config, precision=precision, compile=compiled)
     network = build_network(config, game.space, game.num_actions, torch.Generator().manual_seed(7))
     return Learner(network.to(device), config, torch.device(device))
 
@@ -214,6 +216,13 @@ CPU_BOUNDS = {
 @pytest.mark.parametrize("precision", ["float32", "bf16"])
 def test_updates_stay_within_bounds_of_the_plain_reference(game: Played, precision: str) -> None:
     found, bounds = distance(game, learner_of(game, precision)), CPU_BOUNDS[precision]
+    for name, bound in dataclasses.asdict(bounds).items():
+        assert getattr(found, name) < bound, f"{name}: {found}"
+
+
+@pytest.mark.skipif(shutil.which(os.environ.get("CXX", "g++")) is None, reason="needs a C++ compiler")
+def test_compiled_updates_stay_within_the_same_bounds(game: Played) -> None:
+    found, bounds = distance(game, learner_of(game, "bf16", compiled=True)), CPU_BOUNDS["bf16"]
     for name, bound in dataclasses.asdict(bounds).items():
         assert getattr(found, name) < bound, f"{name}: {found}"
 
