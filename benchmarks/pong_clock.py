@@ -161,6 +161,8 @@ def main() -> None:
     runs = args.runs or Path(tempfile.mkdtemp())
     runs.mkdir(parents=True, exist_ok=True)
     held = json.loads((args.out / "clock.json").read_text()) if args.add else None
+    earlier: list[Race] = []
+    """Trained beside the seeds by a former call."""
     if held is None:
         seeds = [
             race(f"{args.recipe}-{seed}", args.recipe, seed, runs, args, 60 * args.minutes, args.bar)
@@ -171,32 +173,39 @@ def main() -> None:
                 one.again = play_again(runs / one.name, args.games)
     else:
         seeds = [Race(**r) for r in held["races"] if r["recipe"] == args.recipe]
+        earlier = [Race(**r) for r in held["races"] if r["recipe"] not in (args.recipe, *args.beside)]
     longest = max(r.seconds for r in seeds)
     beside = [race(f"{name}-1", name, 1, runs, args, longest, float("inf")) for name in args.beside]
-    show([*seeds, *beside])
+    show([*seeds, *earlier, *beside])
     median = statistics.median(r.seconds if r.passed else float("inf") for r in seeds)
     print(f"median of {len(seeds)} seeds: {median / 60:.1f} minutes (inf: most did not pass)")
     if args.out:
-        report(seeds, beside, median, runs, args.out, held)
+        report(seeds, earlier, beside, median, runs, args.out, held)
 
 
 def report(
-    seeds: list[Race], beside: list[Race], median: float, runs: Path, out: Path, held: dict[str, Any] | None
+    seeds: list[Race],
+    earlier: list[Race],
+    beside: list[Race],
+    median: float,
+    runs: Path,
+    out: Path,
+    held: dict[str, Any] | None,
 ) -> None:
-    """Keep the runs and the figures; with `held`, the seeds are there already."""
+    """Keep the runs and the figures; with `held`, the seeds and the `earlier` runs are there already."""
     command = f"python benchmarks/pong_clock.py {' '.join(sys.argv[1:])}"
     commit = current_commit()
     for r in beside if held else [*seeds, *beside]:
         keep(runs / r.name, out / r.name, command, commit, "see clock.json")
     chosen = min(seeds, key=lambda r: abs(r.seconds - median))
-    for r in [*seeds, *beside]:
+    for r in [*seeds, *earlier, *beside]:
         if r is not chosen:
             (out / r.name / "policy.safetensors").unlink(missing_ok=True)
     found = held or {"command": command, "commit": commit, "machine": machine()}
     found["median_seconds"] = median if math.isfinite(median) else None
-    found["races"] = [asdict(r) for r in [*seeds, *beside]]
+    found["races"] = [asdict(r) for r in [*seeds, *earlier, *beside]]
     (out / "clock.json").write_text(json.dumps(found, indent=1) + "\n")
-    draw([*seeds, *beside], out, out / "clock.png")
+    draw([*seeds, *earlier, *beside], out, out / "clock.png")
 
 
 if __name__ == "__main__":

@@ -36,13 +36,13 @@ class LoweredWeights:
         Where a master has that dtype already (and is not scaled), the master itself. Stale copies are
         overwritten: autograd refuses a backward pass that would have needed the old ones.
         """
+        if masters[0].is_inference():  # a network made in inference mode: no version counter tells of changes
+            return [source.to(self.dtype) for source in self._scaled(masters)]
         state = _state(masters)
         if state == self._made_of:
             return self._copies
         with torch.inference_mode(False), torch.no_grad():  # copies first made while acting serve gradient steps too
-            sources = [*masters]
-            if self._scale != 1.0:
-                sources[0] = sources[0] * self._scale
+            sources = self._scaled(masters)
             if [memory for memory, _ in state] != [memory for memory, _ in self._made_of]:
                 self._copies = [source.to(self.dtype) for source in sources]
             else:
@@ -51,6 +51,10 @@ class LoweredWeights:
                         copy.copy_(source)
         self._made_of = state
         return self._copies
+
+    def _scaled(self, masters: Sequence[Tensor]) -> list[Tensor]:
+        first, *others = masters
+        return [first if self._scale == 1.0 else first * self._scale, *others]
 
     def are_renewed(self, masters: Sequence[Tensor]) -> None:
         """Take the copies for fresh: whoever changed the masters has overwritten them too."""
