@@ -17,7 +17,7 @@ After the rounds each pixelq case trains a segment more with a stopwatch around 
 have none), and is held against its floor: the emulator alone, and the arithmetic of acting and updates at the speed of
 this machine's best matrix product in that precision.
 
-With the defaults about half an hour on two cores.
+With the defaults about three quarters of an hour on two cores.
 """
 
 from __future__ import annotations

@@ -1,8 +1,11 @@
 """Learners with weights from a seed, and batches of noise for them."""
 
+import os
+import shutil
 from typing import Any
 
 import numpy as np
+import pytest
 import torch
 from gymnasium.spaces import Box
 
@@ -12,6 +15,7 @@ from pixelq.networks import build_network
 from pixelq.replay import Batch
 
 CPU = torch.device("cpu")
+needs_compiler = pytest.mark.skipif(shutil.which(os.environ.get("CXX", "g++")) is None, reason="needs a C++ compiler")
 
 
 def screens(side: int = 84) -> Box:

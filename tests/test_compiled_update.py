@@ -1,8 +1,6 @@
 """The compiled update held to the same update made kernel by kernel."""
 
 import copy
-import os
-import shutil
 
 import pytest
 import torch
@@ -15,9 +13,9 @@ from pixelq.optimizers import PlainAdam
 from pixelq.policy import EpsilonGreedy
 from pixelq.training.run import Run
 from pixelq.validation import validate
+from small_learners import needs_compiler
 
 pytestmark = pytest.mark.usefixtures("one_thread")
-needs_compiler = pytest.mark.skipif(shutil.which(os.environ.get("CXX", "g++")) is None, reason="needs a C++ compiler")
 RATES = (1e-3, 1e-3, 1e-3, 5e-4, 2e-3, 1e-3, 1e-3)
 UNEQUAL = 3
 """The update whose batch has another size."""
@@ -54,7 +52,7 @@ def way(one: Learner, other: Learner, since: torch.Tensor) -> float:
 )
 def test_compiled_updates_are_the_updates_made_kernel_by_kernel_before_and_after_a_state_is_loaded(fields):
     plain, compiled = learner(**fields), learner(**fields, compile=True)
-    bound = 1e-3 if fields["precision"] == "float32" else 0.05  # measured: 1e-5 and 0.005
+    bound = 1e-3 if fields["precision"] == "float32" else 0.05  # measured: 5e-6 and 1e-5
     start = weights(plain)
     train(plain)
     train(compiled)

@@ -6,8 +6,6 @@ on real frames. Each bound stands beside what was measured, on a processor with 
 
 import copy
 import dataclasses
-import os
-import shutil
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -24,6 +22,7 @@ from pixelq.losses import loss_function
 from pixelq.losses.penalty import PENALTIES
 from pixelq.networks import build_network
 from pixelq.replay import Batch, Replay
+from small_learners import needs_compiler
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 UPDATES, COPY_EVERY, LR = 100, 25, 1e-4
@@ -220,7 +219,7 @@ def test_updates_stay_within_bounds_of_the_plain_reference(game: Played, precisi
         assert getattr(found, name) < bound, f"{name}: {found}"
 
 
-@pytest.mark.skipif(shutil.which(os.environ.get("CXX", "g++")) is None, reason="needs a C++ compiler")
+@needs_compiler
 def test_compiled_updates_stay_within_the_same_bounds(game: Played) -> None:
     found, bounds = distance(game, learner_of(game, "bf16", compiled=True)), CPU_BOUNDS["bf16"]
     for name, bound in dataclasses.asdict(bounds).items():
