@@ -8,7 +8,7 @@ bits.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import torch
@@ -28,11 +28,11 @@ class Layer(NamedTuple):
 class TorsoPass(torch.autograd.Function):
     """Layers one after the other, a ReLU after each; gradients go to the float32 masters of the parameters.
 
-    `TorsoPass.apply(x, layers, scale, lowered, *masters)`:
+    `TorsoPass.apply(x, layers, first_gradient, lowered, *masters)`:
 
     - x: images `(B, channels, H, W)` in channels_last, or vectors `(B, d)`; in the parameters' arithmetic.
     - layers: convolutions first, then linear layers, which count features by position, then channel.
-    - scale: what the first weight among `lowered` is multiplied by.
+    - first_gradient: makes of the gradient of `lowered[0]` that of its master.
     - lowered: per layer weight and bias (out, in, ...), then those of its normalisation, in the torso's arithmetic.
     - masters: the float32 parameters `lowered` was made from; only gradients need them.
 
@@ -41,8 +41,9 @@ class TorsoPass(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        ctx: Any, x: Tensor, layers: Sequence[Layer], scale: float, lowered: Sequence[Tensor], *masters: Tensor
-    ) -> Tensor:
+        ctx: Any, x: Tensor, layers: Sequence[Layer], first_gradient: Callable[[Tensor], Tensor],
+        lowered: Sequence[Tensor], *masters: Tensor,
+    ) -> Tensor:  # fmt: skip
         """Features; keeps what `backward` needs: inputs, weights, and moments of the normalisations."""
         kept: list[Tensor] = []
         parameters = iter(lowered)
@@ -61,7 +62,7 @@ class TorsoPass(torch.autograd.Function):
                 kept += x, norm_weight, mean, deviation
                 x = normalised
             x = x.relu_()
-        ctx.layers, ctx.scale, ctx.dtype = layers, scale, masters[0].dtype
+        ctx.layers, ctx.first_gradient, ctx.dtype = layers, first_gradient, masters[0].dtype
         ctx.save_for_backward(*kept, x)
         return x
 
@@ -92,8 +93,7 @@ class TorsoPass(torch.autograd.Function):
             found += of_bias, of_weight
             rectified = x  # what the layer before gave
         raised = [one.to(ctx.dtype) for one in reversed(found)]
-        if ctx.scale != 1.0:
-            raised[0] = raised[0] * ctx.scale
+        raised[0] = ctx.first_gradient(raised[0])
         return None, None, None, None, *raised
 
 
