@@ -56,8 +56,11 @@ class BlockInput(NamedTuple):
         """`(B, stack x 16, H / 4, W / 4)` in channels_last, of uint8 states `(B, stack, H, W)`."""
         if state.stride(-1) != 1 or any(step % BLOCK for step in (*state.stride()[:-1], state.storage_offset())):
             state = state.contiguous()
-        words = state.view(torch.int32).unflatten(2, (-1, BLOCK))  # frame, row of blocks, row in block, block
-        blocks = words.permute(0, 2, 4, 1, 3).contiguous().view(torch.uint8).flatten(3)
+        # Frame, row of blocks, row in a block, block. In two steps, whole rows and then each row of blocks as a matrix
+        # that is transposed: at once it takes 1.4 to 1.7 times as long.
+        words = state.view(torch.int32).unflatten(2, (-1, BLOCK))
+        rows = words.transpose(1, 2).contiguous().flatten(2, 3)
+        blocks = rows.transpose(2, 3).contiguous().view(torch.uint8)
         return blocks.to(dtype).permute(0, 3, 1, 2)
 
     def weight(self, master: Tensor) -> Tensor:
