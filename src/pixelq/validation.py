@@ -93,11 +93,11 @@ def validate(config: Config) -> None:
     require(config.frame_stack <= 256, "frame_stack", "at most 256")
     require(config.seed < 2**31, "seed", "below 2^31")
     require(config.threads <= 1024, "threads", "at most 1024")
-    plain = config.optimizer == "rmsprop" or (config.optimizer == "adam" and not config.amsgrad)
+    plain = config.optimizer in ("rmsprop", "radam") or (config.optimizer == "adam" and not config.amsgrad)
     if config.compile and (config.deterministic or not plain):
         raise UserError(
-            "compile = True goes with the optimizers rmsprop and adam (without amsgrad), and not with deterministic; "
-            "use --no-compile"
+            "compile = True goes with the optimizers rmsprop, radam and adam (without amsgrad), not with "
+            "deterministic; use --no-compile"
         )
     if config.epsilon_schedule != "constant":
         require(config.epsilon_steps >= 1, "epsilon_steps", "at least 1 for a schedule that falls")
