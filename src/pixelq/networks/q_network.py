@@ -53,11 +53,9 @@ class QNetwork(nn.Module):
         super().__init__()
         self.observation_space, self.num_actions = observation_space, num_actions
         strides = [*(layer.stride for layer in torso.convolutions), *(0 for _ in torso.hidden)]
-        self._first: FirstLayer = PlainInput(1.0)
-        if observation_space.dtype == np.uint8:
-            self._first = PlainInput(PIXEL_SCALE)
-            if torso.convolutions and reads_blocks(observation_space.shape, torso.convolutions[0].kernel, strides[0]):
-                self._first, strides[0] = BlockInput(PIXEL_SCALE), 1
+        self._first = _first_layer(torso, observation_space)
+        if isinstance(self._first, BlockInput):
+            strides[0] = 1
         self._lowered = LoweredWeights(torch.bfloat16 if precision == "bf16" else torch.float32, self._first.weight)
         # skip_init: layers are made without drawing from torch's global generator.
         self.convolutions = nn.ModuleList()
@@ -116,6 +114,15 @@ class QNetwork(nn.Module):
         layers = [*self.convolutions, *self.hidden]
         parts = [part for pair in zip(layers, self.norms, strict=True) for part in pair] if self.norms else layers
         return [parameter for part in parts for parameter in part.parameters(recurse=False)]
+
+
+def _first_layer(torso: Torso, space: Box) -> FirstLayer:
+    """How the torso reads observations of the space."""
+    if space.dtype != np.uint8:
+        return PlainInput(1.0)
+    if torso.convolutions and reads_blocks(space.shape, torso.convolutions[0].kernel, torso.convolutions[0].stride):
+        return BlockInput(PIXEL_SCALE)
+    return PlainInput(PIXEL_SCALE)
 
 
 def _initialise(network: QNetwork, kind: str, generator: torch.Generator) -> None:
