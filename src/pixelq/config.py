@@ -56,6 +56,8 @@ class Config:
     """Press FIRE at the start of an episode in games that wait for it."""
     opening_fire_max: int = 0
     """Hold FIRE for 1 to this many agent steps at the start of an episode; 0: none."""
+    fire_on_life_loss: bool = False
+    """Press FIRE for one agent step after every lost life, in games that have lives and FIRE."""
     life_loss_ends_target: bool = True
     """A lost life ends the learning target (no bootstrap over it); the game itself goes on."""
     clip_reward: bool = True
@@ -184,7 +186,7 @@ class Config:
 
 FIELDS: dict[str, dataclasses.Field[Any]] = {f.name: f for f in dataclasses.fields(Config)}
 TYPES: dict[str, Any] = typing.get_type_hints(Config)
-LATER = frozenset({"episodes", "baseline_episodes", "backend", "average_tau", "compile"})
+LATER = frozenset({"episodes", "baseline_episodes", "backend", "average_tau", "compile", "fire_on_life_loss"})
 """Fields that the first runs do not have; the defaults say what those did."""
 
 

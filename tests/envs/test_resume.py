@@ -49,7 +49,8 @@ def atari(name: str, num_envs: int, seed: int, *, reseed_after: int, opening: in
 @pytest.mark.parametrize("sticky", [0.0, 0.25])
 @pytest.mark.parametrize(("name", "num_envs", "cap"), [("breakout", 1, 10_000), ("pong", 3, 300), ("breakout", 8, 300)])
 def test_games_resume_to_the_byte_over_many_episodes(name, num_envs, cap, sticky):
-    config = Config(game=name, sticky_actions=sticky, max_frames_per_episode=cap, opening_fire_max=5)
+    config = Config(game=name, sticky_actions=sticky, max_frames_per_episode=cap, opening_fire_max=5,
+                    fire_on_life_loss=True)  # fmt: skip
     envs = make_envs(config, num_envs=num_envs, seed=1)
     envs.reset()
     play(envs, 300 // num_envs + 40, seed=2)
@@ -69,6 +70,17 @@ def test_games_resume_to_the_byte_where_each_has_played_a_different_time_since_i
     assert (state["seeds_drawn"] > 1).all()
     resumed = atari("breakout", seed=99, **make)
     resumed.load_state_dict(state)
+    assert_they_go_on_alike(envs, resumed, 100, seed=3)
+
+
+def test_a_game_stopped_just_after_a_lost_life_presses_fire_when_resumed():
+    config = Config(game="breakout", fire_on_life_loss=True)
+    envs, resumed = (make_envs(config, num_envs=2, seed=seed) for seed in (1, 99))
+    envs.reset()
+    while not envs.step(np.full(2, 3))[4]["life_lost"][0]:
+        pass
+    resumed.load_state_dict(envs.state_dict())
+    assert [one.step(np.full(2, 3))[4]["action"][0] for one in (envs, resumed)] == [1, 1]
     assert_they_go_on_alike(envs, resumed, 100, seed=3)
 
 

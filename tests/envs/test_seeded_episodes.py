@@ -98,6 +98,29 @@ def test_the_opening_holds_fire_for_1_to_max_agent_steps_whatever_the_caller_pas
     assert set(lengths) == {1, 2, 3, 4, 5}
 
 
+def test_fire_follows_every_lost_life_for_one_agent_step_whatever_the_caller_passes():
+    envs = make_envs(Config(game="breakout", fire_on_life_loss=True), num_envs=3, seed=0)
+    envs.reset()
+    lost = np.zeros(3, bool)
+    losses, ends = 0, 0
+    for _ in range(600):
+        _, _, terminated, _, info = envs.step(np.full(3, 3))
+        assert (info["action"] == np.where(lost, 1, 3)).all()
+        lost = info["life_lost"]
+        losses, ends = losses + lost.sum(), ends + terminated.sum()
+    assert losses > 10
+    assert ends > 2  # a new game has its own FIRE
+
+
+def test_a_game_without_fire_or_without_lives_is_played_as_it_is():
+    for game in ("ms_pacman", "pong"):
+        envs = make_envs(Config(game=game, fire_on_life_loss=True), num_envs=1, seed=0)
+        envs.reset()
+        taken = [envs.step(np.array([2]))[4]["action"] for _ in range(400)]
+        envs.close()
+        assert (np.array(taken) == 2).all()
+
+
 def trajectory(seed, num_envs: int, steps: int = 40) -> list[np.ndarray]:
     """Observations of the first environment, whose actions are the same however many there are."""
     envs = make_envs(Config(game="breakout", max_frames_per_episode=60), num_envs=num_envs, seed=seed)

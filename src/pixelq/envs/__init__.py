@@ -59,4 +59,5 @@ def make_envs(config: Config, *, num_envs: int, seed: int | np.random.SeedSequen
         reseed_after=reseed_after(num_envs),
         opening_action=fire,
         opening_max=config.opening_fire_max,
+        opens_lives=config.fire_on_life_loss,
     )

@@ -95,15 +95,15 @@ class AtariGames:
 
 
 def opening_fire(games: AtariGames, config: Config, game: Game) -> int | None:
-    """Return the action held at the start of an episode, None where the recipe asks for none.
+    """Return the action held at the start of an episode or of a life, None where the recipe asks for none.
 
     Raises:
-        UserError: the recipe holds FIRE and the game has no such action.
+        UserError: the recipe holds FIRE at the start of an episode and the game has no such action.
     """
-    if config.opening_fire_max == 0:
+    if not (config.opening_fire_max or config.fire_on_life_loss):
         return None
     fire = games.fire_action()
-    if fire is None:
+    if fire is None and config.opening_fire_max:
         raise UserError(
             f"opening_fire_max = {config.opening_fire_max}: {game.title} has no FIRE among its "
             f"{games.single_action_space.n} actions; use --opening-fire-max 0 or --full-action-set"

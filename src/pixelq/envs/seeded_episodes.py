@@ -85,6 +85,7 @@ class SeededEpisodes(VectorEnv):
         reseed_after: int = 0,
         opening_action: int | None = None,
         opening_max: int = 0,
+        opens_lives: bool = False,
     ) -> None:
         """Wrap `inner`; call `reset` or `load_state_dict` before `step`.
 
@@ -94,7 +95,9 @@ class SeededEpisodes(VectorEnv):
             reseed_after: agent steps of one environment between seeds, the last episode played out; 0: every episode
                 has its own seed. Above 0 where a seed costs more than an episode's start.
             opening_action: held for the first k agent steps of an episode whatever the caller passes; None: none.
-            opening_max: k is drawn from 1..opening_max by a generator with the environment's seed; in agent steps.
+            opening_max: k is drawn from 1..opening_max by a generator with the environment's seed; in agent steps; 0: k
+                is 0.
+            opens_lives: take the opening action for one agent step after every lost life too.
         """
         self._inner = inner
         self.num_envs = inner.num_envs
@@ -106,6 +109,7 @@ class SeededEpisodes(VectorEnv):
         self._reseed_after = reseed_after
         self._opening_action = opening_action
         self._opening_max = opening_max
+        self._opens_lives = opens_lives
         self._record = ActionRecord(self.num_envs, self._num_actions, seed)
         self._observations: np.ndarray | None = None
         self._lives = np.zeros(self.num_envs, np.int64)
@@ -206,7 +210,8 @@ class SeededEpisodes(VectorEnv):
             observations, self._lives = self._inner.reset_some(seeds[mask], mask)
         except Exception as error:
             raise self._failure(error, state_is_whole=False) from error
-        if self._opening_action is not None:
+        self._opening_left[mask] = 0
+        if self._opening_max:
             for i in np.flatnonzero(mask):
                 if seeds[i] != NO_SEED:
                     self._opening_draws[i] = np.random.default_rng(int(seeds[i]))
@@ -215,11 +220,13 @@ class SeededEpisodes(VectorEnv):
 
     def _advance(self, taken: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
         try:
-            observations, rewards, terminated, truncated, self._lives = self._inner.step(taken)
+            observations, rewards, terminated, truncated, lives = self._inner.step(taken)
         except Exception as error:
             raise self._failure(error, state_is_whole=True) from error
-        if self._opening_action is not None:
-            self._opening_left -= 1
+        self._opening_left -= 1
+        if self._opens_lives:
+            self._opening_left[lives < self._lives] = 1
+        self._lives = lives
         return observations, rewards, terminated, truncated
 
     def _failure(self, error: Exception, *, state_is_whole: bool) -> EnvironmentFailedError:

@@ -211,6 +211,8 @@ def _start(config: Config) -> str:
         parts.append("FIRE where the game waits for it")
     if config.opening_fire_max:
         parts.append(f"FIRE held for 1 to {config.opening_fire_max} agent steps")
+    if config.fire_on_life_loss:
+        parts.append("FIRE after every lost life")
     return ", ".join(parts) or "as the emulator starts it"
 
 

@@ -155,7 +155,13 @@ def open_game(config: Config, seed: int, *, fps: int | None = None) -> tuple[Fil
     games = AtariGames(config, game, num_envs=1, threads=1)
     fire = opening_fire(games, config, game)
     filmed = FilmedGame(games, ColourScreen(config))
-    return filmed, SeededEpisodes(filmed, game_seed, opening_action=fire, opening_max=config.opening_fire_max)
+    return filmed, SeededEpisodes(
+        filmed,
+        game_seed,
+        opening_action=fire,
+        opening_max=config.opening_fire_max,
+        opens_lives=config.fire_on_life_loss,
+    )
 
 
 def played(agent: Player, filmed: Filmed, envs: SeededEpisodes, *, seed: int, epsilon: float) -> Generator[Moment]:
@@ -190,7 +196,8 @@ class Film:
         height, width = max(game_height, LEAST_HEIGHT), game_width + WIDTH
         # yuv420p halves the colours in both directions, so both sides must be even.
         self._picture = np.zeros((height + height % 2, width + width % 2, 3), np.uint8)
-        otherwise = "random, or opening FIRE" if config.opening_fire_max else f"random (epsilon {epsilon:g})"
+        presses = config.opening_fire_max or config.fire_on_life_loss
+        otherwise = "random, or opening FIRE" if presses else f"random (epsilon {epsilon:g})"
         title = resolve_game(config.game).title
         self._panel = QPanel(len(self._picture), title, filmed.action_names, otherwise)
         top = (len(self._picture) - game_height) // 2
