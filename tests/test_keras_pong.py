@@ -107,11 +107,7 @@ def test_in_hundreds_of_updates_every_loss_is_pytorchs_on_the_same_weights(examp
 
 
 def test_left_to_themselves_the_two_stay_together(example: ModuleType, replay: Replay) -> None:
-    """As far as float arithmetic allows: Adam divides rounding by rounding where a gradient is almost 0.
-
-    Measured 0.24. Where both summed the first layer pixel by pixel it was 0.14: they shared some rounding. Summed over
-    blocks its gradient is nearer the one in float64 (3e-7 against 1.5e-6 of it), and further from Keras's.
-    """
+    """As far as float arithmetic allows: Adam divides rounding by rounding where a gradient is almost 0."""
     ours, theirs, generator = torch_learner(), example.KerasLearner(CONFIG, 6), np.random.default_rng(5)
     carry_weights(ours, theirs)
     start = keras_weights(ours)
@@ -122,7 +118,7 @@ def test_left_to_themselves_the_two_stay_together(example: ModuleType, replay: R
     np.testing.assert_allclose(losses[:10, 1], losses[:10, 0], atol=1e-4)
     np.testing.assert_allclose(losses[:, 1], losses[:, 0], atol=2e-3)
     moved = distance(keras_weights(ours), start)
-    assert distance(keras_weights(ours), theirs.network.get_weights()) < 0.35 * moved
+    assert distance(keras_weights(ours), theirs.network.get_weights()) < 0.2 * moved
 
 
 def distance(these: list[np.ndarray], those: list[np.ndarray]) -> float:

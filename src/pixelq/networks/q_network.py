@@ -53,7 +53,7 @@ class QNetwork(nn.Module):
         super().__init__()
         self.observation_space, self.num_actions = observation_space, num_actions
         strides = [*(layer.stride for layer in torso.convolutions), *(0 for _ in torso.hidden)]
-        self._first = _first_layer(torso, observation_space)
+        self._first = _first_layer(torso, observation_space, precision)
         if isinstance(self._first, BlockInput):
             strides[0] = 1
         self._lowered = LoweredWeights(torch.bfloat16 if precision == "bf16" else torch.float32, self._first.weight)
@@ -116,11 +116,12 @@ class QNetwork(nn.Module):
         return [parameter for part in parts for parameter in part.parameters(recurse=False)]
 
 
-def _first_layer(torso: Torso, space: Box) -> FirstLayer:
-    """How the torso reads observations of the space."""
+def _first_layer(torso: Torso, space: Box, precision: str) -> FirstLayer:
+    """How the torso reads observations of the space; over blocks in bfloat16 only, for in float32 they gain nothing."""
     if space.dtype != np.uint8:
         return PlainInput(1.0)
-    if torso.convolutions and reads_blocks(space.shape, torso.convolutions[0].kernel, torso.convolutions[0].stride):
+    first = torso.convolutions[0] if torso.convolutions else None
+    if first and precision == "bf16" and reads_blocks(space.shape, first.kernel, first.stride):
         return BlockInput(PIXEL_SCALE)
     return PlainInput(PIXEL_SCALE)
 
