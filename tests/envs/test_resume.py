@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from pixelq.config import Config
 from pixelq.envs import make_envs, resolve_game
 from pixelq.envs.atari import AtariGames
-from pixelq.envs.seeded_episodes import SeededEpisodes
+from pixelq.envs.seeded_episodes import Opening, SeededEpisodes
 from pixelq.errors import UserError
 
 
@@ -42,8 +42,8 @@ def play(envs: SeededEpisodes, steps: int, seed: int) -> None:
 
 def atari(name: str, num_envs: int, seed: int, *, reseed_after: int, opening: int = 0, **fields) -> SeededEpisodes:
     games = AtariGames(Config(game=name, **fields), resolve_game(name), num_envs=num_envs)
-    fire = games.fire_action() if opening else None
-    return SeededEpisodes(games, seed, reseed_after=reseed_after, opening_action=fire, opening_max=opening)
+    fire = Opening(games.fire_action(), opening) if opening else None
+    return SeededEpisodes(games, seed, reseed_after=reseed_after, opening=fire)
 
 
 @pytest.mark.parametrize("sticky", [0.0, 0.25])
@@ -134,11 +134,8 @@ def test_cart_poles_resume_to_the_byte_wherever_they_are_stopped(
     num_envs, reseed_after, opening, max_steps, played, seed
 ):
     def make(root: int) -> SeededEpisodes:
-        opening_action = 1 if opening else None
-        inner = CartPoles(num_envs, max_steps)
-        return SeededEpisodes(
-            inner, root, reseed_after=reseed_after, opening_action=opening_action, opening_max=opening
-        )
+        right = Opening(1, opening) if opening else None
+        return SeededEpisodes(CartPoles(num_envs, max_steps), root, reseed_after=reseed_after, opening=right)
 
     envs = make(seed)
     envs.reset()

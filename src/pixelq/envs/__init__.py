@@ -52,12 +52,5 @@ def make_envs(config: Config, *, num_envs: int, seed: int | np.random.SeedSequen
     from pixelq.envs.atari import AtariGames, opening_fire, reseed_after
 
     games = AtariGames(config, game, num_envs=num_envs, threads=threads)
-    fire = opening_fire(games, config, game)
-    return SeededEpisodes(
-        games,
-        seed,
-        reseed_after=reseed_after(num_envs),
-        opening_action=fire,
-        opening_max=config.opening_fire_max,
-        opens_lives=config.fire_on_life_loss,
-    )
+    opening = opening_fire(games, config, game)
+    return SeededEpisodes(games, seed, reseed_after=reseed_after(num_envs), opening=opening)

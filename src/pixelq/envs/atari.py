@@ -14,6 +14,7 @@ from gymnasium.vector import AutoresetMode
 
 from pixelq.config import Config
 from pixelq.envs.games import Game, rom_file
+from pixelq.envs.seeded_episodes import Opening
 from pixelq.errors import UserError
 
 # The emulator stops at its cap before it has grabbed the last frame, so the state a truncated episode bootstraps from
@@ -94,8 +95,10 @@ class AtariGames:
         del self._games
 
 
-def opening_fire(games: AtariGames, config: Config, game: Game) -> int | None:
-    """Return the action held at the start of an episode or of a life, None where the recipe asks for none.
+def opening_fire(games: AtariGames, config: Config, game: Game) -> Opening | None:
+    """Return how FIRE begins episodes and lives; None where the recipe asks for none.
+
+    A game without FIRE, as EnvPool has it, begins its lives without.
 
     Raises:
         UserError: the recipe holds FIRE at the start of an episode and the game has no such action.
@@ -108,7 +111,7 @@ def opening_fire(games: AtariGames, config: Config, game: Game) -> int | None:
             f"opening_fire_max = {config.opening_fire_max}: {game.title} has no FIRE among its "
             f"{games.single_action_space.n} actions; use --opening-fire-max 0 or --full-action-set"
         )
-    return fire
+    return None if fire is None else Opening(fire, config.opening_fire_max, config.fire_on_life_loss)
 
 
 def reseed_after(num_envs: int) -> int:

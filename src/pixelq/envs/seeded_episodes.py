@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zlib
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import gymnasium
 import numpy as np
@@ -15,6 +15,17 @@ from pixelq.envs.action_record import ActionRecord, checked_array
 from pixelq.errors import UserError
 
 NO_SEED = -1
+
+
+class Opening(NamedTuple):
+    """An action that begins episodes or lives, whatever the caller of `step` passes."""
+
+    action: int
+    longest: int = 0
+    """It is held for k agent steps of an episode, k drawn from 1..longest by a generator with the environment's seed;
+    0: k is 0."""
+    after_lost_lives: bool = False
+    """It is taken for one agent step after every lost life too."""
 
 
 class EnvironmentFailedError(Exception):
@@ -83,9 +94,7 @@ class SeededEpisodes(VectorEnv):
         seed: int | np.random.SeedSequence,
         *,
         reseed_after: int = 0,
-        opening_action: int | None = None,
-        opening_max: int = 0,
-        opens_lives: bool = False,
+        opening: Opening | None = None,
     ) -> None:
         """Wrap `inner`; call `reset` or `load_state_dict` before `step`.
 
@@ -94,10 +103,7 @@ class SeededEpisodes(VectorEnv):
             seed: root of all seeds.
             reseed_after: agent steps of one environment between seeds, the last episode played out; 0: every episode
                 has its own seed. Above 0 where a seed costs more than an episode's start.
-            opening_action: held for the first k agent steps of an episode whatever the caller passes; None: none.
-            opening_max: k is drawn from 1..opening_max by a generator with the environment's seed; in agent steps; 0: k
-                is 0.
-            opens_lives: take the opening action for one agent step after every lost life too.
+            opening: what begins episodes and lives; None: the caller's actions do.
         """
         self._inner = inner
         self.num_envs = inner.num_envs
@@ -107,9 +113,7 @@ class SeededEpisodes(VectorEnv):
         self.action_space = batch_space(inner.single_action_space, self.num_envs)
         self._num_actions = int(inner.single_action_space.n)
         self._reseed_after = reseed_after
-        self._opening_action = opening_action
-        self._opening_max = opening_max
-        self._opens_lives = opens_lives
+        self._opening = opening
         self._record = ActionRecord(self.num_envs, self._num_actions, seed)
         self._observations: np.ndarray | None = None
         self._lives = np.zeros(self.num_envs, np.int64)
@@ -159,8 +163,8 @@ class SeededEpisodes(VectorEnv):
             ValueError: actions of the wrong shape, type or range (ale-py would hang on them).
         """
         taken = self._checked(actions)
-        if self._opening_action is not None:
-            taken = np.where(self._opening_left > 0, self._opening_action, taken)
+        if self._opening is not None:
+            taken = np.where(self._opening_left > 0, self._opening.action, taken)
         lives_before = self._lives
         last, rewards, terminated, truncated = self._advance(taken)
         life_lost = (self._lives < lives_before) & ~terminated
@@ -211,11 +215,11 @@ class SeededEpisodes(VectorEnv):
         except Exception as error:
             raise self._failure(error, state_is_whole=False) from error
         self._opening_left[mask] = 0
-        if self._opening_max:
+        if self._opening is not None and self._opening.longest:
             for i in np.flatnonzero(mask):
                 if seeds[i] != NO_SEED:
                     self._opening_draws[i] = np.random.default_rng(int(seeds[i]))
-                self._opening_left[i] = self._opening_draws[i].integers(1, self._opening_max, endpoint=True)
+                self._opening_left[i] = self._opening_draws[i].integers(1, self._opening.longest, endpoint=True)
         return observations
 
     def _advance(self, taken: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
@@ -224,7 +228,7 @@ class SeededEpisodes(VectorEnv):
         except Exception as error:
             raise self._failure(error, state_is_whole=True) from error
         self._opening_left -= 1
-        if self._opens_lives:
+        if self._opening is not None and self._opening.after_lost_lives:
             self._opening_left[lives < self._lives] = 1
         self._lives = lives
         return observations, rewards, terminated, truncated

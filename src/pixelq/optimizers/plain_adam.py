@@ -12,6 +12,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
+from pixelq.optimizers.rectified_adam import TRACTABLE, squared_rectification
+
 
 class Scalars(NamedTuple):
     """One update's numbers, the same for every weight: theta -= step_size m / (inverse_root sqrt(v) + eps).
@@ -26,17 +28,15 @@ class Scalars(NamedTuple):
 
 def adam_scalars(t: Tensor, lr: Tensor | float, betas: tuple[float, float], eps: float) -> Scalars:
     """Of update t (from 1) of Adam (Kingma & Ba 2015, arXiv 1412.6980, algorithm 1)."""
-    unbiased1, unbiased2 = (_unbiased(t, beta) for beta in betas)
+    unbiased1, unbiased2 = (1.0 - _power(beta, t) for beta in betas)
     return Scalars((lr / unbiased1).float(), unbiased2.rsqrt().float(), torch.full_like(t, eps))
 
 
 def radam_scalars(t: Tensor, lr: Tensor | float, betas: tuple[float, float], eps: float) -> Scalars:
-    """Of update t (from 1) of RAdam (Liu et al. 2020, arXiv 1908.03265, algorithm 2); see `rectification`."""
-    plain, unbiased2 = adam_scalars(t, lr, betas, eps), _unbiased(t, betas[1])
-    infinite = 2.0 / (1.0 - betas[1]) - 1.0
-    rho = infinite - 2.0 * t.double() * (1.0 - unbiased2) / unbiased2
-    tractable = rho > 5.0
-    squared = (rho - 4.0) * (rho - 2.0) * infinite / ((infinite - 4.0) * (infinite - 2.0) * rho)
+    """Of update t (from 1) of RAdam (Liu et al. 2020, arXiv 1908.03265, algorithm 2); see `RectifiedAdam`."""
+    plain = adam_scalars(t, lr, betas, eps)
+    rho, squared = squared_rectification(t.double(), _power(betas[1], t), betas[1])
+    tractable = rho > TRACTABLE
     rectified = torch.where(tractable, squared, 1.0).sqrt().float()
     return Scalars(
         plain.step_size * rectified,
@@ -83,6 +83,6 @@ class PlainAdam(torch.optim.Optimizer):
                 p -= step_size * m / (v.sqrt() * inverse_root + eps)
 
 
-def _unbiased(t: Tensor, beta: float) -> Tensor:
-    """1 - beta^t: with 0.999 it needs doubles, and from exp, unlike from pow, a compiler keeps it."""
-    return 1.0 - torch.exp(t.double() * math.log(max(beta, 1e-300)))
+def _power(beta: float, t: Tensor) -> Tensor:
+    """beta^t: 1 - 0.999^t needs doubles, and from exp, unlike from pow, a compiler keeps them."""
+    return torch.exp(t.double() * math.log(max(beta, 1e-300)))

@@ -10,8 +10,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from typing import TypeVar
 
 import torch
+from torch import Tensor
+
+Number = TypeVar("Number", float, Tensor)
+
+TRACTABLE = 5.0
+"""Above it the variance of rho_t gradients is tractable."""
 
 
 class RectifiedAdam(torch.optim.Adam):
@@ -42,9 +49,19 @@ class RectifiedAdam(torch.optim.Adam):
 
 
 def rectification(t: int, beta2: float) -> float:
-    """r_t, by which update t (from 1) multiplies the step size; 0 where the variance is not tractable (rho_t <= 5)."""
-    rho_infinity = 2.0 / (1.0 - beta2) - 1.0
-    rho = rho_infinity - 2.0 * t * beta2**t / (1.0 - beta2**t)
-    if rho <= 5.0:
-        return 0.0
-    return math.sqrt((rho - 4.0) * (rho - 2.0) * rho_infinity / ((rho_infinity - 4.0) * (rho_infinity - 2.0) * rho))
+    """r_t, by which update t (from 1) multiplies the step size; 0 where the variance is not tractable."""
+    rho, squared = squared_rectification(float(t), beta2**t, beta2)
+    return math.sqrt(squared) if rho > TRACTABLE else 0.0
+
+
+def squared_rectification(t: Number, power: Number, beta2: float) -> tuple[Number, Number]:
+    """rho_t and r_t^2 of update t (from 1); r_t means something where rho_t > `TRACTABLE`.
+
+    Args:
+        t: the count of updates, a number or a float64 tensor.
+        power: beta2^t.
+        beta2: of the second moment.
+    """
+    infinite = 2.0 / (1.0 - beta2) - 1.0
+    rho = infinite - 2.0 * t * power / (1.0 - power)
+    return rho, (rho - 4.0) * (rho - 2.0) * infinite / ((infinite - 4.0) * (infinite - 2.0) * rho)

@@ -153,15 +153,9 @@ def open_game(config: Config, seed: int, *, fps: int | None = None) -> tuple[Fil
         rendered = rendered_game(config, game)
         return rendered, SeededEpisodes(rendered, game_seed)
     games = AtariGames(config, game, num_envs=1, threads=1)
-    fire = opening_fire(games, config, game)
+    opening = opening_fire(games, config, game)
     filmed = FilmedGame(games, ColourScreen(config))
-    return filmed, SeededEpisodes(
-        filmed,
-        game_seed,
-        opening_action=fire,
-        opening_max=config.opening_fire_max,
-        opens_lives=config.fire_on_life_loss,
-    )
+    return filmed, SeededEpisodes(filmed, game_seed, opening=opening)
 
 
 def played(agent: Player, filmed: Filmed, envs: SeededEpisodes, *, seed: int, epsilon: float) -> Generator[Moment]:
