@@ -37,6 +37,7 @@ import pixelq
 from keep_result import current_commit, keep, machine
 from pixelq.viewing.curves import moving_mean, read_run
 
+COMMAND = " ".join(["python benchmarks/pong_clock.py", *sys.argv[1:]])
 ENVIRONMENT = os.environ | {"PYTHONPATH": str(Path(pixelq.__file__).parents[1])}
 
 
@@ -162,7 +163,7 @@ def main() -> None:
     runs.mkdir(parents=True, exist_ok=True)
     held = json.loads((args.out / "clock.json").read_text()) if args.add else None
     earlier: list[Race] = []
-    """Trained beside the seeds by a former call."""
+    """Of a former call."""
     if held is None:
         seeds = [
             race(f"{args.recipe}-{seed}", args.recipe, seed, runs, args, 60 * args.minutes, args.bar)
@@ -172,40 +173,31 @@ def main() -> None:
             if one.passed:
                 one.again = play_again(runs / one.name, args.games)
     else:
-        seeds = [Race(**r) for r in held["races"] if r["recipe"] == args.recipe]
-        earlier = [Race(**r) for r in held["races"] if r["recipe"] not in (args.recipe, *args.beside)]
+        earlier = [Race(**r) for r in held["races"] if r["recipe"] not in args.beside]
+        seeds = [r for r in earlier if r.recipe == args.recipe]
     longest = max(r.seconds for r in seeds)
     beside = [race(f"{name}-1", name, 1, runs, args, longest, float("inf")) for name in args.beside]
-    show([*seeds, *earlier, *beside])
+    run_now = beside if held else [*seeds, *beside]
+    races = [*earlier, *run_now]
+    show(races)
     median = statistics.median(r.seconds if r.passed else float("inf") for r in seeds)
     print(f"median of {len(seeds)} seeds: {median / 60:.1f} minutes (inf: most did not pass)")
     if args.out:
-        report(seeds, earlier, beside, median, runs, args.out, held)
+        for one in run_now:
+            keep(runs / one.name, args.out / one.name, COMMAND, current_commit(), "see clock.json")
+        found = held or {"command": COMMAND, "commit": current_commit(), "machine": machine()}
+        found |= {"median_seconds": median if math.isfinite(median) else None, "races": [asdict(r) for r in races]}
+        report(found, min(seeds, key=lambda r: abs(r.seconds - median)).name, args.out)
 
 
-def report(
-    seeds: list[Race],
-    earlier: list[Race],
-    beside: list[Race],
-    median: float,
-    runs: Path,
-    out: Path,
-    held: dict[str, Any] | None,
-) -> None:
-    """Keep the runs and the figures; with `held`, the seeds and the `earlier` runs are there already."""
-    command = f"python benchmarks/pong_clock.py {' '.join(sys.argv[1:])}"
-    commit = current_commit()
-    for r in beside if held else [*seeds, *beside]:
-        keep(runs / r.name, out / r.name, command, commit, "see clock.json")
-    chosen = min(seeds, key=lambda r: abs(r.seconds - median))
-    for r in [*seeds, *earlier, *beside]:
-        if r is not chosen:
-            (out / r.name / "policy.safetensors").unlink(missing_ok=True)
-    found = held or {"command": command, "commit": commit, "machine": machine()}
-    found["median_seconds"] = median if math.isfinite(median) else None
-    found["races"] = [asdict(r) for r in [*seeds, *earlier, *beside]]
+def report(found: dict[str, Any], chosen: str, out: Path) -> None:
+    """Write the figures and the curves beside the kept runs, of which only the `chosen` keeps its policy."""
+    races = [Race(**r) for r in found["races"]]
+    for one in races:
+        if one.name != chosen:
+            (out / one.name / "policy.safetensors").unlink(missing_ok=True)
     (out / "clock.json").write_text(json.dumps(found, indent=1) + "\n")
-    draw([*seeds, *earlier, *beside], out, out / "clock.png")
+    draw(races, out, out / "clock.png")
 
 
 if __name__ == "__main__":
