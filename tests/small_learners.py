@@ -1,6 +1,5 @@
 """Learners with weights from a seed, and batches of noise for them."""
 
-import os
 import shutil
 from typing import Any
 
@@ -10,12 +9,13 @@ import torch
 from gymnasium.spaces import Box
 
 from pixelq.config import Config
+from pixelq.device import compiler
 from pixelq.learner import Learner
 from pixelq.networks import build_network
 from pixelq.replay import Batch
 
 CPU = torch.device("cpu")
-needs_compiler = pytest.mark.skipif(shutil.which(os.environ.get("CXX", "g++")) is None, reason="needs a C++ compiler")
+needs_compiler = pytest.mark.skipif(shutil.which(compiler()) is None, reason="needs a C++ compiler")
 
 
 def screens(side: int = 84) -> Box:

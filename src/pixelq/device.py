@@ -107,16 +107,20 @@ def prepare_cpu(config_threads: int) -> int:
     return threads
 
 
+def compiler() -> str:
+    """Name of the C++ compiler that torch would use; nothing says that it is there."""
+    return os.environ.get("CXX", "clang++" if sys.platform == "darwin" else "g++")
+
+
 def refuse_missing_compiler() -> None:
-    """Look for the C++ compiler that torch would use.
+    """Look for the `compiler`.
 
     Raises:
         UserError: it is not there.
     """
-    compiler = os.environ.get("CXX", "clang++" if sys.platform == "darwin" else "g++")
-    if shutil.which(compiler) is None:
+    if shutil.which(compiler()) is None:
         raise UserError(
-            f"compile = true needs the C++ compiler {compiler}, which is not there: install it, name another in the "
+            f"compile = true needs the C++ compiler {compiler()}, which is not there: install it, name another in the "
             "environment variable CXX, or use --no-compile"
         )
 

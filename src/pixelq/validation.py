@@ -93,18 +93,23 @@ def validate(config: Config) -> None:
     require(config.frame_stack <= 256, "frame_stack", "at most 256")
     require(config.seed < 2**31, "seed", "below 2^31")
     require(config.threads <= 1024, "threads", "at most 1024")
-    plain = config.optimizer in ("rmsprop", "radam") or (config.optimizer == "adam" and not config.amsgrad)
-    if config.compile and (config.deterministic or not plain):
-        raise UserError(
-            "compile = True goes with the optimizers rmsprop, radam and adam (without amsgrad), not with "
-            "deterministic; use --no-compile"
-        )
+    if config.compile:
+        _validate_compile(config)
     if config.epsilon_schedule != "constant":
         require(config.epsilon_steps >= 1, "epsilon_steps", "at least 1 for a schedule that falls")
     if config.loop == "replay":
         _validate_replay(config, require)
     else:
         _validate_parallel(config, require)
+
+
+def _validate_compile(config: Config) -> None:
+    compiles = config.optimizer in ("rmsprop", "radam") or (config.optimizer == "adam" and not config.amsgrad)
+    if config.deterministic or not compiles:
+        raise UserError(
+            "compile = True goes with the optimizers rmsprop, radam and adam (without amsgrad), not with "
+            "deterministic; use --no-compile"
+        )
 
 
 def _validate_replay(config: Config, require: Callable[[bool, str, str], None]) -> None:
