@@ -4,6 +4,8 @@ import csv
 import dataclasses
 import json
 import signal
+import time
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -151,6 +153,18 @@ def test_the_best_evaluation_chooses_the_best_policy_of_equals_the_last(
     assert torch.equal(load_agent(Path("r/best")).network.output.weight, weights[2])
     assert not torch.equal(weights[1], weights[2])
     assert not torch.equal(weights[2], weights[3])
+
+
+def test_the_speed_shown_after_test_games_is_that_of_training(in_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def scored(*args: Any, **kwargs: Any) -> Evaluation:
+        time.sleep(0.3)
+        return Evaluation([Episode(0, 1.0, 1)], 0.0, 0)
+
+    monkeypatch.setattr("pixelq.training.reports.evaluate", scored)
+    start(quick(steps=200, log_every=50, eval_every=50), Path("r"))
+    for before, row in pairwise(rows(Path("r/progress.csv"))):
+        seconds, steps = (float(row[name]) - float(before[name]) for name in ("seconds", "agent_steps"))
+        assert seconds - steps / float(row["agent_steps_per_second"]) >= 0.29
 
 
 def test_a_better_policy_of_a_session_that_died_is_not_lost(in_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

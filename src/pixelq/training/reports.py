@@ -74,6 +74,7 @@ class Reports:
         """Play test games with the policy as it is; abandoned, and owed, if the run is asked to stop meanwhile."""
         run, config, now = self._run, self._run.config, self._run.counters.agent_steps
         self.evaluation_owed = True
+        begun = run.seconds
         try:
             result = evaluate(
                 run.tested_policy,
@@ -87,6 +88,8 @@ class Reports:
         except Abandoned:
             return
         self.evaluation_owed = False
+        steps, seconds = self._last_row
+        self._last_row = (steps, seconds + run.seconds - begun)  # the next row's speed is that of training
         summary = result.summary()
         run.tracker.write("evaluations.csv", {"agent_steps": now, "episodes": config.eval_episodes, **summary})
         run.tracker.flush()
