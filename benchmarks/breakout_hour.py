@@ -60,13 +60,13 @@ def main() -> None:
     options = ["breakout", "--recipe", "default", "--steps", str(args.steps), "--seed", str(args.seed)]
     options += ["--eval-every", "1000000", "--eval-episodes", "30"]
     if not (run / "final").is_dir():
-        command = (
-            ["resume", str(run)] if (run / "config.toml").is_file() else ["train", *options, "--run-dir", str(run)]
-        )
-        subprocess.run([sys.executable, "-m", "pixelq", *command], env=ENVIRONMENT, check=True)
+        begun = (run / "config.toml").is_file()
+        arguments = ["resume", str(run)] if begun else ["train", *options, "--run-dir", str(run)]
+        subprocess.run([sys.executable, "-m", "pixelq", *arguments], env=ENVIRONMENT, check=True)
     again = play_again(run, 30)
     commit = current_commit()
-    keep(run, args.out, f"python benchmarks/breakout_hour.py --steps {args.steps} --out {args.out}", commit, "two cores; see hour.json")
+    command = f"python benchmarks/breakout_hour.py --steps {args.steps} --out {args.out}"
+    keep(run, args.out, command, commit, "two cores; see hour.json")
     curves = read_run(run)
     found = {
         "command": f"pixelq train {' '.join(options)}",
