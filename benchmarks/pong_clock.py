@@ -183,19 +183,20 @@ def main() -> None:
     median = statistics.median(r.seconds if r.passed else float("inf") for r in seeds)
     print(f"median of {len(seeds)} seeds: {median / 60:.1f} minutes (inf: most did not pass)")
     if args.out:
+        commit = current_commit()
         for one in run_now:
-            keep(runs / one.name, args.out / one.name, COMMAND, current_commit(), "see clock.json")
-        found = held or {"command": COMMAND, "commit": current_commit(), "machine": machine()}
-        found |= {"median_seconds": median if math.isfinite(median) else None, "races": [asdict(r) for r in races]}
-        report(found, min(seeds, key=lambda r: abs(r.seconds - median)).name, args.out)
+            keep(runs / one.name, args.out / one.name, COMMAND, commit, "see clock.json")
+        found = held or {"command": COMMAND, "commit": commit, "machine": machine()}
+        found["median_seconds"] = median if math.isfinite(median) else None
+        report(found, races, min(seeds, key=lambda r: abs(r.seconds - median)), args.out)
 
 
-def report(found: dict[str, Any], chosen: str, out: Path) -> None:
+def report(found: dict[str, Any], races: list[Race], chosen: Race, out: Path) -> None:
     """Write the figures and the curves beside the kept runs, of which only the `chosen` keeps its policy."""
-    races = [Race(**r) for r in found["races"]]
     for one in races:
-        if one.name != chosen:
+        if one is not chosen:
             (out / one.name / "policy.safetensors").unlink(missing_ok=True)
+    found["races"] = [asdict(r) for r in races]
     (out / "clock.json").write_text(json.dumps(found, indent=1) + "\n")
     draw(races, out, out / "clock.png")
 
