@@ -56,11 +56,12 @@ class TorsoPass(torch.autograd.Function):
                 x = torch.addmm(bias, _as_vectors(x), weight.t())
             if layer.eps is not None:
                 norm_weight, norm_bias = next(parameters), next(parameters)
+                x = _as_normalised(x)
                 normalised, mean, deviation = torch.native_group_norm(
                     x, norm_weight, norm_bias, *_sizes(x), 1, layer.eps
                 )
                 kept += x, norm_weight, mean, deviation
-                x = normalised
+                x = _as_convolved(normalised)
             x = x.relu_()
         ctx.layers, ctx.first_gradient, ctx.dtype = layers, first_gradient, masters[0].dtype
         ctx.save_for_backward(*kept, x)
@@ -77,8 +78,9 @@ class TorsoPass(torch.autograd.Function):
             if layer.eps is not None:
                 *kept, x, norm_weight, mean, deviation = kept
                 gradient, of_norm_weight, of_norm_bias = torch.ops.aten.native_group_norm_backward(
-                    gradient, x, mean, deviation, norm_weight, *_sizes(x), 1, [True, True, True]
+                    _as_normalised(gradient), x, mean, deviation, norm_weight, *_sizes(x), 1, [True, True, True]
                 )
+                gradient = _as_convolved(gradient)
                 found += of_norm_bias, of_norm_weight
             *kept, x, weight = kept
             if layer.stride:
@@ -108,6 +110,16 @@ def _as_images(vectors: Tensor, like: Tensor) -> Tensor:
         return vectors
     b, channels, height, width = like.shape
     return vectors.view(b, height, width, channels).permute(0, 3, 1, 2)
+
+
+def _as_normalised(x: Tensor) -> Tensor:
+    """`x` as the normalisation's kernels of its device read it: only the CPU's take images in channels_last."""
+    return x if x.is_cpu else x.contiguous()
+
+
+def _as_convolved(x: Tensor) -> Tensor:
+    """The inverse of `_as_normalised`: images back in channels_last."""
+    return x if x.is_cpu or x.dim() == 2 else x.contiguous(memory_format=torch.channels_last)
 
 
 def _sizes(x: Tensor) -> tuple[int, int, int]:
