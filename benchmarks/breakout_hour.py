@@ -51,7 +51,7 @@ def draw(run: Path, file: Path) -> None:
 def main() -> None:
     """Train or finish the run, and keep what proves it."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--steps", type=int, default=7_300_000, help="agent steps that take an hour here")
+    parser.add_argument("--steps", type=int, default=7_400_000, help="agent steps that take an hour here")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--run", type=Path, help="where the run is made, or one to finish or only to keep")
     parser.add_argument("--out", type=Path, required=True, help="where the figures and the curve go")
