@@ -171,6 +171,40 @@ def test_mixed_memory_formats_are_refused():
         refuse_mixed_formats([p])
 
 
+@pytest.mark.parametrize("precision", ["float32", "bf16"])
+@pytest.mark.parametrize("norm", ["none", "layer"])
+@pytest.mark.parametrize(
+    ("network", "shape"),
+    [
+        ("2013", (1, 84, 84)),
+        ("2013", (3, 84, 84)),
+        ("2015", (1, 36, 36)),  # the last convolution gives a single position
+        ("2015", (1, 84, 84, 3)),
+        ("2015", (2, 96, 96, 1)),
+        ("2015", (4, 90, 85)),  # no whole blocks
+        ("minatar", (1, 10, 10, 10)),
+        ("minatar", (1, 10, 10)),
+        ("minatar", (1, 3, 3)),
+        ("mlp", (1, 1)),
+        ("mlp", (4, 128)),
+    ],
+)
+def test_an_update_is_made_whatever_is_observed(network, shape, norm, precision):
+    images = len(shape) > 2
+    space = Box(0, 255, shape, np.uint8) if images else Box(-np.inf, np.inf, shape, np.float32)
+    one = learner(observations=space, network=network, norm=norm, precision=precision)
+    generator = torch.Generator().manual_seed(0)
+    state = torch.rand((8, *shape), generator=generator)
+    state = (state * 255).to(torch.uint8) if images else state
+    before = [p.detach().clone() for p in one.network.parameters()]
+    for _ in range(3):
+        one.update(Batch(state, torch.arange(8) % 4, torch.ones(8), torch.full((8,), 0.9), state), 1e-3)
+    one.refuse_not_finite()
+    for p, was in zip(one.network.parameters(), before, strict=True):
+        assert p.grad.stride() == p.stride()
+        assert not torch.equal(p, was)
+
+
 @pytest.mark.parametrize("optimizer", ["rmsprop", "adam", "adamw", "radam"])
 def test_a_restored_learner_goes_on_identically(optimizer):
     fields = {"optimizer": optimizer, "optimizer_eps": 0.01, "average_tau": 0.1}

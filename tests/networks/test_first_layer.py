@@ -32,15 +32,16 @@ def test_blocks_give_the_sums_of_the_convolution_over_pixels(batch, stack, heigh
     torch.testing.assert_close(torch.conv2d(of_blocks, blocks.weight(weight)), expected)
 
 
-def test_the_gradient_goes_back_the_way_the_weight_came():
-    weight = random_weight(3, 4, 8, 8).requires_grad_()
+@pytest.mark.parametrize("stack", [1, 4])
+def test_the_gradient_goes_back_the_way_the_weight_came(stack):
+    weight = random_weight(3, stack, 8, 8).requires_grad_()
     made = BlockInput(SCALE).weight(weight)
     of_made = torch.randn(made.shape, generator=torch.Generator().manual_seed(2), dtype=torch.float64)
     (expected,) = torch.autograd.grad(made, weight, of_made)
     gradient = BlockInput(SCALE).gradient(of_made)
     torch.testing.assert_close(gradient, expected, rtol=1e-15, atol=0)
     assert gradient.stride() == weight.stride()
-    for tensor in (made, BlockInput(SCALE).observations(random_images(2, 4, 8, 8), torch.bfloat16)):
+    for tensor in (made, BlockInput(SCALE).observations(random_images(2, stack, 8, 8), torch.bfloat16)):
         assert tensor.is_contiguous(memory_format=torch.channels_last)
 
 

@@ -73,7 +73,8 @@ class BlockInput(NamedTuple):
         """`(out, stack, 4 k, 4 k)` in channels_last, the parameter's memory format, of the gradient of `weight`."""
         blocks = of_weight.permute(0, 2, 3, 1).unflatten(3, (-1, BLOCK, BLOCK)).permute(0, 3, 1, 4, 2, 5)
         images = blocks.flatten(4).flatten(2, 3) * self.scale
-        return images.contiguous(memory_format=torch.channels_last)
+        # Not `contiguous`, which leaves the strides of a single channel as they are: right, but not the parameter's.
+        return images.clone(memory_format=torch.channels_last)
 
 
 FirstLayer = PlainInput | BlockInput
