@@ -16,7 +16,7 @@ def random_images(*shape: int) -> torch.Tensor:
 
 def random_weight(*shape: int) -> torch.Tensor:
     weight = torch.randn(shape, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
-    return weight.contiguous(memory_format=torch.channels_last)
+    return weight.clone(memory_format=torch.channels_last)
 
 
 @given(
