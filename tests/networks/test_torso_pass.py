@@ -17,12 +17,16 @@ SHAPES = [(16, 4, 4, 4), (32, 16, 3, 3), (64, 32 * 7 * 7)]
 """Of the layers' weights, for images of 20x20 pixels."""
 
 
+def in_channels_last(x: Tensor) -> Tensor:
+    """Images and convolutions' weights moved, all else as it is."""
+    return x.contiguous(memory_format=torch.channels_last) if x.dim() == 4 else x
+
+
 def parameters(make: Callable[..., Tensor]) -> list[Tensor]:
     """Per layer weight and bias, then those of its normalisation, as `QNetwork` holds them."""
     made = []
     for shape in SHAPES:
-        weight = make(shape)
-        made += [weight.contiguous(memory_format=torch.channels_last) if len(shape) == 4 else weight]
+        made += [in_channels_last(make(shape))]
         made += [make(shape[:1]) for _ in ("bias", "norm weight", "norm bias")]
     return [one.requires_grad_() for one in made]
 
@@ -30,7 +34,7 @@ def parameters(make: Callable[..., Tensor]) -> list[Tensor]:
 def passes(masters: list[Tensor], x: Tensor, dtype: torch.dtype) -> tuple[Tensor, list[Tensor]]:
     """Features, and the gradients of their sum of squares."""
     lowered = [one.detach().to(dtype) for one in masters]
-    x = x.to(dtype).contiguous(memory_format=torch.channels_last)
+    x = in_channels_last(x.to(dtype))
     features = TorsoPass.apply(x, LAYERS, lambda gradient: gradient, lowered, *masters).float()
     features.square().sum().backward()
     return features.detach(), [one.grad for one in masters]
@@ -50,7 +54,7 @@ class KernelsOfAGpu(TorchDispatchMode):
         self.asked += len(read) > 0
         assert all(x.is_contiguous() for x in read), "Expected X.is_contiguous(memory_format) to be true"
         made = func(*args, **(kwargs or {}))
-        return made.contiguous(memory_format=torch.channels_last) if name == "convolution" else made
+        return in_channels_last(made) if name == "convolution" else made
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
@@ -65,7 +69,7 @@ def test_a_gpus_normalisation_is_given_images_as_its_kernels_read_them(dtype: to
 
 
 def test_that_stand_in_refuses_channels_last_as_the_kernels_do() -> None:
-    images = torch.zeros(2, 3, 4, 4).contiguous(memory_format=torch.channels_last)
+    images = in_channels_last(torch.zeros(2, 3, 4, 4))
     with KernelsOfAGpu(), pytest.raises(AssertionError, match="is_contiguous"):
         torch.native_group_norm(images, None, None, 2, 3, 16, 1, EPS)
 
@@ -77,9 +81,8 @@ def test_images_moved_for_a_gpus_normalisation_give_the_same_numbers(monkeypatch
         return passes(masters, torch.rand(8, 4, 20, 20, generator=generator), torch.float32)
 
     features, gradients = found()
-    channels_last = {"memory_format": torch.channels_last}
     monkeypatch.setattr(torso_pass, "_as_normalised", Tensor.contiguous)
-    monkeypatch.setattr(torso_pass, "_as_convolved", lambda x: x.contiguous(**channels_last if x.dim() == 4 else {}))
+    monkeypatch.setattr(torso_pass, "_as_convolved", in_channels_last)
     moved_features, moved_gradients = found()
     torch.testing.assert_close(moved_features, features)
     torch.testing.assert_close(moved_gradients, gradients)

@@ -80,7 +80,6 @@ class TorsoPass(torch.autograd.Function):
                 gradient, of_norm_weight, of_norm_bias = torch.ops.aten.native_group_norm_backward(
                     _as_normalised(gradient), x, mean, deviation, norm_weight, *_sizes(x), 1, [True, True, True]
                 )
-                gradient = _as_convolved(gradient)
                 found += of_norm_bias, of_norm_weight
             *kept, x, weight = kept
             if layer.stride:
