@@ -26,14 +26,14 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
-from pixelq.config import configure
+from pixelq.checkpoints.store import CheckpointStore, PendingCheckpoint
+from pixelq.checkpoints.writer import CheckpointWriter
 from pixelq.envs import make_envs
-from pixelq.learner import Learner
+from pixelq.learner.learner import Learner
 from pixelq.networks import build_network
 from pixelq.networks.observations import likely_observations
+from pixelq.recipes.choice import configure
 from pixelq.replay import Batch, Replay
-from pixelq.training.checkpoint import CheckpointStore, PendingCheckpoint
-from pixelq.training.checkpoint_writer import CheckpointWriter
 
 Row = dict[str, Any]
 

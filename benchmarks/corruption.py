@@ -32,15 +32,15 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
+from pixelq.checkpoints.digests import policy_digest
+from pixelq.checkpoints.manifest import read_manifest
+from pixelq.checkpoints.store import CheckpointStore
 from pixelq.cli import main as pixelq
 from pixelq.cli.verify import verify
-from pixelq.config import read_config
 from pixelq.errors import UserError
-from pixelq.training.checkpoint import CheckpointStore
-from pixelq.training.digests import policy_digest
-from pixelq.training.manifest import read_manifest
-from pixelq.training.session import MAY_CHANGE, run_configuration
-from pixelq.training.tracking import COLUMNS, refuse_changed_csv
+from pixelq.recipes.reading import read_config
+from pixelq.reports.tracking import COLUMNS, refuse_changed_csv
+from pixelq.runs.session import MAY_CHANGE, run_configuration
 
 TRAIN = (
     "train breakout --recipe nature2015 --num-envs 4 --steps 2400 --batch-size 8 --replay-start 500 "

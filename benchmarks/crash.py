@@ -31,8 +31,8 @@ from rich.console import Console
 from rich.table import Table
 
 import pixelq
+from pixelq.checkpoints.store import CheckpointStore
 from pixelq.errors import UserError
-from pixelq.training.checkpoint import CheckpointStore
 
 SHORT = (
     "--steps 6000 --batch-size 8 --log-every 100 --checkpoint-every 150 --eval-every 2000 --eval-episodes 2 "

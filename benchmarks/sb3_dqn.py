@@ -18,7 +18,7 @@ from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.env_util import make_atari_env
 from stable_baselines3.common.vec_env import VecFrameStack
 
-from pixelq.profiling.segments import Segment
+from pixelq.profiling.timed_run import Timing
 
 EPSILON = 0.01
 PLAYED = 2_000
@@ -47,13 +47,13 @@ class Sb3Dqn:
         self._fill(np.random.default_rng(seed))
         self._seconds = 0.0
 
-    def segment(self, seconds: float) -> Segment:
+    def train_for(self, seconds: float) -> Timing:
         """Train for `seconds`, and say what was done in them."""
         clock = _Clock(seconds)
         updates = self._model._n_updates
         self._model.learn(10**9, callback=clock, reset_num_timesteps=False, log_interval=None)
         ended = time.perf_counter()
-        return Segment(
+        return Timing(
             self._model.num_timesteps - clock.first_step, self._model._n_updates - updates, ended - clock.started
         )
 

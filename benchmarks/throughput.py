@@ -4,7 +4,7 @@
 
 Everyone trains Breakout with the 2015 network: batches of 32, one update for 4 agent steps, target copied every 1,000,
 epsilon at its final 0.01, so that the network chooses the actions. pixelq runs its recipe `cleanrl` through its own
-loop (`SegmentedRun`: a real run with evaluations and checkpoints off); stable_baselines3 runs as rl-baselines3-zoo sets
+loop (`TimedRun`: a real run with evaluations and checkpoints off); stable_baselines3 runs as rl-baselines3-zoo sets
 it up. A case is `LIBRARY-ENVIRONMENTS`: sb3-1, float32-1, bf16-8. `bf16-8-compiled` is trained with --compile; what the
 compiler takes, ten to twenty seconds, is not timed.
 
@@ -39,12 +39,12 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
-from pixelq.config import configure
 from pixelq.device import available_cores, prepare_cpu
 from pixelq.profiling.parts import PARTS, Stopwatch, wrapped_parts
 from pixelq.profiling.rates import acting_flops, calls_per_second, multiplication_rate, update_flops
 from pixelq.profiling.recorded_play import RecordedPlay
-from pixelq.profiling.segments import Segment, SegmentedRun
+from pixelq.profiling.timed_run import TimedRun, Timing
+from pixelq.recipes.choice import configure
 from pixelq.replay import ReplaySnapshot
 
 CASES = (
@@ -60,7 +60,7 @@ DTYPES = {"float32": torch.float32, "bf16": torch.bfloat16}
 class Contender(Protocol):
     """Somebody who trains for some seconds at a time."""
 
-    def segment(self, seconds: float) -> Segment:
+    def train_for(self, seconds: float) -> Timing:
         """Train for `seconds`."""
         ...
 
@@ -96,24 +96,24 @@ class Fillings:
     def __init__(self) -> None:
         self._held: dict[tuple[int, int], ReplaySnapshot] = {}
 
-    def fill(self, run: SegmentedRun, transitions: int) -> None:
+    def fill(self, run: TimedRun, transitions: int) -> None:
         """Fill a run's replay with real transitions."""
-        assert run.replay is not None
-        key = (run.envs.num_envs, transitions)
+        assert run.parts.replay is not None
+        key = (run.parts.envs.num_envs, transitions)
         if key not in self._held:
-            RecordedPlay(run, PLAYED, np.random.default_rng(run.config.seed)).fill(run.replay, transitions)
-            self._held[key] = run.replay.snapshot()
+            RecordedPlay(run, PLAYED, np.random.default_rng(run.config.seed)).fill(run.parts.replay, transitions)
+            self._held[key] = run.parts.replay.snapshot()
             return
         held = self._held[key]
-        run.replay.restore(held.meta, held.arrays, held.sealed)
+        run.parts.replay.restore(held.meta, held.arrays, held.sealed)
 
 
-def ours(case: str, transitions: int, args: argparse.Namespace, folder: Path, fillings: Fillings) -> SegmentedRun:
+def ours(case: str, transitions: int, args: argparse.Namespace, folder: Path, fillings: Fillings) -> TimedRun:
     precision, num_envs, *compiled = case.split("-")
     overrides = {"precision": precision, "num_envs": int(num_envs), "device": args.device, "threads": args.threads}
     overrides["compile"] = bool(compiled)
     config = configure(args.game, "cleanrl", overrides | {"seed": args.seed})
-    run = SegmentedRun(config, folder / f"{case}-{transitions}")
+    run = TimedRun(config, folder / f"{case}-{transitions}")
     fillings.fill(run, transitions)
     return run
 
@@ -129,21 +129,21 @@ def take_turns(contenders: dict[str, Contender], transitions: int, args: argpars
     """Warm everyone up, then let them train in turns; each round begins with another."""
     outcomes = {case: Outcome(case, transitions) for case in contenders}
     for contender in contenders.values():
-        contender.segment(args.seconds / 4)
+        contender.train_for(args.seconds / 4)
     order = list(contenders)
     for i in range(args.rounds):
         for case in itertools.islice(itertools.cycle(order), i % len(order), i % len(order) + len(order)):
-            done = contenders[case].segment(args.seconds)
+            done = contenders[case].train_for(args.seconds)
             outcomes[case].rounds.append(done.agent_steps_per_second)
             outcomes[case].updates_per_agent_step = done.updates / done.agent_steps
     return list(outcomes.values())
 
 
-def split(run: SegmentedRun, seconds: float) -> dict[str, float]:
+def split(run: TimedRun, seconds: float) -> dict[str, float]:
     """Microseconds of each part for one agent step, in a segment with a stopwatch."""
-    watch = Stopwatch(run.device)
+    watch = Stopwatch(run.parts.device)
     with wrapped_parts(watch):
-        done = run.segment(seconds)
+        done = run.train_for(seconds)
     per_step = 1e6 / done.agent_steps
     parts = {part: watch.seconds[part] * per_step for part in PARTS}
     rest = done.seconds * per_step - sum(parts.values())
@@ -151,13 +151,13 @@ def split(run: SegmentedRun, seconds: float) -> dict[str, float]:
     return parts | {"rest": rest} | beside
 
 
-def floor(run: SegmentedRun, multiplications: float) -> float:
+def floor(run: TimedRun, multiplications: float) -> float:
     """Agent steps a second of the emulator alone and the arithmetic at its best."""
     config, generator = run.config, np.random.default_rng(0)
-    assert run.replay is not None
-    n, actions = run.envs.num_envs, run.envs.single_action_space.n
-    emulator = n * calls_per_second(lambda: run.envs.step(generator.integers(0, actions, n)), 2.0)
-    batch, network = run.replay.sample(config.batch_size, generator), run.learner.network
+    assert run.parts.replay is not None
+    n, actions = run.parts.envs.num_envs, run.parts.envs.single_action_space.n
+    emulator = n * calls_per_second(lambda: run.parts.envs.step(generator.integers(0, actions, n)), 2.0)
+    batch, network = run.parts.replay.sample(config.batch_size, generator), run.parts.learner.network
     flops = acting_flops(network, batch) + update_flops(network, batch) / config.train_every
     return 1 / (1 / emulator + flops / multiplications)
 

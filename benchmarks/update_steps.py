@@ -24,11 +24,11 @@ from torch import nn
 from torch.nn import functional as F
 
 from keep_result import machine
-from pixelq.config import configure
 from pixelq.device import prepare_cpu
 from pixelq.envs import make_envs
-from pixelq.learner import Learner
+from pixelq.learner.learner import Learner
 from pixelq.networks import build_network
+from pixelq.recipes.choice import configure
 from pixelq.replay import Batch, Replay
 
 BATCHES, LR = 50, 1e-4

@@ -18,8 +18,8 @@ import numpy as np
 
 from pixelq import Config, make_envs, read_recipe
 from pixelq.replay import Batch, Replay
+from pixelq.runs.scores import Scores
 from pixelq.schedules import crossed, epsilon_schedule
-from pixelq.training.scores import Scores
 
 os.environ["KERAS_BACKEND"] = "tensorflow"  # Keras reads it once, when it is imported
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
@@ -103,7 +103,7 @@ def channels_last(stack: np.ndarray) -> tf.Tensor:
 
 
 def train(config: Config) -> tuple[KerasLearner, Scores]:
-    """Algorithm 1 of Mnih et al. 2015, as in pixelq/training/replay_loop.py, for one environment."""
+    """Algorithm 1 of Mnih et al. 2015, as in pixelq/loops/replay_loop.py, for one environment."""
     episodes, exploration, sampling = np.random.SeedSequence(config.seed).spawn(3)
     explore, sample = np.random.default_rng(exploration), np.random.default_rng(sampling)
     envs = make_envs(config, num_envs=1, seed=episodes)

@@ -10,7 +10,7 @@ from gymnasium.spaces import Box
 
 from pixelq.config import Config
 from pixelq.device import compiler
-from pixelq.learner import Learner
+from pixelq.learner.learner import Learner
 from pixelq.networks import build_network
 from pixelq.replay import Batch
 

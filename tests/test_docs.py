@@ -25,11 +25,13 @@ import pixelq.config
 import pixelq.losses
 from pixelq.cli import COMMANDS, main
 from pixelq.cli.arguments import parse
-from pixelq.config import FIELDS, Config, read_recipe, recipe_names
+from pixelq.config import Config
 from pixelq.errors import UserError
-from pixelq.training import session
-from pixelq.training.tracking import COLUMNS, TAGS
-from pixelq.validation import validate
+from pixelq.recipes.reading import read_recipe, recipe_names
+from pixelq.recipes.validation import validate
+from pixelq.recipes.values import FIELDS
+from pixelq.reports.tracking import COLUMNS, TAGS
+from pixelq.runs import session
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]

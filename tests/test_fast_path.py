@@ -15,12 +15,13 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from pixelq.config import Config, configure
+from pixelq.config import Config
 from pixelq.envs import make_envs
-from pixelq.learner import Learner
+from pixelq.learner.learner import Learner
 from pixelq.losses import loss_function
 from pixelq.losses.penalty import PENALTIES
 from pixelq.networks import build_network
+from pixelq.recipes.choice import configure
 from pixelq.replay import Batch, Replay
 from small_learners import needs_compiler
 

@@ -8,9 +8,9 @@ import pytest
 import torch
 from torch import Tensor
 
+from pixelq.checkpoints.policy_file import load_agent
 from pixelq.envs import make_envs
 from pixelq.networks import QNetwork, build_network
-from pixelq.training.policy_file import load_agent
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 RESULTS = Path(__file__).parents[1] / "results"

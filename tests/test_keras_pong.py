@@ -15,7 +15,7 @@ import pytest
 import torch
 
 from pixelq import make_envs, read_recipe
-from pixelq.learner import Learner
+from pixelq.learner.learner import Learner
 from pixelq.networks import build_network
 from pixelq.replay import Replay
 from scripts import script

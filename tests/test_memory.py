@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from gymnasium.spaces import Box
 
-from pixelq.config import Config, read_recipe, recipe_names
+from pixelq.config import Config
 from pixelq.errors import UserError
 from pixelq.memory import (
     BASE,
@@ -19,6 +19,7 @@ from pixelq.memory import (
     nearest_folder,
     refuse_too_little_memory,
 )
+from pixelq.recipes.reading import read_recipe, recipe_names
 from pixelq.replay import Replay
 
 GB = 10**9

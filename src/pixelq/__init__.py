@@ -10,14 +10,15 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pixelq.config import Config, read_recipe
+from pixelq.config import Config
 from pixelq.errors import RunError, UserError
+from pixelq.recipes.reading import read_recipe
 
 if TYPE_CHECKING:
     from pixelq.envs.seeded_episodes import SeededEpisodes
     from pixelq.policy import Agent
+    from pixelq.runs.session import Result
     from pixelq.tabular.policies import TableAgent
-    from pixelq.training.session import Result
 
 __all__ = ["Config", "RunError", "UserError", "load", "make_envs", "read_recipe", "resume", "train"]
 
@@ -34,21 +35,21 @@ def train(game: str, recipe: str | None = None, run_dir: Path | str | None = Non
     Raises:
         UserError: anything wrong with the arguments or the machine; nothing has been written then.
     """
-    from pixelq.config import configure
-    from pixelq.training.session import start
+    from pixelq.recipes.choice import configure
+    from pixelq.runs.session import start
 
     return start(configure(game, recipe, overrides), Path(run_dir) if run_dir else None)
 
 
 def resume(run: Path | str, *, fallback: bool = False, **overrides: Any) -> Result:
-    """Continue a run from its last checkpoint; see `pixelq.training.session.resume`.
+    """Continue a run from its last checkpoint; see `pixelq.runs.session.resume`.
 
     Args:
         run: the run folder.
         fallback: go on from the checkpoint before a damaged one.
         overrides: `steps`, `threads` or `device`.
     """
-    from pixelq.training.session import resume as resume_session
+    from pixelq.runs.session import resume as resume_session
 
     return resume_session(Path(run), fallback=fallback, **overrides)
 
@@ -76,7 +77,7 @@ def load(run: Path | str, device: str = "cpu") -> Agent | TableAgent:
         from pixelq.tabular.policies import TableAgent
 
         return TableAgent(load_table(Path(run)).table, np.random.default_rng(0))
+    from pixelq.checkpoints.policy_file import load_agent
     from pixelq.device import choose_device
-    from pixelq.training.policy_file import load_agent
 
     return load_agent(Path(run), choose_device(device)[0])

@@ -3,7 +3,8 @@ import dataclasses
 import pytest
 
 from pixelq.cli import main
-from pixelq.config import Config, write_config
+from pixelq.config import Config
+from pixelq.recipes.reading import write_config
 
 CURVES = """\
 game,agent,million_frames,mean_return,min_run,max_run,runs

@@ -10,9 +10,9 @@ import pytest
 import pixelq
 from pixelq.cli import main
 from pixelq.cli.list import run
-from pixelq.config import read_recipe, recipe_names
 from pixelq.envs import list_games, resolve_game
 from pixelq.envs.gymnasium_games import WELL_KNOWN
+from pixelq.recipes.reading import read_recipe, recipe_names
 
 RECIPES = Path(pixelq.__file__).parent / "recipes"
 

@@ -4,7 +4,8 @@ import pytest
 from PIL import Image
 
 from pixelq.cli import main
-from pixelq.config import Config, write_config
+from pixelq.config import Config
+from pixelq.recipes.reading import write_config
 
 
 def make_run(folder, *, seed=1, games=20):

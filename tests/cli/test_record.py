@@ -4,11 +4,12 @@ import av
 import pytest
 import torch
 
+from pixelq.checkpoints.policy_file import save_policy
 from pixelq.cli import main
-from pixelq.config import Config, write_config
+from pixelq.config import Config
 from pixelq.networks import build_network
 from pixelq.networks.observations import likely_observations
-from pixelq.training.policy_file import save_policy
+from pixelq.recipes.reading import write_config
 
 
 @pytest.fixture(scope="module")

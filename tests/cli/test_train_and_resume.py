@@ -12,7 +12,8 @@ import pytest
 
 import pixelq
 from pixelq.cli import main
-from pixelq.config import FIELDS, read_config
+from pixelq.recipes.reading import read_config
+from pixelq.recipes.values import FIELDS
 
 RUN = (
     "train breakout --recipe nips2013 --screen-size 36 --batch-size 4 --steps 1000000 --replay-start 80 "

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from pixelq.profiling.segments import SegmentedRun
+from pixelq.profiling.timed_run import TimedRun
 
 sys.path.insert(0, str(Path(__file__).parent))
 
@@ -20,10 +20,10 @@ def _threads_restored() -> Iterator[None]:
 
 
 @pytest.fixture(params=["replay", "parallel"])
-def run(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[SegmentedRun]:
+def run(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[TimedRun]:
     """A run of each loop, its replay still empty."""
     from small_loops import small
 
-    run = SegmentedRun(small(request.param), tmp_path / "run")
+    run = TimedRun(small(request.param), tmp_path / "run")
     yield run
     run.close()

@@ -1,6 +1,7 @@
 """Configurations of either loop, cut down to a second of training."""
 
-from pixelq.config import Config, configure
+from pixelq.config import Config
+from pixelq.recipes.choice import configure
 
 SMALL = {
     "screen_size": 36,

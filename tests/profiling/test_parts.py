@@ -11,20 +11,20 @@ import torch
 
 from pixelq.profiling.parts import PARTS, Stopwatch, wrapped_parts
 from pixelq.profiling.recorded_play import RecordedPlay
-from pixelq.profiling.segments import SegmentedRun
+from pixelq.profiling.timed_run import TimedRun
 
 
 def methods() -> list[object]:
     return [vars(owner)[name] for places in PARTS.values() for owner, names in places for name in names]
 
 
-def filled(run: SegmentedRun) -> SegmentedRun:
-    if run.replay is not None:
-        RecordedPlay(run, 100, run.replay_generator).fill(run.replay, 100)
+def filled(run: TimedRun) -> TimedRun:
+    if run.parts.replay is not None:
+        RecordedPlay(run, 100, run.parts.replay_generator).fill(run.parts.replay, 100)
     return run
 
 
-def test_every_part_of_both_loops_is_seen_and_left_as_it_was(run: SegmentedRun) -> None:
+def test_every_part_of_both_loops_is_seen_and_left_as_it_was(run: TimedRun) -> None:
     before, seen = methods(), Counter[str]()
 
     @contextmanager
@@ -34,12 +34,12 @@ def test_every_part_of_both_loops_is_seen_and_left_as_it_was(run: SegmentedRun) 
 
     with wrapped_parts(count):
         assert not set(map(id, before)) & set(map(id, methods()))
-        done = filled(run).segment(0.3)
+        done = filled(run).train_for(0.3)
     assert set(seen) == set(PARTS)
     assert seen["update"] >= done.updates > 0
     assert methods() == before
     seen.clear()
-    run.segment(0.05)
+    run.train_for(0.05)
     assert not seen
 
 
@@ -50,11 +50,11 @@ def test_parts_are_left_as_they_were_after_an_error() -> None:
     assert methods() == before
 
 
-def test_the_parts_of_a_loop_add_up_to_less_than_the_loop_and_to_most_of_it(run: SegmentedRun) -> None:
+def test_the_parts_of_a_loop_add_up_to_less_than_the_loop_and_to_most_of_it(run: TimedRun) -> None:
     watch = Stopwatch(torch.device("cpu"))
-    filled(run).segment(0.1)
+    filled(run).train_for(0.1)
     with wrapped_parts(watch):
-        done = run.segment(1.0)
+        done = run.train_for(1.0)
     assert set(watch.seconds) == set(PARTS)
     assert 0.5 * done.seconds < sum(watch.seconds.values()) <= done.seconds
 

@@ -5,9 +5,9 @@ import time
 import pytest
 import torch
 
-from pixelq.config import configure
 from pixelq.networks import build_network
 from pixelq.profiling.rates import acting_flops, calls_per_second, multiplication_rate, update_flops
+from pixelq.recipes.choice import configure
 from pixelq.replay import Batch
 
 CPU = torch.device("cpu")

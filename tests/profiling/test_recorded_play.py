@@ -7,32 +7,32 @@ import torch
 from small_loops import small
 
 from pixelq.profiling.recorded_play import RecordedPlay
-from pixelq.profiling.segments import SegmentedRun
+from pixelq.profiling.timed_run import TimedRun
 
 
 def test_a_replay_is_filled_to_the_number_asked_for(tmp_path: Path) -> None:
-    run = SegmentedRun(small("replay", replay_capacity=1000), tmp_path / "run")
-    assert run.replay is not None
-    RecordedPlay(run, 60, np.random.default_rng(0)).fill(run.replay, 200)
-    assert 150 < len(run.replay) <= 200
-    RecordedPlay(run, 60, np.random.default_rng(0)).fill(run.replay, 2000)
-    assert 900 < len(run.replay) <= 1000
+    run = TimedRun(small("replay", replay_capacity=1000), tmp_path / "run")
+    assert run.parts.replay is not None
+    RecordedPlay(run, 60, np.random.default_rng(0)).fill(run.parts.replay, 200)
+    assert 150 < len(run.parts.replay) <= 200
+    RecordedPlay(run, 60, np.random.default_rng(0)).fill(run.parts.replay, 2000)
+    assert 900 < len(run.parts.replay) <= 1000
     run.close()
 
 
 def test_no_stack_spans_the_seam_where_the_play_begins_again(tmp_path: Path) -> None:
-    run = SegmentedRun(small("replay", num_envs=1, replay_capacity=1000), tmp_path / "run")
-    assert run.replay is not None
+    run = TimedRun(small("replay", num_envs=1, replay_capacity=1000), tmp_path / "run")
+    assert run.parts.replay is not None
     play = RecordedPlay(run, 20, np.random.default_rng(0))
-    play.fill(run.replay, 200)
-    batch = run.replay.sample(500, np.random.default_rng(1))
+    play.fill(run.parts.replay, 200)
+    batch = run.parts.replay.sample(500, np.random.default_rng(1))
     # The play's first state has zeros before its start, every time it is played again.
     empty = (batch.state[:, :3] == 0).flatten(1).all(1)
     assert 5 < int(empty.sum()) < 60  # a twentieth of 500, about
     run.close()
 
 
-def test_minibatches_have_the_rewards_that_learning_sees(run: SegmentedRun) -> None:
+def test_minibatches_have_the_rewards_that_learning_sees(run: TimedRun) -> None:
     batches = RecordedPlay(run, 400, np.random.default_rng(0)).batches(5, 8, np.random.default_rng(1))
     assert len(batches) == 5
     for batch in batches:

@@ -13,11 +13,11 @@ from small_loops import FIELDS, SMALL, small
 from pixelq.cli import main
 from pixelq.profiling.parts import PARTS
 from pixelq.profiling.trace import FILE, trace_window
-from pixelq.training.reports import Reports
-from pixelq.training.run import Run
-from pixelq.training.session import start
+from pixelq.runs.reporting import Reporting
+from pixelq.runs.run import Run
+from pixelq.runs.session import start
 
-HOOKS = (Run.goes_on, Reports.evaluate)
+HOOKS = (Run.goes_on, Reporting.evaluate)
 
 
 @pytest.fixture(autouse=True)
@@ -50,7 +50,7 @@ def test_the_trace_opens_and_has_a_range_for_every_part(
     assert set(PARTS) <= set(found)
     assert f"{folder / FILE}" in capsys.readouterr().err
     assert FILE.name.endswith(".pt.trace.json.gz")
-    assert (Run.goes_on, Reports.evaluate) == HOOKS
+    assert (Run.goes_on, Reporting.evaluate) == HOOKS
 
 
 def test_the_window_is_short_and_comes_after_the_warm_up(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ import pytest
 import safetensors.numpy
 
 from pixelq.errors import RunError, UserError
-from pixelq.tabular.comparison import compare
+from pixelq.tabular.optimality import compare
 from pixelq.tabular.q_learning import QLearning, learn
 from pixelq.tabular.table_run import create_table_run, is_table_run, load_table
 

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from pixelq.tabular.comparison import compare
 from pixelq.tabular.episodes import Step, evaluate, play
+from pixelq.tabular.optimality import compare
 from pixelq.tabular.planning import value_iteration
 from pixelq.tabular.policies import TableAgent
 from pixelq.tabular.terminal import print_comparison, print_map, print_measured, print_trace

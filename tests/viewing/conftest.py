@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pixelq.config import Config, write_config
+from pixelq.config import Config
+from pixelq.recipes.reading import write_config
 
 MakeRun = Callable[..., Path]
 

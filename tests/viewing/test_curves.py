@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pixelq.errors import UserError
-from pixelq.training.tracking import COLUMNS, Tracker
+from pixelq.reports.tracking import COLUMNS, Tracker
 from pixelq.viewing import curves
 from pixelq.viewing.curves import (
     exponential_mean,

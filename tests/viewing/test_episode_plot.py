@@ -8,7 +8,7 @@ import pytest
 from matplotlib.figure import Figure
 
 from pixelq.errors import UserError
-from pixelq.training.baseline import COLUMNS
+from pixelq.runs.baseline import COLUMNS
 from pixelq.viewing.curves import read_run, read_table
 from pixelq.viewing.episode_plot import draw_episodes, plot_episodes
 

@@ -15,8 +15,9 @@ from rich.table import Table
 from tyro.conf import Positional
 
 from pixelq.cli.arguments import parse
-from pixelq.config import Config, configure
-from pixelq.validation import validate
+from pixelq.config import Config
+from pixelq.recipes.choice import configure
+from pixelq.recipes.validation import validate
 
 if TYPE_CHECKING:
     from pixelq.profiling.machine import NetworkRates, PlayRates
@@ -70,19 +71,19 @@ def measure(config: Config, seconds: float) -> dict[str, Any]:
 
     from pixelq.profiling.machine import STORED, estimate
     from pixelq.profiling.rates import multiplication_rate
-    from pixelq.profiling.segments import SegmentedRun
+    from pixelq.profiling.timed_run import TimedRun
 
     config = dataclasses.replace(config, replay_capacity=min(config.replay_capacity, STORED))
     counts = tuple(sorted({*ENV_COUNTS, config.num_envs}))
     with tempfile.TemporaryDirectory() as folder:
-        run = SegmentedRun(config, Path(folder) / "run")
+        run = TimedRun(config, Path(folder) / "run")
         try:
             plays, networks = _rates(run, counts, seconds)
             kinds = {"float32": torch.float32, "bf16": torch.bfloat16}
-            best = {name: multiplication_rate(kind, run.device, seconds) for name, kind in kinds.items()}
-            run.segment(seconds)
-            in_the_loop = run.segment(6 * seconds).agent_steps_per_second
-            device, threads = run.device_reason, run.threads
+            best = {name: multiplication_rate(kind, run.parts.device, seconds) for name, kind in kinds.items()}
+            run.train_for(seconds)
+            in_the_loop = run.train_for(6 * seconds).agent_steps_per_second
+            device, threads = run.parts.device_reason, run.parts.threads
         finally:
             run.close()
     estimates = [
@@ -114,7 +115,7 @@ def measure(config: Config, seconds: float) -> dict[str, Any]:
 def _rates(run: Any, counts: tuple[int, ...], seconds: float) -> tuple[list[PlayRates], list[NetworkRates]]:
     """Rates of play by number of environments, and of networks by name and precision."""
     from pixelq.profiling.machine import network_rates, play_rates
-    from pixelq.training.run import Run
+    from pixelq.runs.run import Run
 
     config = run.config
     plays, own = [], None
@@ -124,7 +125,7 @@ def _rates(run: Any, counts: tuple[int, ...], seconds: float) -> tuple[list[Play
             rates, play = play_rates(other, seconds)
         finally:
             if other is not run:
-                other.envs.close()
+                other.parts.envs.close()
         plays.append(rates)
         own = play if other is run else own
     assert own is not None

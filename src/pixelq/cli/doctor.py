@@ -17,9 +17,10 @@ from rich.console import Console
 from rich.text import Text
 
 from pixelq.cli.arguments import parse
-from pixelq.config import Config, read_recipe
+from pixelq.config import Config
 from pixelq.errors import UserError
-from pixelq.validation import validate
+from pixelq.recipes.reading import read_recipe
+from pixelq.recipes.validation import validate
 
 MOST_ROMS_NAMED = 10
 OLDEST_PYTHON = (3, 11)

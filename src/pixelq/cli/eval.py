@@ -66,10 +66,10 @@ def run(argv: list[str]) -> int:
 
 def evaluate_run(args: Args) -> dict[str, Any]:
     """Play the games and write `eval.json` beside the policy's run."""
+    from pixelq.atomic import write_bytes
+    from pixelq.checkpoints.policy_file import FILE, find_policy, load_agent
     from pixelq.device import choose_device, prepare_cpu
-    from pixelq.training.atomic import write_bytes
-    from pixelq.training.evaluation import evaluate, human_normalized, random_and_human
-    from pixelq.training.policy_file import FILE, find_policy, load_agent
+    from pixelq.runs.evaluation import evaluate, human_normalized, random_and_human
 
     device, _ = choose_device(args.device)
     threads = prepare_cpu(args.threads)

@@ -15,9 +15,10 @@ from rich.table import Table
 from tyro.conf import Positional, arg
 
 from pixelq.cli.arguments import parse
-from pixelq.config import Config, read_recipe, recipe_names
+from pixelq.config import Config
 from pixelq.envs.gymnasium_games import WELL_KNOWN, extra_of
 from pixelq.errors import UserError
+from pixelq.recipes.reading import read_recipe, recipe_names
 
 
 @dataclass(frozen=True)

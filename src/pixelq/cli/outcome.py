@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pixelq.training.session import Result
+from pixelq.runs.session import Result
 
 
 def report(result: Result) -> int:

@@ -46,9 +46,9 @@ def run(argv: list[str]) -> int:
     if args.seed < 0:
         raise UserError(f"--seed {args.seed} is out of range: it must be at least 0")
     # Imported late: torch, the emulator and PyAV take seconds, and a wrong argument should not wait for them.
+    from pixelq.checkpoints.policy_file import load_agent
     from pixelq.device import choose_device
     from pixelq.tabular.table_run import is_table_run
-    from pixelq.training.policy_file import load_agent
     from pixelq.viewing.video import record_game
 
     if is_table_run(args.run):
@@ -101,7 +101,7 @@ def _policy_file(args: Args) -> Path:
         if not path.exists():
             raise UserError(f"--policy {args.policy}: no such file; choose best, final or a policy.safetensors")
         return path
-    from pixelq.training.policy_file import FILE
+    from pixelq.checkpoints.policy_file import FILE
 
     # A run that was never evaluated has no best policy; its final one is then the best there is.
     for name in ("best", "final") if args.policy == "best" else ("final",):

@@ -34,6 +34,6 @@ def run(argv: list[str]) -> int:
     args = parse(Args, argv, "resume")
     overrides = {"steps": args.steps, "episodes": args.episodes, "threads": args.threads, "device": args.device}
     from pixelq.cli.outcome import report
-    from pixelq.training.session import resume
+    from pixelq.runs.session import resume
 
     return report(resume(args.run, fallback=args.fallback, **{k: v for k, v in overrides.items() if v is not None}))

@@ -26,13 +26,13 @@ def evaluate_table(run: Path, which: str, *, episodes: int, epsilon: float, seed
     import numpy as np
     from rich.console import Console
 
-    from pixelq.tabular.comparison import compare
+    from pixelq.atomic import write_bytes
     from pixelq.tabular.episodes import evaluate
-    from pixelq.tabular.examination import single_episode
+    from pixelq.tabular.measurement import single_episode
+    from pixelq.tabular.optimality import compare
     from pixelq.tabular.policies import TableAgent
     from pixelq.tabular.table_run import TABLE, load_table
     from pixelq.tabular.terminal import print_comparison, print_map, print_measured
-    from pixelq.training.atomic import write_bytes
 
     loaded = load_table(run, which)
     game, gamma = loaded.game, loaded.settings.gamma
@@ -74,9 +74,9 @@ def record_table(run: Path, which: str, out: Path, *, seed: int, epsilon: float)
     """
     import numpy as np
 
-    from pixelq.tabular.film import record_episode
     from pixelq.tabular.policies import TableAgent
     from pixelq.tabular.table_run import load_table
+    from pixelq.tabular.video import record_episode
 
     loaded = load_table(run, which)
     agent = TableAgent(loaded.table, np.random.default_rng(seed))

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from pixelq.tabular.episodes import Step
-    from pixelq.tabular.examination import Examination
     from pixelq.tabular.game import TabularGame
+    from pixelq.tabular.measurement import Examination
     from pixelq.tabular.q_learning import QLearning, Test
     from pixelq.tabular.table_run import TableRun
 
@@ -78,7 +78,7 @@ def run(argv: list[str]) -> int:
     # Imported late: torch and PyAV take seconds, and a wrong argument should not wait for them.
     from rich.console import Console
 
-    from pixelq.tabular.film import check_film
+    from pixelq.tabular.video import check_film
 
     if args.video is not None:
         check_film(args.video)
@@ -114,8 +114,8 @@ def _check(args: Args) -> None:
 
 
 def _learn(args: Args, console: Console) -> None:
-    from pixelq.tabular.examination import examine
     from pixelq.tabular.heat_map import draw_heat_map, write_heat_map
+    from pixelq.tabular.measurement import examine
     from pixelq.tabular.planning import value_iteration
     from pixelq.tabular.q_learning import QLearning
     from pixelq.tabular.table_run import create_table_run
@@ -168,7 +168,7 @@ def _run_tests(
 
 
 def _replay(args: Args, console: Console) -> None:
-    from pixelq.tabular.examination import examine
+    from pixelq.tabular.measurement import examine
     from pixelq.tabular.table_run import load_table
 
     loaded = load_table(Path(args.game))
@@ -181,7 +181,7 @@ def _replay(args: Args, console: Console) -> None:
 def _play_handwritten(args: Args, console: Console) -> None:
     import numpy as np
 
-    from pixelq.tabular.examination import measure, single_episode
+    from pixelq.tabular.measurement import measure, single_episode
     from pixelq.tabular.planning import expected_score, success_rate
     from pixelq.tabular.policies import handwritten_policy
     from pixelq.tabular.terminal import print_measured

@@ -9,9 +9,11 @@ from pathlib import Path
 from tyro.conf import Fixed
 
 from pixelq.cli.arguments import parse
-from pixelq.config import Config, configure, game_of_recipe, read_recipe
+from pixelq.config import Config
 from pixelq.envs.gymnasium_games import import_module_of
 from pixelq.errors import UserError
+from pixelq.recipes.choice import configure
+from pixelq.recipes.reading import game_of_recipe, read_recipe
 
 
 @dataclass(frozen=True)
@@ -46,7 +48,7 @@ def run(argv: list[str]) -> int:
     config = Config(**{f.name: getattr(args, f.name) for f in dataclasses.fields(Config)})
 
     from pixelq.cli.outcome import report
-    from pixelq.training.session import start
+    from pixelq.runs.session import start
 
     if not args.profile:
         return report(start(config, args.run_dir))

@@ -16,7 +16,7 @@ from pixelq.cli.arguments import parse
 from pixelq.errors import UserError
 
 if TYPE_CHECKING:
-    from pixelq.training.loaded_checkpoint import LoadedCheckpoint
+    from pixelq.checkpoints.reader import LoadedCheckpoint
 
 
 @dataclass(frozen=True)
@@ -68,11 +68,11 @@ def run(argv: list[str]) -> int:
 
 def verify(folder: Path) -> Report:
     """Check configuration, checkpoints, CSV files and policies of a run. Changes nothing."""
-    from pixelq.training.checkpoint import CheckpointStore
-    from pixelq.training.digests import csv_digest, policy_digest
-    from pixelq.training.policy_file import FILE
-    from pixelq.training.session import run_configuration
-    from pixelq.training.tracking import COLUMNS, refuse_changed_csv
+    from pixelq.checkpoints.digests import csv_digest, policy_digest
+    from pixelq.checkpoints.policy_file import FILE
+    from pixelq.checkpoints.store import CheckpointStore
+    from pixelq.reports.tracking import COLUMNS, refuse_changed_csv
+    from pixelq.runs.session import run_configuration
 
     report = Report(str(folder))
     newest: LoadedCheckpoint | None = None
@@ -96,8 +96,8 @@ def verify(folder: Path) -> Report:
 
 
 def _verify_checkpoint(report: Report, path: Path) -> LoadedCheckpoint | None:
-    from pixelq.training.digests import checkpoint_digests
-    from pixelq.training.loaded_checkpoint import read_checkpoint
+    from pixelq.checkpoints.digests import checkpoint_digests
+    from pixelq.checkpoints.reader import read_checkpoint
 
     try:
         checkpoint = read_checkpoint(path)

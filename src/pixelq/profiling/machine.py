@@ -12,14 +12,14 @@ import numpy as np
 import torch
 
 from pixelq.config import Config
-from pixelq.learner import Learner
+from pixelq.learner.learner import Learner
+from pixelq.loops.rollout import Rollout
 from pixelq.networks import QNetwork, build_network
 from pixelq.policy import EpsilonGreedy
 from pixelq.profiling.rates import acting_flops, calls_per_second, update_flops
 from pixelq.profiling.recorded_play import RecordedPlay
 from pixelq.replay.batch import Batch
-from pixelq.training.rollout import Rollout
-from pixelq.training.run import Run
+from pixelq.runs.run import Run
 
 Precision = Literal["float32", "bf16"]
 PLAYED = 4_000
@@ -77,13 +77,13 @@ class Estimate:
 def play_rates(run: Run, seconds: float) -> tuple[PlayRates, RecordedPlay]:
     """Measure emulator, storing and sampling of a run's own parts, each for `seconds`; the play it was done with."""
     config, generator = run.config, np.random.default_rng(run.config.seed)
-    n = run.envs.num_envs
-    run.envs.reset()
-    actions = itertools.cycle(generator.integers(0, run.envs.single_action_space.n, (1000, n)))
-    emulator = n * calls_per_second(lambda: run.envs.step(next(actions)), seconds)
+    n = run.parts.envs.num_envs
+    run.parts.envs.reset()
+    actions = itertools.cycle(generator.integers(0, run.parts.envs.single_action_space.n, (1000, n)))
+    emulator = n * calls_per_second(lambda: run.parts.envs.step(next(actions)), seconds)
     play = RecordedPlay(run, PLAYED, generator)
-    if run.replay is not None:
-        replay = run.replay
+    if run.parts.replay is not None:
+        replay = run.parts.replay
         play.fill(replay, min(STORED, replay.capacity))
         storing = PLAYED * calls_per_second(lambda: play.fill(replay, PLAYED), seconds)
         sampling = calls_per_second(lambda: replay.sample(config.batch_size, generator), seconds)
@@ -94,9 +94,9 @@ def play_rates(run: Run, seconds: float) -> tuple[PlayRates, RecordedPlay]:
 
 def _rollout_rates(run: Run, play: RecordedPlay, seconds: float) -> tuple[float, float]:
     """Transitions stored and minibatches taken a second (parallel loop)."""
-    config, n = run.config, run.envs.num_envs
-    rollout = Rollout(config.rollout_length, run.envs)
-    observations, numbers = run.envs.observations, np.zeros(n, np.float32)
+    config, n = run.config, run.parts.envs.num_envs
+    rollout = Rollout(config.rollout_length, run.parts.envs)
+    observations, numbers = run.parts.envs.observations, np.zeros(n, np.float32)
     rows = itertools.cycle(range(config.rollout_length))
     storing = n * calls_per_second(
         lambda: rollout.store(next(rows), observations, numbers.astype(np.int64), numbers, numbers, numbers), seconds
@@ -113,7 +113,7 @@ def network_rates(
     config = dataclasses.replace(run.config, network=network, precision=precision)  # type: ignore[arg-type]
     generator = np.random.default_rng(config.seed)
     q = _fresh_network(run, config)
-    learner, policy = Learner(q, config, run.device), EpsilonGreedy(q, run.device, generator)
+    learner, policy = Learner(q, config, run.parts.device), EpsilonGreedy(q, run.parts.device, generator)
     states = play.batches(1, max(env_counts), generator)[0].state.numpy()
 
     def acts(n: int) -> Callable[[], object]:
@@ -123,7 +123,7 @@ def network_rates(
     acting = {n: n * calls_per_second(acts(n), seconds / len(env_counts)) for n in env_counts}
     batches = play.batches(8, config.batch_size, generator)
     turns = itertools.cycle(_targets_known(batches) if config.loop == "parallel" else batches)
-    update = calls_per_second(lambda: learner.update(next(turns), config.learning_rate), seconds, run.device)
+    update = calls_per_second(lambda: learner.update(next(turns), config.learning_rate), seconds, run.parts.device)
     flops = update_flops(q, batches[0], bootstraps=config.loop == "replay")
     return NetworkRates(network, precision, acting, update, acting_flops(q, batches[0]), flops)
 
@@ -153,9 +153,9 @@ def estimate(config: Config, play: PlayRates, network: NetworkRates, multiplicat
 
 def _fresh_network(run: Run, config: Config) -> QNetwork:
     weights = torch.Generator().manual_seed(config.seed)
-    actions = int(run.envs.single_action_space.n)
-    network: QNetwork = build_network(config, run.envs.single_observation_space, actions, weights)  # type: ignore[arg-type]
-    return network.to(run.device)
+    actions = int(run.parts.envs.single_action_space.n)
+    network: QNetwork = build_network(config, run.parts.envs.single_observation_space, actions, weights)  # type: ignore[arg-type]
+    return network.to(run.parts.device)
 
 
 def _targets_known(batches: list[Batch]) -> list[Batch]:

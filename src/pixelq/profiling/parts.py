@@ -13,10 +13,10 @@ from typing import Any
 import torch
 
 from pixelq.envs.seeded_episodes import SeededEpisodes
-from pixelq.learner import Learner
+from pixelq.learner.learner import Learner
+from pixelq.loops.rollout import Rollout
 from pixelq.policy import EpsilonGreedy
 from pixelq.replay import Replay
-from pixelq.training.rollout import Rollout
 
 PARTS: dict[str, tuple[tuple[type, tuple[str, ...]], ...]] = {
     "emulator": ((SeededEpisodes, ("step",)),),

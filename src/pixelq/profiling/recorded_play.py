@@ -8,7 +8,7 @@ import numpy as np
 
 from pixelq.replay import Replay
 from pixelq.replay.batch import Batch
-from pixelq.training.run import Run
+from pixelq.runs.run import Run
 
 
 class _Step(NamedTuple):
@@ -36,11 +36,11 @@ class RecordedPlay:
     def __init__(self, run: Run, agent_steps: int, generator: np.random.Generator) -> None:
         self._run = run
         self._steps: list[_Step] = []
-        phi, _ = run.envs.reset()
-        n = -(-agent_steps // run.envs.num_envs)
+        phi, _ = run.parts.envs.reset()
+        n = -(-agent_steps // run.parts.envs.num_envs)
         for i in range(n):
-            drawn = generator.integers(0, run.envs.single_action_space.n, run.envs.num_envs)
-            after, reward, terminated, truncated, info = run.envs.step(drawn)
+            drawn = generator.integers(0, run.parts.envs.single_action_space.n, run.parts.envs.num_envs)
+            after, reward, terminated, truncated, info = run.parts.envs.step(drawn)
             over = terminated | truncated | (i == n - 1)
             final = np.ascontiguousarray(info["final_obs"][:, -1]) if over.any() else None
             ends = run.target_ends(terminated, info["life_lost"])

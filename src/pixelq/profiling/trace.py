@@ -11,8 +11,8 @@ import torch
 from torch.profiler import ProfilerActivity, profile, record_function
 
 from pixelq.profiling.parts import wrapped_parts
-from pixelq.training.reports import Reports
-from pixelq.training.run import Run
+from pixelq.runs.reporting import Reporting
+from pixelq.runs.run import Run
 
 WARM_UP = 50
 """Updates before the window: allocators, thread pools and kernel choices have settled by then."""
@@ -36,7 +36,7 @@ def trace_window(agent_steps: int = WINDOW, warm_up: int = WARM_UP) -> Iterator[
         warm_up: updates of this session before it.
     """
     window = _Window(agent_steps, warm_up)
-    goes_on, evaluate = Run.goes_on, Reports.evaluate
+    goes_on, evaluate = Run.goes_on, Reporting.evaluate
 
     def look_and_go_on(run: Run) -> bool:
         window.look(run)
@@ -44,14 +44,14 @@ def trace_window(agent_steps: int = WINDOW, warm_up: int = WARM_UP) -> Iterator[
             unhook()
         return goes_on(run)
 
-    def close_and_evaluate(reports: Reports) -> None:
+    def close_and_evaluate(reporting: Reporting) -> None:
         window.close()
-        evaluate(reports)
+        evaluate(reporting)
 
     def unhook() -> None:
-        Run.goes_on, Reports.evaluate = goes_on, evaluate  # type: ignore[method-assign]
+        Run.goes_on, Reporting.evaluate = goes_on, evaluate  # type: ignore[method-assign]
 
-    Run.goes_on, Reports.evaluate = look_and_go_on, close_and_evaluate  # type: ignore[assignment, method-assign]
+    Run.goes_on, Reporting.evaluate = look_and_go_on, close_and_evaluate  # type: ignore[assignment, method-assign]
     try:
         yield
     finally:
@@ -73,11 +73,11 @@ class _Window:
     def look(self, run: Run) -> None:
         """Called before every iteration of a loop: open or close the window if it is time."""
         if self._run is None:
-            self._run, self._updates_before = run, run.counters.updates
+            self._run, self._updates_before = run, run.parts.counters.updates
         if self._recording is not None:
-            if run.counters.agent_steps - self._first_step >= self._length:
+            if run.parts.counters.agent_steps - self._first_step >= self._length:
                 self.close()
-        elif not self.written and run.counters.updates - self._updates_before >= self._warm_up:
+        elif not self.written and run.parts.counters.updates - self._updates_before >= self._warm_up:
             self._open(run)
 
     def close(self) -> None:
@@ -94,11 +94,11 @@ class _Window:
 
     def _open(self, run: Run) -> None:
         activities = [ProfilerActivity.CPU]
-        if run.device.type == "cuda":
+        if run.parts.device.type == "cuda":
             activities.append(ProfilerActivity.CUDA)
         # Sampling ahead and the autograd engine have threads of their own.
         everywhere: Any = torch._C._profiler._ExperimentalConfig(profile_all_threads=True)
-        self._first_step = run.counters.agent_steps
+        self._first_step = run.parts.counters.agent_steps
         self._recording = ExitStack()
         self._recording.enter_context(
             profile(activities=activities, experimental_config=everywhere, on_trace_ready=lambda p: self._write(run, p))
@@ -113,5 +113,5 @@ class _Window:
         except OSError as error:
             run.progress.say(f"the trace could not be written ({error.strerror}); training goes on")
             return
-        steps = run.counters.agent_steps - self._first_step
+        steps = run.parts.counters.agent_steps - self._first_step
         run.progress.say(f"trace of {steps:,} agent steps: {path} (https://ui.perfetto.dev opens it)")

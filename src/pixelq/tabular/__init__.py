@@ -8,10 +8,10 @@ agent = TableAgent(test.q, generator_4)
 
 from __future__ import annotations
 
-from pixelq.tabular.comparison import Comparison, compare
 from pixelq.tabular.episodes import evaluate, play
 from pixelq.tabular.game import TabularGame, open_game
 from pixelq.tabular.model import TransitionModel
+from pixelq.tabular.optimality import Comparison, compare
 from pixelq.tabular.planning import value_iteration
 from pixelq.tabular.policies import BlindPolicy, TableAgent, handwritten_policy
 from pixelq.tabular.q_learning import QLearning, Test, learn, q_learning_update

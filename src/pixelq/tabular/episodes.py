@@ -10,10 +10,10 @@ from typing import Any
 import gymnasium
 import numpy as np
 
+from pixelq.runs.evaluation import Evaluation
+from pixelq.runs.scores import Scores
 from pixelq.tabular.game import TabularGame
 from pixelq.tabular.policies import Player
-from pixelq.training.evaluation import Evaluation
-from pixelq.training.scores import Scores
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ def play(player: Player, env: gymnasium.Env[Any, Any], seed: int, epsilon: float
 
 
 def evaluate(player: Player, game: TabularGame, *, episodes: int, epsilon: float = 0.0, seed: int) -> Evaluation:
-    """Play `episodes` whole episodes, as `pixelq.training.evaluation.evaluate` does with a deep agent.
+    """Play `episodes` whole episodes, as `pixelq.runs.evaluation.evaluate` does with a deep agent.
 
     Args:
         player: chooses the actions.

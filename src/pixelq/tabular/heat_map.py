@@ -12,12 +12,12 @@ from matplotlib.collections import PolyCollection
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 
+from pixelq.atomic import atomic_file
 from pixelq.errors import UserError
-from pixelq.tabular.comparison import optimal_actions
 from pixelq.tabular.game import TabularGame
 from pixelq.tabular.maps import Direction, Panel
+from pixelq.tabular.optimality import optimal_actions
 from pixelq.tabular.planning import value_iteration
-from pixelq.training.atomic import atomic_file
 from pixelq.viewing.figures import GREY
 
 COLOURS = matplotlib.colormaps["viridis"]

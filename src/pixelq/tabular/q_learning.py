@@ -9,11 +9,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from pixelq.errors import UserError
+from pixelq.runs.evaluation import Evaluation
 from pixelq.tabular.episodes import evaluate
 from pixelq.tabular.game import TabularGame
 from pixelq.tabular.planning import best_score
 from pixelq.tabular.policies import TableAgent
-from pixelq.training.evaluation import Evaluation
 
 STOP_SCORES = {"FrozenLake": 0.8, "FrozenLake8x8": 0.8, "Taxi": 7.0, "CliffWalking": -14.0}
 """Mean score of a test above which a table counts as learned, in points.

@@ -27,12 +27,12 @@ import safetensors
 import safetensors.numpy
 import tomli_w
 
+from pixelq.atomic import sync_folder, write_bytes
 from pixelq.errors import RunError, UserError
-from pixelq.tabular.comparison import Comparison
+from pixelq.runs.evaluation import Evaluation
 from pixelq.tabular.game import TabularGame, open_game
+from pixelq.tabular.optimality import Comparison
 from pixelq.tabular.q_learning import QLearning, Test
-from pixelq.training.atomic import sync_folder, write_bytes
-from pixelq.training.evaluation import Evaluation
 
 CONFIG, TABLE = "tabular.toml", "q_table.safetensors"
 

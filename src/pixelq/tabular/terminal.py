@@ -9,11 +9,11 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from pixelq.tabular.comparison import Comparison, optimal_actions
+from pixelq.runs.evaluation import Evaluation
 from pixelq.tabular.episodes import Step
 from pixelq.tabular.game import TabularGame
+from pixelq.tabular.optimality import Comparison, optimal_actions
 from pixelq.tabular.planning import value_iteration
-from pixelq.training.evaluation import Evaluation
 
 LINE = 78
 """Characters that a row of the map may take."""

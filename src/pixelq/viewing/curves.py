@@ -10,8 +10,9 @@ from typing import Literal
 
 import numpy as np
 
-from pixelq.config import Config, read_config
+from pixelq.config import Config
 from pixelq.errors import UserError
+from pixelq.recipes.reading import read_config
 
 Table = dict[str, np.ndarray]
 """Column name -> float64 `(rows,)`; an empty cell is NaN."""

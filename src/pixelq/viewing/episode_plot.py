@@ -8,7 +8,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from pixelq.training.baseline import COLUMNS, FILE
+from pixelq.runs.baseline import COLUMNS, FILE
 from pixelq.viewing.curves import RunCurves, Table, moving_mean, read_run, read_table
 from pixelq.viewing.figures import COLOURS, GREY, say, style, write_figure
 

@@ -8,8 +8,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
+from pixelq.atomic import atomic_file
 from pixelq.errors import UserError
-from pixelq.training.atomic import atomic_file
 
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00", "#6a3d9a", "#555555")
 """One colour per group of runs (Okabe and Ito's palette: told apart by colour-blind readers too)."""

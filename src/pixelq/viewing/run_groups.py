@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from pixelq.config import FIELDS
+from pixelq.recipes.values import FIELDS
 from pixelq.viewing.curves import RunCurves
 
 _NOT_LEARNING = {

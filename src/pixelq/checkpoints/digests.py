@@ -1,0 +1,113 @@
+"""Digests of the parts of a run, so that two runs can be compared part by part.
+
+They do not depend on how often a run was checkpointed or on how long anything took: two runs that did the same have the
+same digests.
+"""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import io
+from pathlib import Path
+from typing import Any
+
+from pixelq.checkpoints.policy_file import read_weights
+from pixelq.checkpoints.reader import LoadedCheckpoint
+from pixelq.checkpoints.state_tree import tree_digest
+from pixelq.errors import UserError
+from pixelq.replay import Replay, ReplaySnapshot
+from pixelq.reports.tracking import COLUMNS, TIMINGS
+
+
+def checkpoint_digests(checkpoint: LoadedCheckpoint) -> dict[str, str]:
+    """Digest of each part of a checkpoint: part -> 32 hexadecimal digits.
+
+    Raises:
+        UserError: a part is missing, or the replay's contents contradict each other.
+    """
+    state, digests = checkpoint.state, {}
+    try:
+        learner = state["learner"]
+        digests["network"] = tree_digest(learner["network"])
+        if "target_network" in learner:
+            digests["target network"] = tree_digest(learner["target_network"])
+        digests["optimizer"] = tree_digest(learner["optimizer"])
+        digests["loss sums"] = tree_digest({"sums": learner["sums"], "updates": learner["summed_updates"]})
+        if checkpoint.replay is not None:
+            digests["replay"] = replay_digest(checkpoint.replay)
+        digests["environments"] = tree_digest(state["envs"])
+        digests["generators"] = tree_digest({"policy": state["policy"], "replay": state["replay_generator"]})
+        digests["counters"] = tree_digest(state["counters"])
+        digests["scores"] = tree_digest(state["scores"])
+    except (KeyError, TypeError) as error:
+        raise UserError(f"{checkpoint.path}: part {error} is missing: damaged") from None
+    return digests
+
+
+def replay_digest(snapshot: ReplaySnapshot) -> str:
+    """Digest of what a replay holds, whatever segments it came in. Every block is unpacked and checked on the way.
+
+    Raises:
+        UserError: its parts do not make a replay.
+    """
+    meta = snapshot.meta
+    try:
+        shape = tuple(meta["frame_shape"])
+        sizes = (meta["capacity"], meta["num_envs"], shape, meta["stack"])
+        replay = Replay(*sizes, n_step=1, gamma=1.0, frame_dtype=meta["frame_dtype"])
+    except (KeyError, TypeError, ValueError, OverflowError, MemoryError) as error:
+        raise UserError(f"replay: its sizes are damaged ({error})") from None
+    replay.restore(meta, snapshot.arrays, snapshot.sealed)
+    held = replay.snapshot()
+    total = _hash()
+    total.update(tree_digest({"meta": held.meta, "arrays": held.arrays}).encode())
+    for block in held.sealed:
+        total.update(f"{block.serial} {block.env} {block.number} {len(block.payload)}".encode())
+        total.update(block.rows + block.payload)
+    return total.hexdigest()
+
+
+def csv_digest(file: Path) -> str:
+    """Digest of a run's CSV file without its columns of timings.
+
+    Raises:
+        UserError: it cannot be read, its header is another, or a row has not one number for each column.
+    """
+    columns = COLUMNS[file.name]
+    try:
+        rows = list(csv.reader(io.StringIO(file.read_bytes().decode("ascii"))))
+    except OSError as error:
+        raise UserError(f"{file}: cannot be read ({error.strerror})") from None
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise UserError(f"{file}: not a CSV file ({error})") from None
+    if not rows or tuple(rows[0]) != columns:
+        raise UserError(f"{file}: its header is not {','.join(columns)}; restore the file")
+    total = _hash()
+    kept = [i for i, name in enumerate(columns) if name not in TIMINGS]
+    for number, row in enumerate(rows[1:], start=2):
+        if len(row) != len(columns) or not all(_is_number(cell) for cell in row):
+            raise UserError(f"{file}, line {number}: not one number for each column; restore the file")
+        total.update((",".join(row[i] for i in kept) + "\n").encode())
+    return total.hexdigest()
+
+
+def policy_digest(file: Path) -> str:
+    """Digest of a policy's weights.
+
+    Raises:
+        UserError: the file is damaged.
+    """
+    return tree_digest(read_weights(file))
+
+
+def _hash() -> Any:
+    return hashlib.blake2b(digest_size=16)
+
+
+def _is_number(cell: str) -> bool:
+    try:
+        float(cell)
+    except ValueError:
+        return False
+    return True

@@ -1,0 +1,74 @@
+"""Writing checkpoints beside the training, one at a time."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+from typing import Any
+
+from pixelq.atomic import remedy
+from pixelq.checkpoints.store import CheckpointStore, PendingCheckpoint
+from pixelq.replay import Replay
+
+
+class CheckpointWriter:
+    """Captures the state at once and writes it in a thread; training waits only for the capture.
+
+    A disk that refuses a checkpoint does not end the run: the failure is kept for `take_message`, and the last good
+    checkpoints stay as they are.
+
+    Args:
+        store: the run's checkpoints.
+        logs: files whose lengths the states name; see `CheckpointStore.capture`.
+    """
+
+    def __init__(self, store: CheckpointStore, logs: tuple[Path, ...] = ()) -> None:
+        self.store = store
+        self._logs = logs
+        self._thread: threading.Thread | None = None
+        self._message = ""
+        self._failure: BaseException | None = None
+
+    def write_soon(self, agent_steps: int, state: dict[str, Any], replay: Replay | None) -> None:
+        """Capture now, write in the background; waits first for a checkpoint still being written."""
+        self.close()
+        pending = self.store.capture(agent_steps, state, replay, self._logs)
+        self._thread = threading.Thread(target=self._write, args=(pending,), name="checkpoint")
+        self._thread.start()
+
+    def write_now(self, agent_steps: int, state: dict[str, Any], replay: Replay | None) -> None:
+        """Capture and write before returning.
+
+        Raises:
+            OSError: the disk refused it.
+        """
+        self.close()
+        self.store.write(self.store.capture(agent_steps, state, replay, self._logs))
+
+    def take_message(self) -> str:
+        """What went wrong since the last call; empty if nothing did."""
+        message, self._message = self._message, ""
+        return message
+
+    def close(self) -> None:
+        """Wait until nothing is being written; raises what a writing thread could not foresee."""
+        if self._thread is not None:
+            self._thread.join()
+            self._thread = None
+        if self._failure is not None:
+            failure, self._failure = self._failure, None
+            raise failure
+
+    def _write(self, pending: PendingCheckpoint) -> None:
+        try:
+            self.store.write(pending)
+        except (OSError, MemoryError) as error:
+            reason, advice = "out of memory", "close other programs"
+            if isinstance(error, OSError):
+                reason, advice = error.strerror or str(error), remedy(error)
+            self._message = (
+                f"checkpoint at agent step {pending.agent_steps:,} could not be written ({reason}); training goes on "
+                f"and the last good checkpoint stays: {advice}"
+            )
+        except BaseException as error:
+            self._failure = error

@@ -1,0 +1,244 @@
+"""One update: batch -> loss -> gradients -> parameters -> target network."""
+
+from __future__ import annotations
+
+import copy
+import math
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from pixelq.config import Config
+from pixelq.errors import UserError
+from pixelq.learner.compiled_update import CompiledUpdate
+from pixelq.learner.graphed_update import GraphedUpdate
+from pixelq.learner.optimizers import build_optimizer
+from pixelq.losses import loss_function
+from pixelq.losses.penalty import PENALTIES
+from pixelq.networks import QNetwork
+from pixelq.replay.batch import Batch
+
+
+class NotFiniteError(Exception):
+    """The loss or a weight is NaN or infinite: nothing can be learned from here on."""
+
+
+class Learner:
+    """Owns the network theta, the target network theta-, the averaged network if there is one, and the optimizer.
+
+    Args:
+        network: Q(.; theta), on `device`.
+        config: loss, optimizer, clipping and target choices.
+        device: where updates are computed.
+    """
+
+    def __init__(self, network: QNetwork, config: Config, device: torch.device) -> None:
+        self.network = network
+        # Without a target network the bootstrap comes from theta itself (Mnih et al. 2013, algorithm 1).
+        self.target_network = network if config.target == "none" else _frozen_copy(network)
+        self.tested_network = network if config.average_tau == 0.0 else _frozen_copy(network)
+        """What test games are played with and policies are saved of: theta, or its average over updates (Polyak and
+        Juditsky 1992), which learning never looks at."""
+        self.optimizer = build_optimizer(config, network.parameters())
+        self.device = device
+        self._config = config
+        self._loss = loss_function(config.loss)
+        self._penalty = PENALTIES[config.error]
+        self._parameters = list(network.parameters())
+        # Sums since the last `take_means`, kept on the device so that the loop never waits for a number.
+        self._sums = torch.zeros(2, dtype=torch.float64 if device.type == "cpu" else torch.float32, device=device)
+        self._summed_updates = 0
+        self._recorded: GraphedUpdate | CompiledUpdate | None = None
+        networks = (network, self.target_network, self.tested_network)
+        # Exact resume needs one way of computing: an update is recorded some updates after a start, so none then.
+        if device.type == "cuda" and not config.deterministic:
+            self._recorded = GraphedUpdate(self._step, networks, self.optimizer, device)
+        elif device.type == "cpu" and config.compile:
+            self._recorded = CompiledUpdate(self._step, networks, self.optimizer)
+        self.last_batch: Batch | None = None
+        """The batch of the last update, by reference, for a post-mortem."""
+
+    def update(self, batch: Batch, learning_rate: float) -> None:
+        """One gradient step on theta, and the soft target average where the recipe asks for it.
+
+        Args:
+            batch: B transitions; moved to the device if they are elsewhere.
+            learning_rate: step size of this update.
+
+        Raises:
+            NotFiniteError: on the CPU and not compiled, the loss is not finite; the weights are then as they were.
+            UserError: the update cannot be recorded as a CUDA graph, or compiled.
+        """
+        self.last_batch = batch
+        if self._recorded is not None:
+            self._recorded(batch, learning_rate)
+        else:
+            for group in self.optimizer.param_groups:
+                group["lr"] = learning_rate
+            self._step(batch.to(self.device))
+        self._summed_updates += 1
+
+    def _step(self, batch: Batch) -> None:
+        """The update of a batch on the device. What lasts is changed in place, for a recording repeats it blindly."""
+        loss, _, q = self._loss(self.network, self.target_network, batch, self._penalty)
+        total = loss.mean() if self._config.reduction == "mean" else loss.sum()
+        # On the CPU a look at the number is free. A GPU would have to be waited for, and a recording does not see
+        # numbers: see `refuse_not_finite`.
+        if self.device.type == "cpu" and self._recorded is None and not math.isfinite(total.item()):
+            raise NotFiniteError(f"the loss is {total.item()}")
+        self.optimizer.zero_grad(set_to_none=True)
+        total.backward()
+        if self._summed_updates == 0:
+            refuse_mixed_formats(self._parameters)
+        self._clip_gradients()
+        self.optimizer.step()
+        # Fused optimizers change weights without raising their version counter, by which stale copies are known.
+        torch.autograd.graph.increment_version(self._parameters)
+        if self._config.target == "soft":
+            self._average_into(self.target_network, self._config.target_tau)
+        if self.tested_network is not self.network:
+            self._average_into(self.tested_network, self._config.average_tau)
+        self._sums += torch.stack([loss.detach().mean(), q.mean()])
+
+    def copy_to_target(self) -> None:
+        """theta- <- theta: the hard copy every C steps (Mnih et al. 2015, algorithm 1)."""
+        if self._config.target == "hard":
+            self._average_into(self.target_network, 1.0)
+
+    def start_from(self, weights: dict[str, Tensor], where: str) -> None:
+        """Take over a trained network's weights, everywhere, instead of fresh ones.
+
+        Raises:
+            UserError: they are not this network's; `where` says whose they are.
+        """
+        load_weights(self.network, weights, where)
+        for copied in (self.target_network, self.tested_network):
+            if copied is not self.network:
+                self._average_into(copied, 1.0)
+
+    def take_means(self) -> tuple[float, float]:
+        """Mean loss and mean Q(s, a) of the updates since the last call; NaN if there was none."""
+        loss, q = (self._sums / self._summed_updates if self._summed_updates else self._sums * torch.nan).tolist()
+        self._sums.zero_()
+        self._summed_updates = 0
+        return loss, q
+
+    def refuse_not_finite(self) -> None:
+        """Look at the losses since the last `take_means` and at every weight (a millisecond; waits for the device).
+
+        Raises:
+            NotFiniteError: naming what is NaN or infinite.
+        """
+        if not torch.isfinite(self._sums).all():
+            raise NotFiniteError("the loss or a Q-value is not finite")
+        for name, parameter in self.network.named_parameters():
+            if not torch.isfinite(parameter).all():
+                raise NotFiniteError(f"weight {name} is not finite")
+
+    def state_dict(self) -> dict[str, Any]:
+        """Everything that decides future updates, as nested dictionaries of tensors and numbers (not copied)."""
+        state: dict[str, Any] = {
+            "network": self.network.state_dict(),
+            "optimizer": self._optimizer_state(),
+            "sums": self._sums,
+            "summed_updates": self._summed_updates,
+        }
+        if self.target_network is not self.network:
+            state["target_network"] = self.target_network.state_dict()
+        if self.tested_network is not self.network:
+            state["averaged_network"] = self.tested_network.state_dict()
+        return state
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Take over a state made by `state_dict` of a learner with the same recipe.
+
+        Raises:
+            UserError: a tensor is missing, of another shape, or not finite.
+        """
+        load_weights(self.network, state["network"], where="network")
+        if self.target_network is not self.network:
+            load_weights(self.target_network, state["target_network"], where="target network")
+        if self.tested_network is not self.network:
+            load_weights(self.tested_network, state["averaged_network"], where="averaged network")
+        group = self.optimizer.param_groups[0]
+        counts_on_device = bool(group.get("fused") or group.get("capturable"))
+        for name, parameter in self.network.named_parameters():
+            moments = state["optimizer"][name]
+            for key, value in moments.items():
+                if isinstance(value, Tensor) and value.dim() and value.shape != parameter.shape:
+                    raise UserError(f"optimizer state {key} of {name} has shape {tuple(value.shape)}: not this network")
+                if not isinstance(value, Tensor) or value.dtype != torch.float32 or not torch.isfinite(value).all():
+                    raise UserError(f"optimizer state {key} of {name} is not finite float32 numbers")
+            if moments:
+                self.optimizer.state[parameter] = {k: _like(v, parameter, counts_on_device) for k, v in moments.items()}
+        self._sums.copy_(state["sums"])
+        self._summed_updates = int(state["summed_updates"])
+        if self._recorded is not None:
+            self._recorded.forget()  # it writes to the optimizer's old moments
+
+    def _optimizer_state(self) -> dict[str, dict[str, Any]]:
+        return {name: dict(self.optimizer.state[p]) for name, p in self.network.named_parameters()}
+
+    def _clip_gradients(self) -> None:
+        if self._config.gradient_clip == "norm":
+            nn.utils.clip_grad_norm_(self._parameters, self._config.gradient_clip_at)
+        elif self._config.gradient_clip == "value":
+            nn.utils.clip_grad_value_(self._parameters, self._config.gradient_clip_at)
+
+    @torch.no_grad()
+    def _average_into(self, network: QNetwork, tau: float) -> None:
+        """theta- <- (1 - tau) theta- + tau theta, for the weights theta- of `network`."""
+        target: list[Tensor] = list(network.parameters())
+        online: list[Tensor] = [*self._parameters]
+        if tau == 1.0:
+            torch._foreach_copy_(target, online)
+        else:
+            torch._foreach_lerp_(target, online, tau)
+        torch.autograd.graph.increment_version(target)  # multi-tensor kernels of a GPU do not
+
+
+def refuse_mixed_formats(parameters: list[nn.Parameter]) -> None:
+    """A fused optimizer reads parameter and gradient as flat memory: different formats would pair wrong elements.
+
+    Raises:
+        RuntimeError: a gradient lies in memory unlike its parameter.
+    """
+    for parameter in parameters:
+        if parameter.grad is not None and parameter.grad.stride() != parameter.stride():
+            raise RuntimeError(
+                f"gradient strides {parameter.grad.stride()} differ from the parameter's {parameter.stride()}"
+            )
+
+
+def load_weights(network: nn.Module, weights: dict[str, Tensor], where: str) -> None:
+    """Copy `weights` into `network`, keeping the network's own memory format.
+
+    Raises:
+        UserError: names or shapes differ, or a weight is NaN or infinite; the network is then unchanged.
+    """
+    own = network.state_dict()
+    for name in sorted(own.keys() ^ weights.keys()):
+        raise UserError(f"{where}: weight {name} is {'missing' if name in own else 'unknown'}; not this network")
+    for name, value in weights.items():
+        if value.shape != own[name].shape:
+            shapes = f"{tuple(value.shape)}, not {tuple(own[name].shape)}"
+            raise UserError(f"{where}: weight {name} has shape {shapes}: another network, or a game of other actions")
+        if value.dtype != own[name].dtype:
+            raise UserError(f"{where}: weight {name} holds {value.dtype}, not {own[name].dtype}")
+        if not torch.isfinite(value).all():
+            raise UserError(f"{where}: weight {name} is not finite")
+    with torch.no_grad():
+        for name, value in weights.items():
+            own[name].copy_(value)
+
+
+def _like(value: Tensor, parameter: nn.Parameter, count_on_device: bool) -> Tensor:
+    """A copy of an optimizer's moment in its parameter's memory format and device; a count where torch wants it."""
+    if value.dim():
+        return torch.empty_like(parameter, memory_format=torch.preserve_format).copy_(value).detach()
+    return value.to(parameter.device if count_on_device else "cpu", copy=True)
+
+
+def _frozen_copy(network: QNetwork) -> QNetwork:
+    return copy.deepcopy(network).requires_grad_(False)

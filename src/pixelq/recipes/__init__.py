@@ -1,0 +1,1 @@
+"""From a name to a configuration: the recipes that ship with pixelq (TOML), reading, choosing by game, validating."""

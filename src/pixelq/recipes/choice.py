@@ -1,0 +1,64 @@
+"""The configuration of a game: its recipe, where a person names none, and what is said over the recipe."""
+
+from __future__ import annotations
+
+import dataclasses
+from contextlib import closing
+from typing import Any
+
+from pixelq.config import Config
+from pixelq.envs.games import Game, resolve_game
+from pixelq.envs.gymnasium_games import GymnasiumGame, make_environment
+from pixelq.recipes.reading import read_recipe, recipe_names
+from pixelq.recipes.values import config_from_values
+
+OWN = {
+    "CartPole-v1": "cartpole",
+    "LunarLander-v3": "lunar-lander",
+    "Acrobot-v1": "acrobot",
+    "MountainCar-v0": "mountain-car",
+    "CarRacing-v3": "car-racing",
+}
+"""Recipes made for one game."""
+
+SMALL_SIDE = 36
+"""Pixels: an image with a shorter side is too small for the torsos of the papers."""
+
+
+def configure(game: str, recipe: str | None = None, overrides: dict[str, Any] | None = None) -> Config:
+    """A recipe's configuration for a game; without a recipe the game's own, see `recipe_for`.
+
+    The recipe says how sticky actions are unless the game's id does (`ALE/...-v5`: 0.25, `...NoFrameskip-v4`: 0.0);
+    an override says it over both.
+
+    Raises:
+        UserError: unknown game, recipe or field, or a value of the wrong type.
+    """
+    found = resolve_game(game)
+    config = dataclasses.replace(read_recipe(recipe or recipe_for(found)), game=game)
+    if isinstance(found, Game) and found.sticky_actions is not None:
+        config = dataclasses.replace(config, sticky_actions=found.sticky_actions)
+    return config_from_values(dataclasses.asdict(config) | (overrides or {}), where="override")
+
+
+def recipe_for(game: Game | GymnasiumGame) -> str:
+    """The name of a shipped recipe: `default` for Atari, else the game's own, else one for what the game shows.
+
+    Vectors and Discrete observations take `gymnasium`, images under 36 pixels `minatar`, larger ones
+    `gymnasium-pixels`. The game is opened to look at it.
+
+    Raises:
+        UserError: the game cannot be made.
+    """
+    if isinstance(game, Game):
+        return "default"
+    if OWN.get(game.id) in recipe_names():
+        return OWN[game.id]
+    from pixelq.envs.frames import is_image  # torch, for which the help text of an Atari game should not wait
+
+    with closing(make_environment(game)) as env:
+        space = env.observation_space
+    if not is_image(space):
+        return "gymnasium"
+    assert space.shape is not None
+    return "minatar" if min(space.shape[:2]) < SMALL_SIDE else "gymnasium-pixels"

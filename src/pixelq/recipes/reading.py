@@ -1,0 +1,96 @@
+"""Recipes and configurations as TOML files."""
+
+from __future__ import annotations
+
+import dataclasses
+import tomllib
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import tomli_w
+
+from pixelq.atomic import write_bytes
+from pixelq.config import Config
+from pixelq.errors import UserError
+from pixelq.recipes.validation import validate
+from pixelq.recipes.values import FIELDS, LATER, TYPES, config_from_values, nearest
+
+
+def recipe_names() -> list[str]:
+    """Names of the recipes that ship with pixelq, sorted, `default` first."""
+    names = {p.name.removesuffix(".toml") for p in _recipe_folder().iterdir() if p.name.endswith(".toml")}
+    return sorted(names, key=lambda name: (name != "default", name))
+
+
+def read_recipe(name: str) -> Config:
+    """Read a shipped recipe by name, or a TOML file by path (it ends in `.toml`).
+
+    A recipe may name another as its `base`; its own values then override the base's.
+
+    Raises:
+        UserError: no such recipe or file, unreadable TOML, unknown field or wrong type.
+    """
+    values = _recipe_values(name, depth=0)
+    values.setdefault("recipe", Path(name).stem)
+    return config_from_values(values, where=f"recipe {name}")
+
+
+def game_of_recipe(name: str) -> str | None:
+    """The game that a recipe (or its base) names; None if it is for any game.
+
+    Raises:
+        UserError: as `read_recipe`.
+    """
+    return read_recipe(name).game if "game" in _recipe_values(name, depth=0) else None
+
+
+def read_config(path: Path) -> Config:
+    """Read a run's `config.toml`.
+
+    Raises:
+        UserError: the file is missing, not TOML, or not a complete and valid configuration.
+    """
+    values = _read_toml(path, what="config")
+    missing = [n for n in FIELDS if n not in values and n not in LATER and TYPES[n] not in (float | None,)]
+    if missing:
+        raise UserError(f"{path}: field {missing[0]!r} is missing; restore the file or start a new run")
+    config = config_from_values(values, where=str(path))
+    validate(config)
+    return config
+
+
+def write_config(config: Config, path: Path) -> None:
+    """Write every field as TOML, atomically. `None` has no TOML form: it is left out, which reads back as `None`."""
+    values = {k: v for k, v in dataclasses.asdict(config).items() if v is not None}
+    write_bytes(path, tomli_w.dumps(values).encode())
+
+
+def _recipe_folder() -> Any:
+    return resources.files("pixelq") / "recipes"
+
+
+def _recipe_values(name: str, depth: int) -> dict[str, Any]:
+    if name.endswith(".toml"):
+        values = _read_toml(Path(name), what="recipe")
+    else:
+        if name not in recipe_names():
+            raise UserError(f"unknown recipe {name!r}{nearest(name, recipe_names())}; see `pixelq list recipes`")
+        values = tomllib.loads((_recipe_folder() / f"{name}.toml").read_text(encoding="utf-8"))
+    base = values.pop("base", None)
+    if base is None:
+        return values
+    if not isinstance(base, str) or depth > 8:
+        raise UserError(f"recipe {name}: base must name another recipe, without a circle")
+    return _recipe_values(base, depth + 1) | {"recipe": Path(name).stem} | values
+
+
+def _read_toml(path: Path, what: str) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise UserError(f"{what} {path}: no such file") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"{what} {path}: cannot be read ({error})") from None
+    except (ValueError, RecursionError) as error:  # tomllib lets through those of endless numbers and nestings
+        raise UserError(f"{what} {path}: not valid TOML ({error})") from None

@@ -1,0 +1,145 @@
+"""Every range of a configuration, and every agreement between its fields, checked once at the door."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable
+
+from pixelq.config import Config
+from pixelq.errors import UserError
+from pixelq.recipes.values import TYPES
+
+_AT_LEAST_ONE = (
+    "steps",
+    "num_envs",
+    "frame_skip",
+    "frame_stack",
+    "n_step",
+    "batch_size",
+    "train_every",
+    "target_every",
+    "replay_capacity",
+    "rollout_length",
+    "epochs",
+    "log_every",
+    "eval_episodes",
+    "max_frames_per_episode",
+)
+_AT_LEAST_ZERO = (
+    "seed",
+    "noop_max",
+    "opening_fire_max",
+    "replay_start",
+    "epsilon_steps",
+    "learning_rate_steps",
+    "eval_every",
+    "checkpoint_every",
+    "threads",
+    "baseline_episodes",
+)
+_PROBABILITIES = (
+    "epsilon_start",
+    "epsilon_end",
+    "eval_epsilon",
+    "sticky_actions",
+    "gamma",
+    "trace_lambda",
+    "target_tau",
+    "average_tau",
+    "rmsprop_decay",
+    "adam_beta1",
+    "adam_beta2",
+)
+
+
+def validate(config: Config) -> None:
+    """Check every range and every agreement between fields. The device and the memory are the machine's to check.
+
+    Raises:
+        UserError: naming the first field that is out of range, its value, and what would do.
+    """
+
+    def require(good: bool, name: str, rule: str) -> None:
+        if not good:
+            flag = "--" + name.replace("_", "-")
+            raise UserError(f"{name} = {getattr(config, name)} is out of range: it must be {rule}; mend it with {flag}")
+
+    require(
+        re.fullmatch(r"[\w.-]{1,64}", config.recipe) is not None, "recipe", "letters, digits, '.', '_' or '-' alone"
+    )
+    for name, kind in TYPES.items():
+        value = getattr(config, name)
+        if kind in (float, float | None) and value is not None:
+            require(math.isfinite(value), name, "a finite number")
+    for name in _AT_LEAST_ONE:
+        require(getattr(config, name) >= 1, name, "at least 1")
+    for name in _AT_LEAST_ZERO:
+        require(getattr(config, name) >= 0, name, "at least 0")
+    for name in _PROBABILITIES:
+        value = getattr(config, name)
+        require(value is None or 0 <= value <= 1, name, "between 0 and 1")
+    require(config.episodes >= -1, "episodes", "at least 0, or -1 (by the device)")
+    require(config.learning_rate > 0, "learning_rate", "above 0")
+    end = config.learning_rate_end
+    require(end is None or 0 <= end <= config.learning_rate, "learning_rate_end", "between 0 and learning_rate")
+    require(config.optimizer_eps > 0, "optimizer_eps", "above 0")
+    require(config.weight_decay >= 0, "weight_decay", "at least 0")
+    require(config.gradient_clip_at > 0, "gradient_clip_at", "above 0")
+    require(
+        config.screen_size == 0 or 36 <= config.screen_size <= 512,
+        "screen_size",
+        "between 36 and 512 pixels, or 0 (images as the game gives them)",
+    )
+    require(config.frame_stack <= 256, "frame_stack", "at most 256")
+    require(config.seed < 2**31, "seed", "below 2^31")
+    require(config.threads <= 1024, "threads", "at most 1024")
+    if config.compile:
+        _validate_compile(config)
+    if config.epsilon_schedule != "constant":
+        require(config.epsilon_steps >= 1, "epsilon_steps", "at least 1 for a schedule that falls")
+    if config.loop == "replay":
+        _validate_replay(config, require)
+    else:
+        _validate_parallel(config, require)
+
+
+def _validate_compile(config: Config) -> None:
+    compiles = config.optimizer in ("rmsprop", "radam") or (config.optimizer == "adam" and not config.amsgrad)
+    if config.deterministic or not compiles:
+        raise UserError(
+            "compile = True goes with the optimizers rmsprop, radam and adam (without amsgrad), not with "
+            "deterministic; use --no-compile"
+        )
+
+
+def _validate_replay(config: Config, require: Callable[[bool, str, str], None]) -> None:
+    require(config.loss != "lambda_returns", "loss", "a loss of the replay loop (dqn, double)")
+    require(
+        config.replay_capacity >= config.batch_size, "replay_capacity", f"at least batch_size ({config.batch_size})"
+    )
+    require(
+        config.replay_start <= config.replay_capacity,
+        "replay_start",
+        f"at most replay_capacity ({config.replay_capacity})",
+    )
+    # Until the first update there must be whole n-step transitions to draw a batch from, in every environment.
+    least = config.num_envs * (config.frame_stack + config.n_step)
+    require(config.replay_start >= least, "replay_start", f"at least num_envs x (frame_stack + n_step) = {least}")
+    require(
+        config.replay_capacity >= 4 * least,
+        "replay_capacity",
+        f"at least 4 x num_envs x (stack + n_step) = {4 * least}",
+    )
+    require(config.loss != "double" or config.target != "none", "target", "hard or soft for the double loss")
+
+
+def _validate_parallel(config: Config, require: Callable[[bool, str, str], None]) -> None:
+    rollout = config.num_envs * config.rollout_length
+    require(config.loss == "lambda_returns", "loss", "lambda_returns in the parallel loop")
+    require(
+        config.batch_size <= rollout and rollout % config.batch_size == 0,
+        "batch_size",
+        f"a divisor of num_envs x rollout_length ({rollout})",
+    )
+    require(config.target == "none", "target", "none in the parallel loop (it bootstraps from the network itself)")

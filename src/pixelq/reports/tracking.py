@@ -1,0 +1,170 @@
+"""What a run writes down: episodes.csv, progress.csv, evaluations.csv, TensorBoard events, Weights & Biases.
+
+Lengths of the files are part of a checkpoint, so that a resumed run cuts off what a dead one wrote after it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+import io
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from pixelq.atomic import remedy
+from pixelq.errors import UserError
+from pixelq.reports.event_file import EventFile
+from pixelq.reports.growing_file import GrowingFile, refuse_changed
+
+COLUMNS: dict[str, tuple[str, ...]] = {
+    "episodes.csv": ("agent_step", "environment", "score", "length", "seconds"),
+    "progress.csv": (
+        *("agent_steps", "frames", "episodes", "updates", "mean_score_100", "loss", "mean_q", "epsilon"),
+        *("learning_rate", "agent_steps_per_second", "seconds"),
+    ),
+    "evaluations.csv": ("agent_steps", "episodes", "mean", "std", "min", "max", "median"),
+}
+
+TIMINGS = frozenset({"agent_steps_per_second", "seconds"})
+"""Columns that differ between two runs that do the same."""
+
+TAGS = {
+    # CleanRL's tags where one exists.
+    "score": "charts/episodic_return",
+    "length": "charts/episodic_length",
+    "agent_steps_per_second": "charts/SPS",
+    "epsilon": "charts/epsilon",
+    "learning_rate": "charts/learning_rate",
+    "loss": "losses/td_loss",
+    "mean_q": "losses/q_values",
+    # Ours.
+    "mean_score_100": "charts/mean_score_100",
+    "mean": "eval/mean_score",
+    "median": "eval/median_score",
+}
+
+
+class Tracker:
+    """Appends rows to the run's CSV files and the same numbers to TensorBoard and, if asked, Weights & Biases.
+
+    Args:
+        folder: the run folder.
+        lengths: from a checkpoint's `state_dict`; everything after them is cut off. None: everything begins anew.
+        wandb_run: an open Weights & Biases run, or None.
+        as_they_are: CSV files that have lost or changed rows are taken up to their last whole row.
+
+    Raises:
+        UserError: a file is not what its checkpoint says, or the lengths are none.
+        OSError: a file cannot be opened.
+    """
+
+    def __init__(
+        self, folder: Path, lengths: dict[str, Any] | None = None, wandb_run: Any | None = None,
+        as_they_are: bool = False,
+    ) -> None:  # fmt: skip
+        self._wandb = wandb_run
+        self._message = ""
+        self._refused = False
+        csv_lengths, sums, event_lengths = _checked(folder, lengths)
+        for name in COLUMNS if not as_they_are else ():
+            refuse_changed(folder / name, csv_lengths[name], sums.get(name))  # all of them, before the first is cut
+        with contextlib.ExitStack() as opened:  # closes the others if one cannot be opened
+            self._files: dict[str, GrowingFile] = {}
+            for name, columns in COLUMNS.items():
+                self._files[name] = file = GrowingFile(folder / name, csv_lengths[name], as_it_is=as_they_are)
+                opened.callback(file.close)
+                if file.length == 0:
+                    file.append((",".join(columns) + "\n").encode())
+            self._events = EventFile(folder / "tensorboard", event_lengths)
+            opened.pop_all()
+
+    @property
+    def paths(self) -> tuple[Path, ...]:
+        """The CSV files."""
+        return tuple(file.path for file in self._files.values())
+
+    def write(self, name: str, row: Mapping[str, float | int]) -> None:
+        """Append one row; written by the next `flush`.
+
+        Args:
+            name: `episodes.csv`, `progress.csv` or `evaluations.csv`.
+            row: a value for every column of that file.
+        """
+        columns = COLUMNS[name]
+        self._files[name].append(_line(row, columns))
+        step = int(row[columns[0]])
+        points = {TAGS[c]: row[c] for c in columns if c in TAGS and not math.isnan(row[c])}
+        self._events.write(points, step)
+        if self._wandb is not None:
+            self._wandb.log({**points, "agent_steps": step})
+
+    def flush(self) -> None:
+        """Hand everything written so far to the operating system; what it refuses is kept for the next time."""
+        try:
+            self.state_dict()
+            self._refused = False
+        except OSError as error:
+            if self._refused:
+                return  # once is enough
+            self._refused = True
+            self._message = (
+                f"CSV or TensorBoard files could not be written ({error.strerror}); rows are kept: {remedy(error)}"
+            )
+
+    def take_message(self) -> str:
+        """What went wrong since the last call; empty if nothing did."""
+        message, self._message = self._message, ""
+        return message
+
+    def state_dict(self) -> dict[str, Any]:
+        """Flush, and say how long each file is, in bytes, and the CRC-32 of each CSV file.
+
+        Raises:
+            OSError: a file could not be written.
+        """
+        lengths = {name: file.flush() for name, file in self._files.items()}
+        sums = {name: file.crc32 for name, file in self._files.items()}
+        return {"csv": lengths, "crc32": sums, "events": self._events.flush()}
+
+    def close(self) -> None:
+        """Flush and close."""
+        self.flush()
+        for file in self._files.values():
+            file.close()
+        self._events.close()
+        if self._wandb is not None:
+            self._wandb.finish()
+
+
+def _line(row: Mapping[str, float | int], columns: Sequence[str]) -> bytes:
+    line = io.StringIO()
+    values = [row[column] for column in columns]
+    csv.writer(line, lineterminator="\n").writerow([v if isinstance(v, int) else f"{v:.6g}" for v in values])
+    return line.getvalue().encode()
+
+
+def refuse_changed_csv(folder: Path, lengths: dict[str, Any], name: str) -> None:
+    """Hold one CSV file of a run to what a checkpoint's `state_dict` says of it; what came after may be anything.
+
+    Raises:
+        UserError: rows are lost or changed, or the lengths are none.
+    """
+    csv_lengths, sums, _ = _checked(folder, lengths)
+    refuse_changed(folder / name, csv_lengths[name], sums.get(name))
+
+
+def _checked(folder: Path, lengths: dict[str, Any] | None) -> tuple[dict[str, int], dict[str, int], dict[str, int]]:
+    """Lengths and CRC-32 of the CSV files (older checkpoints have none), lengths of the event files."""
+    if lengths is None:
+        return dict.fromkeys(COLUMNS, 0), {}, {}
+    try:
+        parts = (lengths["csv"], lengths.get("crc32", {}), lengths["events"])
+        of_csv, sums, of_events = ({str(name): n for name, n in part.items()} for part in parts)
+    except (KeyError, TypeError, AttributeError):
+        of_csv, sums, of_events = {}, {}, {}
+    numbers = (*of_csv.values(), *sums.values(), *of_events.values())
+    if set(of_csv) != set(COLUMNS) or any(type(n) is not int or n < 0 for n in numbers):
+        raise UserError(f"{folder}/checkpoints: the newest does not say how long the CSV files were: damaged")
+    return of_csv, sums, of_events

@@ -1,0 +1,1 @@
+"""A run from start to end: its parts, folder, signals, evaluations, failures."""

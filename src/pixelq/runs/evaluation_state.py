@@ -1,0 +1,27 @@
+"""Which score the best policy has, and whether an evaluation is still to be finished."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass
+class EvaluationState:
+    """What decides which policy is kept."""
+
+    best_score: float = -math.inf
+    """Mean score of the best policy so far, in points."""
+    pending: bool = False
+    """An evaluation was due at the current agent step and has not been finished."""
+
+    def state_dict(self) -> dict[str, Any]:
+        """Both; a score that is none yet is None."""
+        return {"best_score": self.best_score if math.isfinite(self.best_score) else None, "pending": self.pending}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Continue from `state_dict`."""
+        best = state["best_score"]
+        self.best_score = -math.inf if best is None else float(best)
+        self.pending = bool(state["pending"])

@@ -1,0 +1,191 @@
+"""What a run tells at its intervals: rows of numbers, evaluations, the best policy, plots."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import math
+import time
+from collections.abc import Callable
+
+import numpy as np
+
+from pixelq.atomic import write_bytes
+from pixelq.checkpoints.policy_file import recorded_score, save_policy
+from pixelq.errors import UserError
+from pixelq.reports.progress import Progress
+from pixelq.reports.tracking import Tracker
+from pixelq.runs import baseline
+from pixelq.runs.evaluation import Abandoned, evaluate
+from pixelq.runs.parts import Parts
+from pixelq.runs.run_folder import RunFolder
+from pixelq.schedules import epsilon_schedule, learning_rate_schedule
+from pixelq.viewing.curves import read_table
+
+METRICS = "metrics.json"
+"""Beside a policy: what it scored, and how far the run had come."""
+
+PLOT_SECONDS = 60.0
+"""At least this long between plots: drawing one takes half a second of the training's time."""
+
+
+class Reporting:
+    """Reads the parts of a run; nothing here changes what the run learns.
+
+    Args:
+        parts: of the run, at the agent step where this session begins.
+        folder: the run's.
+        tracker: takes the rows.
+        progress: shows them.
+        asked_to_stop: whether the run is asked to stop.
+    """
+
+    def __init__(
+        self, parts: Parts, folder: RunFolder, tracker: Tracker, progress: Progress, asked_to_stop: Callable[[], bool]
+    ) -> None:
+        self._parts, self._config, self._folder = parts, parts.config, folder
+        self._tracker, self._progress, self._asked_to_stop = tracker, progress, asked_to_stop
+        self._epsilon, self._learning_rate = epsilon_schedule(self._config), learning_rate_schedule(self._config)
+        self._last_row = (parts.counters.agent_steps, parts.clock.seconds)
+        self._plotted = time.monotonic()
+        if recorded_score(folder.best) is None:  # without the file, the next policy that is measured is the best
+            parts.evaluations.best_score = -math.inf
+
+    def log(self) -> None:
+        """Append a row to progress.csv and show it."""
+        parts, config, counters = self._parts, self._config, self._parts.counters
+        now, seconds = counters.agent_steps, parts.clock.seconds
+        loss, mean_q = parts.learner.take_means()
+        steps_before, seconds_before = self._last_row
+        self._last_row = (now, seconds)
+        row: dict[str, float | int] = {
+            "agent_steps": now,
+            "frames": now * config.frame_skip,
+            "episodes": counters.episodes,
+            "updates": counters.updates,
+            "mean_score_100": parts.scores.mean,
+            "loss": loss,
+            "mean_q": mean_q,
+            "epsilon": self._epsilon(now),
+            "learning_rate": self._learning_rate(now),
+            "agent_steps_per_second": (now - steps_before) / max(1e-9, seconds - seconds_before),
+            "seconds": seconds,
+        }
+        self._tracker.write("progress.csv", row)
+        self._tracker.flush()
+        self._progress.show(row)
+        if config.eval_every == 0 and parts.scores.window_full and parts.scores.mean > parts.evaluations.best_score:
+            self._keep(parts.scores.mean, "mean of the last 100 training games")
+
+    def evaluate(self) -> None:
+        """Play test games with the policy as it is; abandoned, and pending, if the run is asked to stop meanwhile."""
+        parts, config, now = self._parts, self._config, self._parts.counters.agent_steps
+        parts.evaluations.pending = True
+        begun = parts.clock.seconds
+        try:
+            result = evaluate(
+                parts.tested_policy,
+                config,
+                episodes=config.eval_episodes,
+                epsilon=config.eval_epsilon,
+                seed=int(np.random.SeedSequence([config.seed, now]).generate_state(1)[0]),
+                threads=parts.threads,
+                asked_to_stop=self._asked_to_stop,
+            )
+        except Abandoned:
+            return
+        parts.evaluations.pending = False
+        steps, seconds = self._last_row
+        self._last_row = (steps, seconds + parts.clock.seconds - begun)  # the next row's speed is that of training
+        summary = result.summary()
+        self._tracker.write("evaluations.csv", {"agent_steps": now, "episodes": config.eval_episodes, **summary})
+        self._tracker.flush()
+        self._progress.say(
+            f"evaluation at {now:,} agent steps: mean {summary['mean']:.1f} of {config.eval_episodes} games "
+            f"({summary['min']:.0f} to {summary['max']:.0f})"
+        )
+        # Of equals the last, which has learned longest: the highest score a game has (CartPole's 500) is soon reached.
+        if result.mean >= parts.evaluations.best_score:
+            self._keep(result.mean, f"mean of {config.eval_episodes} test games at epsilon {config.eval_epsilon}")
+
+    @property
+    def baseline_pending(self) -> bool:
+        """Whether the random agent's games are still to be played."""
+        return self._config.baseline_episodes > 0 and not (self._folder.path / baseline.FILE).is_file()
+
+    def play_baseline(self) -> None:
+        """Play the random agent's games if they are pending; they still are if the run is asked to stop meanwhile.
+
+        Raises:
+            OSError: they cannot be written.
+        """
+        if not self.baseline_pending or self._asked_to_stop():
+            return
+        self._progress.say(f"a random agent plays {self._config.baseline_episodes} games to compare with")
+        with contextlib.suppress(Abandoned):
+            baseline.play_baseline(
+                self._folder.path, self._config, threads=self._parts.threads, asked_to_stop=self._asked_to_stop
+            )
+
+    def metrics(self) -> dict[str, float | int | None]:
+        """Where the run stands; scores are in points, None where there is none yet."""
+        counters, mean, best = self._parts.counters, self._parts.scores.mean, self._parts.evaluations.best_score
+        return {
+            "agent_steps": counters.agent_steps,
+            "frames": counters.agent_steps * self._config.frame_skip,
+            "episodes": counters.episodes,
+            "updates": counters.updates,
+            "epsilon": self._epsilon(counters.agent_steps),
+            "mean_score_100": None if math.isnan(mean) else mean,
+            "best_score": best if math.isfinite(best) else None,
+        }
+
+    def keep_final(self) -> None:
+        """Write the final policy with the run's metrics beside it, and the random agent's, if it has played.
+
+        Raises:
+            OSError: they cannot be written.
+        """
+        facts = {name: value for name, value in self.metrics().items() if value is not None}
+        if self._config.baseline_episodes:
+            random = read_table(self._folder.path / baseline.FILE, baseline.COLUMNS)
+            facts["random_agent_games"] = len(random["score"])
+            facts["random_agent_mean_score"] = float(random["score"].mean())
+            facts["random_agent_mean_length"] = float(random["length"].mean())
+        save_policy(self._folder.final, self._parts.learner.tested_network, self._config, facts)
+        write_bytes(self._folder.final / METRICS, json.dumps(facts, indent=1).encode())
+
+    def plot(self, at_once: bool = False) -> None:
+        """Draw plots/progress (and plots/episodes) from what has been written, unless they were drawn a moment ago."""
+        if not at_once and time.monotonic() - self._plotted < PLOT_SECONDS:
+            return
+        from pixelq.viewing.episode_plot import plot_episodes  # matplotlib is slow to import and not every run draws
+        from pixelq.viewing.plots import plot_runs
+
+        self._tracker.flush()
+        self._plotted = time.monotonic()
+        folder = self._folder
+        try:
+            folder.plots.mkdir(exist_ok=True)
+            plot_runs([folder.path], folder.plots / "progress.png")
+            if self._config.baseline_episodes:
+                plot_episodes(folder.path, folder.plots / "episodes.png")
+        except (OSError, UserError) as error:
+            self._progress.say(f"no plot this time ({error}); training goes on")
+
+    def _keep(self, score: float, measured_by: str) -> None:
+        """Keep the policy as it is as the best."""
+        evaluations = self._parts.evaluations
+        evaluations.best_score = score
+        # A session that died may have got further, and its better policy is not to be lost.
+        recorded = recorded_score(self._folder.best)
+        if recorded is not None and recorded > score:
+            return
+        known = {name: value for name, value in self.metrics().items() if value is not None and name != "best_score"}
+        facts: dict[str, str | float | int] = {"score": score, "measured_by": measured_by, **known}
+        try:
+            save_policy(self._folder.best, self._parts.learner.tested_network, self._config, facts)
+            write_bytes(self._folder.best / METRICS, json.dumps(facts, indent=1).encode())
+        except OSError as error:
+            self._progress.say(f"the best policy could not be saved ({error.strerror}); training goes on: make room")
+            evaluations.best_score = -math.inf  # so that the next one is offered to the disk again

@@ -1,0 +1,192 @@
+"""A run: its parts in an open folder, and what happens around the loop at its intervals."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from pixelq.atomic import remedy
+from pixelq.checkpoints.reader import LoadedCheckpoint
+from pixelq.checkpoints.store import CheckpointStore
+from pixelq.checkpoints.writer import CheckpointWriter
+from pixelq.config import Config
+from pixelq.errors import RunError
+from pixelq.reports.progress import Progress
+from pixelq.reports.tracking import Tracker
+from pixelq.runs.parts import Parts
+from pixelq.runs.reporting import Reporting
+from pixelq.runs.run_folder import RunFolder
+from pixelq.runs.run_state import load_run_state, run_state
+from pixelq.schedules import crossed
+
+
+class Run:
+    """The parts of a run and the folder it writes; nothing is written before `open`.
+
+    Args:
+        config: validated.
+
+    Raises:
+        UserError: the game, the device or the memory is not there.
+    """
+
+    def __init__(self, config: Config) -> None:
+        self.config = config
+        self.parts = Parts(config)
+        self.stop_requested = False
+        self._resumed = False
+
+    # --- opening and resuming -----------------------------------------------------------------------------------
+
+    def open(self, folder: RunFolder, store: CheckpointStore, resumed: LoadedCheckpoint | None = None,
+             wandb_run: Any | None = None, shorter_logs: bool = False) -> None:  # fmt: skip
+        """Begin to write into `folder`; with a checkpoint, continue where it was captured.
+
+        Args:
+            folder: the run's, locked.
+            store: its checkpoints; the one that loaded `resumed`.
+            resumed: the checkpoint to go on from, None to begin at agent step 0.
+            wandb_run: an open Weights & Biases run, if the configuration asks for one.
+            shorter_logs: CSV files that have lost rows since the checkpoint go on without them.
+
+        Raises:
+            UserError: the state does not fit this run.
+            OSError: the folder cannot be written.
+        """
+        self.folder = folder
+        self.parts.clock.seconds = 0.0
+        if resumed is not None:
+            load_run_state(self.parts, resumed)
+            self._resumed = True
+        lengths = resumed.state.get("tracker", {}) if resumed else None
+        self.progress = Progress(self.config)
+        self.tracker = Tracker(folder.path, lengths, wandb_run, shorter_logs)
+        self.checkpoints = CheckpointWriter(store, self.tracker.paths)
+        self.reporting = Reporting(self.parts, folder, self.tracker, self.progress, lambda: self.stop_requested)
+        self.progress.begin(self.parts.counters.agent_steps)
+
+    def first_observations(self) -> np.ndarray:
+        """Observations `(N, stack, ...)` to act on first: of new episodes, or of those left open."""
+        if not self._resumed:
+            return np.asarray(self.parts.envs.reset()[0])
+        if self.parts.evaluations.pending:
+            self.reporting.evaluate()
+        return self.parts.envs.observations
+
+    # --- what the loop asks -------------------------------------------------------------------------------------
+
+    def goes_on(self) -> bool:
+        """Whether to take another agent step: not complete, not asked to stop."""
+        return not self.stop_requested and not self._steps_are_over()
+
+    @property
+    def complete(self) -> bool:
+        """Whether nothing is left to do: played out or solved, evaluated if that was due, and the baseline played."""
+        return self._steps_are_over() and not self.parts.evaluations.pending and not self.reporting.baseline_pending
+
+    def learning_reward(self, rewards: np.ndarray) -> np.ndarray:
+        """Rewards as learning sees them, float32 `(N,)`."""
+        return np.sign(rewards) if self.config.clip_reward else rewards
+
+    def target_ends(self, terminated: np.ndarray, life_lost: np.ndarray) -> np.ndarray:
+        """Where the target has no future term, bool `(N,)`."""
+        return terminated | life_lost if self.config.life_loss_ends_target else terminated
+
+    def count_step(self, rewards: np.ndarray, episode_over: np.ndarray) -> None:
+        """Count one agent step of every environment and write down the games it finished."""
+        self.parts.counters.agent_steps += self.config.num_envs
+        for game in self.parts.scores.add(rewards, episode_over):
+            self.parts.counters.episodes += 1
+            row = {"agent_step": self.parts.counters.agent_steps, "environment": game.environment}
+            self.tracker.write(
+                "episodes.csv", row | {"score": game.score, "length": game.length, "seconds": self.parts.clock.seconds}
+            )
+
+    def do_what_is_due(self, since: int) -> None:
+        """Log, evaluate, keep the best policy, and checkpoint, each at its interval since agent step `since`.
+
+        Raises:
+            NotFiniteError: the loss or a weight is NaN or infinite; nothing of it has been kept.
+        """
+        config, now = self.config, self.parts.counters.agent_steps
+        row, evaluation, checkpoint = (
+            crossed(since, now, every) for every in (config.log_every, config.eval_every, config.checkpoint_every)
+        )
+        if row or evaluation or checkpoint:
+            self.parts.learner.refuse_not_finite()
+        if row:
+            self.reporting.log()
+        if evaluation:
+            self.reporting.evaluate()
+        if checkpoint and not self.stop_requested:  # else `finish` writes one at this very step
+            self._checkpoint()
+        if row or checkpoint:
+            self.progress.say(self.checkpoints.take_message())
+            self.progress.say(self.tracker.take_message())
+
+    # --- the end ------------------------------------------------------------------------------------------------
+
+    def finish(self) -> None:
+        """Write the last checkpoint, the plots and, if the run is complete, the final policy.
+
+        Raises:
+            RunError: the disk refused the last checkpoint or policy.
+            NotFiniteError: as `do_what_is_due`.
+        """
+        self.parts.learner.refuse_not_finite()
+        try:
+            self.checkpoints.write_now(self.parts.counters.agent_steps, self.state(), self.parts.replay)
+            if self._steps_are_over():
+                self.reporting.play_baseline()
+            if self.complete:
+                self.reporting.keep_final()
+        except OSError as error:
+            raise RunError(
+                f"{error.filename or self.folder.path}: cannot be written ({error.strerror}); {remedy(error)}, then "
+                f"`pixelq resume {self.folder.path}` goes on from {self.last_good}"
+            ) from None
+        self.reporting.plot(at_once=True)
+
+    @property
+    def last_good(self) -> str:
+        """The newest checkpoint that is whole, in words."""
+        newest = self.checkpoints.store.newest
+        return f"the last good checkpoint, {newest.name}" if newest else "agent step 0 (no checkpoint was written yet)"
+
+    def close(self) -> None:
+        """Release environments, files and the folder's lock; what is still being written is waited for."""
+        try:
+            self.checkpoints.close()
+        finally:
+            self.progress.close()
+            self.tracker.close()
+            self.parts.envs.close()
+            self.folder.close()
+
+    # --- at intervals -------------------------------------------------------------------------------------------
+
+    def _steps_are_over(self) -> bool:
+        bar, games = self.config.stop_score, self.config.episodes
+        solved = bar is not None and self.parts.scores.window_full and self.parts.scores.mean > bar
+        enough = 0 < games <= self.parts.counters.episodes
+        return self.parts.counters.agent_steps >= self.config.steps or enough or solved
+
+    def state(self) -> dict[str, Any]:
+        """Everything that decides the run's future, but the replay; see `run_state`.
+
+        Raises:
+            OSError: the CSV files, whose lengths are a part of it, could not be written.
+        """
+        return run_state(self.parts, self.tracker.state_dict(), self.reporting.metrics())
+
+    def _checkpoint(self) -> None:
+        now = self.parts.counters.agent_steps
+        try:
+            self.checkpoints.write_soon(now, self.state(), self.parts.replay)
+        except OSError as error:
+            self.progress.say(
+                f"no checkpoint at agent step {now:,} ({error.strerror}); training goes on, {self.last_good} "
+                f"stays: {remedy(error)}"
+            )
+        self.reporting.plot()

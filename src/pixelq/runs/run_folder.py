@@ -1,0 +1,132 @@
+"""A run's folder: its name, its lock, and which files lie where."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import re
+import time
+from pathlib import Path
+
+from pixelq.atomic import remove_temporaries, sync_folder
+from pixelq.config import Config
+from pixelq.errors import UserError
+from pixelq.recipes.reading import write_config
+
+
+class RunFolder:
+    """An open run folder, locked for this process.
+
+    The lock is the kernel's (`flock`): it goes with the process, however that ends, so there are no stale locks.
+
+    Raises:
+        UserError: another process trains in this folder, or a part of it is a link.
+        OSError: it cannot be written.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.config_file = path / "config.toml"
+        self.checkpoints = path / "checkpoints"
+        self.best = path / "best"
+        self.final = path / "final"
+        self.plots = path / "plots"
+        # Training writes, cuts and deletes in here, which must not reach what a stranger's link points to.
+        for part in (*path.glob("*"), *path.glob("checkpoints/*")):
+            if part.is_symlink():
+                raise UserError(f"{part}: a link inside a run folder; put the real file or folder in its place")
+        self._lock = os.open(path / "run.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(self._lock)
+            raise UserError(f"{path}: another process is training in this run; wait for it or stop it first") from None
+        except OSError:
+            os.close(self._lock)
+            raise
+
+    def remove_temporaries(self) -> None:
+        """Delete what a dead process left half-written (checkpoints see to their own)."""
+        for folder in (self.path, self.best, self.final, self.plots):
+            remove_temporaries(folder)
+
+    def close(self) -> None:
+        """Give the lock back."""
+        with contextlib.suppress(OSError):
+            os.close(self._lock)
+
+
+def create_run_folder(config: Config, run_dir: Path | None, runs: Path = Path("runs")) -> RunFolder:
+    """Make a new run folder with its `config.toml`: `run_dir`, or `runs/<game>-<recipe>-<seed>-<time>`.
+
+    Raises:
+        UserError: the folder is taken or cannot be written.
+    """
+    try:
+        path = _claim(run_dir) if run_dir else _claim_free_name(config, runs)
+        folder = RunFolder(path)
+        if folder.config_file.exists():  # another process was quicker, and has ended
+            folder.close()
+            raise _taken(path)
+        write_config(config, folder.config_file)
+        sync_folder(path.parent)
+    except OSError as error:
+        where = error.filename or run_dir or runs
+        raise UserError(
+            f"{where}: cannot make the run folder ({error.strerror}); choose another with --run-dir"
+        ) from None
+    return folder
+
+
+def open_run_folder(path: Path) -> RunFolder:
+    """Open and lock an existing run folder.
+
+    Raises:
+        UserError: it is not a run folder, or another process trains in it.
+    """
+    if not path.is_dir():
+        raise UserError(f"{path}: no such run folder; `ls runs` shows yours")
+    if not (path / "config.toml").is_file() and not (path / "checkpoints").is_dir():
+        raise UserError(f"{path}: not a run folder (it has no config.toml)")
+    try:
+        return RunFolder(path)
+    except OSError as error:
+        raise UserError(f"{path}: cannot be opened for training ({error.strerror})") from None
+
+
+def refuse_taken(path: Path) -> None:
+    """Look whether a new run could have this folder, before anything expensive is done for it.
+
+    Raises:
+        UserError: there is something, or its place is not a folder.
+    """
+    if path.exists() and (not path.is_dir() or any(path.iterdir())):
+        raise _taken(path)
+    above = next(p for p in path.absolute().parents if p.exists())
+    if not above.is_dir():
+        raise UserError(f"{path}: cannot make the run folder ({above} is not a folder); choose another with --run-dir")
+
+
+def _claim(path: Path) -> Path:
+    """Make `path`; a folder that exists must be empty."""
+    refuse_taken(path)
+    path.mkdir(parents=True, exist_ok=True)
+    return path
+
+
+def _taken(path: Path) -> UserError:
+    return UserError(f"{path}: already taken; `pixelq resume {path}` continues it, --run-dir names another")
+
+
+def _claim_free_name(config: Config, runs: Path) -> Path:
+    game = re.sub(r"[^A-Za-z0-9]+", "_", config.game).strip("_").lower()
+    name = f"{game}-{config.recipe}-{config.seed}-{time.strftime('%Y%m%d-%H%M%S')}"
+    runs.mkdir(parents=True, exist_ok=True)
+    for suffix in ("", *(f"-{i}" for i in range(2, 1000))):
+        # mkdir is atomic: of two runs started in one second, one gets the name and the other the next.
+        with contextlib.suppress(FileExistsError):
+            path = runs / (name + suffix)
+            path.mkdir()
+            return path
+    raise UserError(f"{runs}: a thousand runs named {name}; choose a name with --run-dir")

@@ -1,0 +1,69 @@
+"""A run's state: everything that decides its future, gathered from its parts and handed back to them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from pixelq.checkpoints.reader import LoadedCheckpoint
+from pixelq.errors import UserError
+from pixelq.replay import ReplaySnapshot
+from pixelq.runs.parts import Parts
+
+
+def run_state(parts: Parts, tracker: dict[str, Any], metrics: Mapping[str, Any]) -> dict[str, Any]:
+    """Everything but the replay, which is too large to be copied: nested dictionaries of numbers, arrays and tensors.
+
+    Args:
+        parts: of the run.
+        tracker: `Tracker.state_dict()`.
+        metrics: for a reader; a resumed run makes its own.
+    """
+    return {
+        "config": {name: value for name, value in vars(parts.config).items() if value is not None},
+        "arithmetic": parts.arithmetic,
+        "counters": parts.counters.state_dict(),
+        "learner": parts.learner.state_dict(),
+        "policy": parts.policy.state_dict(),
+        "replay_generator": parts.replay_generator.bit_generator.state,
+        "envs": parts.envs.state_dict(),
+        "scores": parts.scores.state_dict(),
+        "evaluations": parts.evaluations.state_dict(),
+        "metrics": dict(metrics),
+        "tracker": tracker,
+        "seconds": parts.clock.seconds,
+    }
+
+
+def load_run_state(parts: Parts, checkpoint: LoadedCheckpoint) -> None:
+    """Bring freshly built parts to where the checkpoint was captured.
+
+    Raises:
+        UserError: something is missing, damaged, or of another configuration.
+    """
+    state = checkpoint.state
+    try:
+        parts.counters.load_state_dict(state["counters"])
+        if parts.counters.agent_steps != checkpoint.agent_steps:
+            raise ValueError(f"it counts {parts.counters.agent_steps} agent steps")
+        parts.learner.load_state_dict(state["learner"])
+        parts.policy.load_state_dict(state["policy"])
+        parts.replay_generator.bit_generator.state = state["replay_generator"]
+        parts.scores.load_state_dict(state["scores"])
+        _restore_replay(parts, checkpoint.replay)
+        parts.envs.load_state_dict(state["envs"])
+        parts.clock.seconds = float(state["seconds"])
+        parts.evaluations.load_state_dict(state["evaluations"])
+        parts.arithmetic_before = dict(state["arithmetic"])
+    except UserError as error:
+        raise UserError(f"{checkpoint.path}: {error}") from None
+    except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError, RuntimeError) as error:
+        reason = f"{type(error).__name__}: {error}"
+        raise UserError(f"{checkpoint.path}: does not fit this run's config.toml ({reason})") from None
+
+
+def _restore_replay(parts: Parts, snapshot: ReplaySnapshot | None) -> None:
+    if (snapshot is None) != (parts.replay is None):
+        raise UserError(f"does not fit this run's config.toml: loop = {parts.config.loop!r}")
+    if parts.replay is not None and snapshot is not None:
+        parts.replay.restore(snapshot.meta, snapshot.arrays, snapshot.sealed)

@@ -1,0 +1,247 @@
+"""From a configuration or a run folder to a running loop, and out again when it ends or is stopped."""
+
+from __future__ import annotations
+
+import dataclasses
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from pixelq.checkpoints.policy_file import FILE, find_policy, read_weights
+from pixelq.checkpoints.reader import LoadedCheckpoint
+from pixelq.checkpoints.store import CheckpointStore
+from pixelq.config import Config
+from pixelq.device import available_cores, choose_device
+from pixelq.errors import UserError
+from pixelq.loops.parallel_loop import parallel_loop
+from pixelq.loops.replay_loop import replay_loop
+from pixelq.memory import free_disk
+from pixelq.recipes.reading import read_config, write_config
+from pixelq.recipes.validation import validate
+from pixelq.recipes.values import config_from_values
+from pixelq.reports.wandb_run import open_wandb, refuse_missing_wandb
+from pixelq.runs.arithmetic import difference
+from pixelq.runs.episode_limit import with_episodes
+from pixelq.runs.failures import explained
+from pixelq.runs.run import Run
+from pixelq.runs.run_folder import create_run_folder, open_run_folder, refuse_taken
+from pixelq.runs.signals import stopped_by_signals
+
+LEAST_FREE_DISK = 100 * 2**20
+"""Bytes that must be free to begin: room for a small run's checkpoints, so that a full disk is said at the start."""
+
+MAY_CHANGE = ("steps", "episodes", "threads", "device")
+"""Fields of a run's configuration that may change between its sessions."""
+
+
+@dataclass(frozen=True)
+class Result:
+    """How a session of a run ended."""
+
+    folder: Path
+    agent_steps: int
+    mean_score: float
+    """Mean of the last 100 training games, in points; NaN if none ended."""
+    signal: int | None
+    """The signal that stopped it before its end; None: it ran to the end."""
+
+
+def start(config: Config, run_dir: Path | None = None) -> Result:
+    """Train a new run to its end, or until a signal stops it.
+
+    Raises:
+        UserError: something about the configuration, the machine or the folder; nothing has been written then.
+        RunError: training could not go on.
+    """
+    validate(config)
+    config = _settled(config)
+    weights = _read_initial_weights(config)
+    if run_dir is not None:
+        refuse_taken(run_dir)
+    _refuse_full_disk(run_dir or Path("runs"))
+    refuse_missing_wandb(config)
+    run = Run(config)
+    try:
+        _begin_with(run, weights)
+        folder = create_run_folder(config, run_dir)
+        try:
+            run.open(folder, CheckpointStore(folder.checkpoints), wandb_run=open_wandb(config, folder.path))
+        except BaseException:
+            shutil.rmtree(folder.path, ignore_errors=True)  # it was made a moment ago and holds nothing
+            raise
+    except OSError as error:
+        run.parts.envs.close()
+        raise UserError(f"{error.filename or run_dir or 'runs'}: cannot be written ({error.strerror})") from None
+    except BaseException:
+        run.parts.envs.close()
+        raise
+    origin = f", weights from {config.load}" if config.load else ""
+    run.progress.say(f"run folder {folder.path} ({run.parts.device_reason}; {run.parts.threads} threads{origin})")
+    return _train(run)
+
+
+def resume(path: Path, *, fallback: bool = False, **overrides: Any) -> Result:
+    """Continue a run from its last checkpoint, or from agent step 0 if it died before its first.
+
+    Args:
+        path: the run folder.
+        fallback: go on although something is damaged: from the checkpoint before a damaged one, with the
+            checkpoint's configuration for a damaged `config.toml`, without rows that the CSV files have lost.
+        overrides: fields of `Config` among `MAY_CHANGE`.
+
+    Raises:
+        UserError: not a run, another process trains in it, or something is damaged.
+        RunError: training could not go on.
+    """
+    folder, run = open_run_folder(path), None
+    try:
+        _refuse_full_disk(path)
+        store = CheckpointStore(folder.checkpoints)
+        checkpoint = store.load(fallback=fallback) if store.paths() else None
+        saved = run_configuration(folder.config_file, checkpoint, fallback)
+        config = with_episodes(dataclasses.replace(saved, **overrides))
+        validate(config)
+        refuse_missing_wandb(config)
+        run = Run(config)
+        if checkpoint is None:
+            _begin_with(run, _read_initial_weights(config))
+        folder.remove_temporaries()
+        run.open(folder, store, checkpoint, open_wandb(config, folder.path), shorter_logs=fallback)
+        if config != saved or fallback:
+            write_config(config, folder.config_file)
+        store.set_damaged_aside()
+    except BaseException as error:
+        folder.close()
+        if run is not None:
+            run.parts.envs.close()
+        if isinstance(error, OSError):
+            raise UserError(f"{error.filename or path}: cannot be written ({error.strerror})") from None
+        raise
+    run.progress.say(
+        f"resumed {path} at agent step {run.parts.counters.agent_steps:,} ({run.parts.device_reason}): {_likeness(run)}"
+    )
+    return _train(run)
+
+
+def _train(run: Run) -> Result:
+    loop = replay_loop if run.config.loop == "replay" else parallel_loop
+
+    def request_stop() -> None:
+        run.stop_requested = True
+
+    try:
+        with stopped_by_signals(request_stop) as received, explained(run):
+            loop(run)
+            run.finish()
+    finally:
+        run.close()
+    caught = received[0] if received and not run.complete else None
+    return Result(run.folder.path, run.parts.counters.agent_steps, run.parts.scores.mean, caught)
+
+
+# --- which configuration ----------------------------------------------------------------------------------------------
+
+
+def _settled(config: Config) -> Config:
+    """The configuration with what this machine and folder decide written into it, so that it repeats the run."""
+    weights = _initial_weights(config)
+    config = with_episodes(dataclasses.replace(config, load=str(weights) if weights else ""))
+    if not config.deterministic:
+        return config
+    # Sums are added up in another order with another number of threads, here or where the run is resumed.
+    threads, device = config.threads or available_cores(), choose_device(config.device)[0].type
+    return config_from_values(vars(config) | {"threads": threads, "device": device}, where="settled")
+
+
+def run_configuration(file: Path, checkpoint: LoadedCheckpoint | None, fallback: bool = False) -> Config:
+    """A run's configuration: of its `config.toml`, which must say what the checkpoint was made with.
+
+    Raises:
+        UserError: it is damaged or was changed, and `fallback` does not allow to take the checkpoint's.
+    """
+    if checkpoint is None:
+        return read_config(file)
+    try:
+        values = checkpoint.state["config"]
+        made_with = config_from_values(dict(values), where="its configuration")
+        validate(made_with)
+    except UserError as error:
+        raise UserError(f"{checkpoint.path}: {error}") from None
+    except (KeyError, TypeError, ValueError):
+        raise UserError(f"{checkpoint.path}: it does not say with which configuration it was made: damaged") from None
+    try:
+        config = read_config(file)
+        damage = _first_difference(file, config, made_with)
+    except UserError as error:
+        damage = str(error)
+    if not damage:
+        return config
+    if fallback:
+        return made_with
+    raise UserError(f"{damage}; restore the file, or `pixelq resume --fallback` takes the checkpoint's")
+
+
+def _first_difference(file: Path, config: Config, made_with: Config) -> str:
+    for name, value in vars(made_with).items():
+        found = getattr(config, name)
+        if found != value and name not in MAY_CHANGE:
+            return f"{file}: {name} is {found!r}, but the checkpoint was made with {value!r}"
+    return ""
+
+
+def _likeness(run: Run) -> str:
+    """What a person may expect of the resumed run, beside one that was never interrupted."""
+    if run.parts.arithmetic_before is None:
+        return "it has no checkpoint, so it begins anew"
+    if not run.config.deterministic:
+        return "as if never interrupted, up to the order of floating-point sums (--deterministic makes it exact)"
+    changed = difference(run.parts.arithmetic_before, run.parts.arithmetic)
+    return f"not bit for bit, for {changed}" if changed else "bit for bit as if never interrupted"
+
+
+# --- initial weights --------------------------------------------------------------------------------------------------
+
+
+def _read_initial_weights(config: Config) -> dict[str, Tensor] | None:
+    return read_weights(find_policy(Path(config.load))) if config.load else None
+
+
+def _begin_with(run: Run, weights: dict[str, Tensor] | None) -> None:
+    if weights is not None:
+        run.parts.learner.start_from(weights, where=run.config.load)
+
+
+def _initial_weights(config: Config) -> Path | None:
+    if not config.load:
+        return None
+    if config.load != "auto":
+        return find_policy(Path(config.load))
+    runs = sorted(Path("runs").glob("*/config.toml"), key=lambda p: p.stat().st_mtime, reverse=True)
+    for file in runs:
+        other = _config_or_none(file)
+        if other and (other.game, other.network, other.norm) == (config.game, config.network, config.norm):
+            for candidate in (file.parent / "best" / FILE, file.parent / "final" / FILE):
+                if candidate.is_file():
+                    return candidate
+    return None
+
+
+def _config_or_none(file: Path) -> Config | None:
+    try:
+        return read_config(file)
+    except UserError:
+        return None
+
+
+# --- what must be there -----------------------------------------------------------------------------------------------
+
+
+def _refuse_full_disk(folder: Path) -> None:
+    free = free_disk(folder)
+    if free < LEAST_FREE_DISK:
+        raise UserError(
+            f"{folder}: only {free / 2**20:.0f} MiB free on its disk; make room or choose another --run-dir"
+        )

@@ -1,0 +1,109 @@
+"""The compiled update held to the same update made kernel by kernel."""
+
+import copy
+
+import pytest
+import torch
+
+import small_learners
+from pixelq.errors import UserError
+from pixelq.learner.learner import Learner
+from pixelq.policy import EpsilonGreedy
+from pixelq.recipes.choice import configure
+from pixelq.recipes.validation import validate
+from pixelq.runs.run import Run
+from small_learners import needs_compiler
+
+pytestmark = pytest.mark.usefixtures("one_thread")
+RATES = (1e-3, 1e-3, 1e-3, 5e-4, 2e-3, 1e-3, 1e-3)
+UNEQUAL = 3
+"""The update whose batch has another size."""
+
+
+def learner(**fields) -> Learner:
+    fields = {"network": "2013", "target": "soft", "target_tau": 0.3, "optimizer_eps": 0.01} | fields
+    return small_learners.learner(1, small_learners.screens(36), **fields)
+
+
+def train(one: Learner, start: int = 0) -> None:
+    for i, rate in enumerate(RATES, start=start):
+        one.update(small_learners.batch(i, size=6 if i == UNEQUAL else 8, side=36), rate)
+
+
+def weights(one: Learner) -> torch.Tensor:
+    networks = (one.network, one.target_network, one.tested_network)
+    return torch.cat([p.detach().flatten() for network in networks for p in network.parameters()])
+
+
+def way(one: Learner, other: Learner, since: torch.Tensor) -> float:
+    """How far two learners are apart, as a share of the way they went since."""
+    return float((weights(one) - weights(other)).norm() / (weights(other) - since).norm())
+
+
+@needs_compiler
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"optimizer": "adam", "precision": "float32", "gradient_clip": "norm", "average_tau": 0.1},
+        {"optimizer": "rmsprop", "precision": "bf16", "gradient_clip": "value", "loss": "double"},
+        {"optimizer": "radam", "precision": "float32", "loss": "lambda_returns", "target": "none", "norm": "layer"},
+    ],
+    ids=lambda fields: fields["optimizer"],
+)
+def test_compiled_updates_are_the_updates_made_kernel_by_kernel_before_and_after_a_state_is_loaded(fields):
+    plain, compiled = learner(**fields), learner(**fields, compile=True)
+    bound = 1e-3 if fields["precision"] == "float32" else 0.05  # measured: 5e-6 and 1e-5
+    start = weights(plain)
+    train(plain)
+    train(compiled)
+    assert way(compiled, plain, start) < bound
+    assert plain.take_means() == pytest.approx(compiled.take_means(), rel=1e-2)
+
+    # Acting sees the newest weights, and not those cast before the last compiled update.
+    states = small_learners.batch(50, side=36).state.contiguous().numpy()
+    now = copy.deepcopy(compiled.network)
+    now.forget_casts()
+    q, expected = (EpsilonGreedy(n, torch.device("cpu"), None).q_values(states) for n in (compiled.network, now))
+    assert (q == expected).all()
+
+    start, state = weights(plain), copy.deepcopy(plain.state_dict())
+    compiled.load_state_dict(state)
+    assert torch.equal(weights(compiled), start)
+    train(plain, start=10)
+    train(compiled, start=10)
+    assert way(compiled, plain, start) < bound
+
+
+@needs_compiler
+def test_a_hard_copy_reaches_the_compiled_updates():
+    fields = {"target": "hard", "precision": "float32"}
+    plain, compiled, stale = learner(**fields), learner(**fields, compile=True), learner(**fields)
+    start = weights(plain)
+    for one in (plain, compiled, stale):
+        train(one)
+        if one is not stale:
+            one.copy_to_target()
+        train(one, start=10)
+    assert way(compiled, plain, start) < 1e-3
+    assert way(stale, plain, start) > 1e-2  # without the copy it would show
+
+
+def test_a_loss_that_asks_for_a_value_is_refused_in_one_line():
+    one = learner(compile=True)
+    one._penalty = lambda delta: delta.square() * float(delta.detach().abs().max())
+    one.update(small_learners.batch(0, size=8, side=36), 1e-3)
+    with pytest.raises(UserError, match=r"cannot be compiled .*--no-compile"):
+        one.update(small_learners.batch(1, size=8, side=36), 1e-3)
+
+
+def test_a_machine_without_a_compiler_is_told_so_before_anything_is_written(monkeypatch):
+    monkeypatch.setenv("CXX", "no-such-compiler")
+    with pytest.raises(UserError, match=r"no-such-compiler.*--no-compile"):
+        Run(configure("pong", "cleanrl", {"compile": True, "device": "cpu", "replay_capacity": 2000,
+                                          "replay_start": 1000}))  # fmt: skip
+
+
+@pytest.mark.parametrize("fields", [{"deterministic": True}, {"optimizer": "adamw"}, {"amsgrad": True}])
+def test_what_cannot_be_compiled_is_refused_at_the_door(fields):
+    with pytest.raises(UserError, match=r"compile = True .*--no-compile"):
+        validate(configure("pong", "cleanrl", {"compile": True} | fields))

@@ -1,0 +1,246 @@
+"""One update of the fast learner held to a plain reference, and the target network's rules."""
+
+import copy
+import math
+
+import numpy as np
+import pytest
+import torch
+from gymnasium.spaces import Box
+from torch.nn import functional as F
+
+from pixelq.errors import UserError
+from pixelq.learner.learner import refuse_mixed_formats
+from pixelq.replay.batch import Batch
+from small_learners import batch, learner
+
+
+def plain_forward(weights, state):
+    """The 2015 network in float32 and NCHW, written from the paper."""
+    x = state.float().contiguous() / 255
+    for i, stride in enumerate((4, 2, 1)):
+        x = F.relu(F.conv2d(x, weights[f"convolutions.{i}.weight"], weights[f"convolutions.{i}.bias"], stride))
+    x = x.permute(0, 2, 3, 1).flatten(1)
+    x = F.relu(F.linear(x, weights["hidden.0.weight"], weights["hidden.0.bias"]))
+    return F.linear(x, weights["output.weight"], weights["output.bias"])
+
+
+def plain_updates(network, updates, lr, copy_at):
+    """Deep Q-learning with Adam, spelled out on NCHW copies of the weights."""
+    weights = {k: v.detach().clone(memory_format=torch.contiguous_format) for k, v in network.state_dict().items()}
+    weights = {k: v.requires_grad_() for k, v in weights.items()}
+    target = {k: v.detach().clone() for k, v in weights.items()}
+    optimizer = torch.optim.Adam(weights.values(), lr=lr, fused=False, foreach=False)
+    for i in range(updates):
+        b = batch(seed=i)
+        with torch.no_grad():
+            y = b.return_n + b.discount_n * plain_forward(target, b.next_state).max(dim=1).values
+        q = plain_forward(weights, b.state).gather(1, b.action[:, None])[:, 0]
+        optimizer.zero_grad()
+        F.smooth_l1_loss(q, y).backward()
+        optimizer.step()
+        if (i + 1) % copy_at == 0:
+            target = {k: v.detach().clone() for k, v in weights.items()}
+    return weights
+
+
+@pytest.mark.parametrize(("precision", "after_one", "after_many"), [("float32", 1e-5, 2e-4), ("bf16", 3e-4, 4e-3)])
+def test_updates_stay_within_bounds_of_a_plain_float32_reference(precision, after_one, after_many):
+    lr = 1e-4
+    fast = learner(precision=precision, learning_rate=lr)
+    start = copy.deepcopy(fast.network)
+    for i in range(10):
+        fast.update(batch(seed=i), lr)
+        if i == 0:
+            reference = plain_updates(start, 1, lr, copy_at=5)
+            for name, p in fast.network.named_parameters():
+                assert (p - reference[name]).abs().max() < after_one, name
+        if (i + 1) % 5 == 0:
+            fast.copy_to_target()
+    reference = plain_updates(start, 10, lr, copy_at=5)
+    for name, p in fast.network.named_parameters():
+        assert (p - reference[name]).abs().max() < after_many, name
+
+
+def test_updates_on_vectors_are_those_of_plain_linear_layers():
+    vectors = Box(-np.inf, np.inf, (1, 8), np.float32)
+    fast = learner(observations=vectors, network="mlp", learning_rate=1e-3)
+    plain = torch.nn.Sequential(
+        torch.nn.Flatten(), torch.nn.Linear(8, 256), torch.nn.ReLU(), torch.nn.Linear(256, 256), torch.nn.ReLU(),
+        torch.nn.Linear(256, 4),
+    )  # fmt: skip
+    with torch.no_grad():
+        for own, other in zip(plain.parameters(), fast.network.parameters(), strict=True):
+            own.copy_(other)
+    target, optimizer = copy.deepcopy(plain), torch.optim.Adam(plain.parameters(), lr=1e-3, fused=False, foreach=False)
+    for i in range(10):
+        g = torch.Generator().manual_seed(i)
+        state, next_state = torch.randn((32, 1, 8), generator=g), torch.randn((32, 1, 8), generator=g)
+        b = batch(seed=i)
+        fast.update(Batch(state, b.action, b.return_n, b.discount_n, next_state), 1e-3)
+        with torch.no_grad():
+            y = b.return_n + b.discount_n * target(next_state).max(dim=1).values
+        optimizer.zero_grad()
+        F.smooth_l1_loss(plain(state).gather(1, b.action[:, None])[:, 0], y).backward()
+        optimizer.step()
+    for own, other in zip(plain.parameters(), fast.network.parameters(), strict=True):
+        assert (own - other).abs().max() < 1e-4
+
+
+def test_updates_fit_the_targets_of_one_batch():
+    one = learner(learning_rate=1e-3)
+    one.update(batch(), 1e-3)
+    before, _ = one.take_means()
+    for _ in range(12):
+        one.update(batch(), 1e-3)
+    one.take_means()
+    one.update(batch(), 1e-3)
+    after, _ = one.take_means()
+    assert after < before / 2
+
+
+def test_a_hard_target_changes_only_when_copied():
+    one = learner(target="hard")
+    before = one.target_network.output.weight.clone()
+    one.update(batch(), 1e-3)
+    assert torch.equal(one.target_network.output.weight, before)
+    one.copy_to_target()
+    assert torch.equal(one.target_network.output.weight, one.network.output.weight)
+    assert not torch.equal(before, one.network.output.weight)
+
+
+def test_a_soft_target_moves_by_tau_at_every_update():
+    one = learner(target="soft", target_tau=0.25)
+    before = one.target_network.output.weight.clone()
+    one.update(batch(), 1e-3)
+    expected = 0.75 * before + 0.25 * one.network.output.weight
+    assert torch.allclose(one.target_network.output.weight, expected, atol=1e-7)
+
+
+def test_without_a_target_network_the_network_bootstraps_from_itself():
+    one = learner(target="none")
+    assert one.target_network is one.network
+
+
+def test_an_average_over_updates_moves_by_tau_and_does_not_touch_what_is_learned():
+    averaging, plain = learner(average_tau=0.25), learner()
+    assert plain.tested_network is plain.network
+    expected = averaging.tested_network.output.weight.clone()
+    for i in range(3):
+        averaging.update(batch(i), 1e-3)
+        plain.update(batch(i), 1e-3)
+        expected = 0.75 * expected + 0.25 * averaging.network.output.weight
+    assert torch.allclose(averaging.tested_network.output.weight, expected, atol=1e-7)
+    assert not torch.allclose(averaging.tested_network.output.weight, averaging.network.output.weight, atol=1e-4)
+    for with_average, without in zip(averaging.network.parameters(), plain.network.parameters(), strict=True):
+        assert torch.equal(with_average, without)
+
+
+@pytest.mark.parametrize("target", ["none", "hard", "soft"])
+def test_a_trained_networks_weights_are_taken_over_by_all_networks(target):
+    trained, one = learner(seed=5), learner(target=target, average_tau=0.1)
+    one.start_from(trained.network.state_dict(), where="elsewhere")
+    for network in (one.network, one.target_network, one.tested_network):
+        for own, its in zip(network.parameters(), trained.network.parameters(), strict=True):
+            assert torch.equal(own, its)
+
+
+@pytest.mark.parametrize("clip", ["value", "norm"])
+def test_gradients_are_clipped(clip):
+    one = learner(gradient_clip=clip, gradient_clip_at=1e-4, optimizer="rmsprop")
+    one.update(batch(), 1e-3)
+    gradients = [p.grad for p in one.network.parameters()]
+    if clip == "value":
+        assert max(g.abs().max().item() for g in gradients) <= 1e-4 * 1.0001
+    else:
+        assert math.sqrt(sum(g.square().sum().item() for g in gradients)) <= 1e-4 * 1.001
+
+
+def test_sum_reduction_makes_gradients_batch_size_times_larger():
+    mean, total = learner(reduction="mean"), learner(reduction="sum")
+    mean.update(batch(), 1e-4)
+    total.update(batch(), 1e-4)
+    assert torch.allclose(mean.network.output.bias.grad * 32, total.network.output.bias.grad, rtol=1e-3, atol=1e-6)
+
+
+def test_mixed_memory_formats_are_refused():
+    p = torch.nn.Parameter(torch.zeros(8, 4, 3, 3).contiguous(memory_format=torch.channels_last))
+    # Assigning .grad checks shapes, not strides: this is the silent mistake of a fused optimizer.
+    p.grad = torch.zeros(8, 4, 3, 3)
+    with pytest.raises(RuntimeError, match="strides"):
+        refuse_mixed_formats([p])
+
+
+@pytest.mark.parametrize("precision", ["float32", "bf16"])
+@pytest.mark.parametrize("norm", ["none", "layer"])
+@pytest.mark.parametrize(
+    ("network", "shape"),
+    [
+        ("2013", (1, 84, 84)),
+        ("2013", (3, 84, 84)),
+        ("2015", (1, 36, 36)),  # the last convolution gives a single position
+        ("2015", (1, 84, 84, 3)),
+        ("2015", (2, 96, 96, 1)),
+        ("2015", (4, 90, 85)),  # no whole blocks
+        ("minatar", (1, 10, 10, 10)),
+        ("minatar", (1, 10, 10)),
+        ("minatar", (1, 3, 3)),
+        ("mlp", (1, 1)),
+        ("mlp", (4, 128)),
+    ],
+)
+def test_an_update_is_made_whatever_is_observed(network, shape, norm, precision):
+    images = len(shape) > 2
+    space = Box(0, 255, shape, np.uint8) if images else Box(-np.inf, np.inf, shape, np.float32)
+    one = learner(observations=space, network=network, norm=norm, precision=precision)
+    generator = torch.Generator().manual_seed(0)
+    state = torch.rand((8, *shape), generator=generator)
+    state = (state * 255).to(torch.uint8) if images else state
+    before = [p.detach().clone() for p in one.network.parameters()]
+    for _ in range(3):
+        one.update(Batch(state, torch.arange(8) % 4, torch.ones(8), torch.full((8,), 0.9), state), 1e-3)
+    one.refuse_not_finite()
+    for p, was in zip(one.network.parameters(), before, strict=True):
+        assert p.grad.stride() == p.stride()
+        assert not torch.equal(p, was)
+
+
+@pytest.mark.parametrize("optimizer", ["rmsprop", "adam", "adamw", "radam"])
+def test_a_restored_learner_goes_on_identically(optimizer):
+    fields = {"optimizer": optimizer, "optimizer_eps": 0.01, "average_tau": 0.1}
+    a, b = learner(**fields), learner(seed=9, **fields)
+    for i in range(3):
+        a.update(batch(seed=i), 1e-3)
+    b.load_state_dict(copy.deepcopy(a.state_dict()))
+    for one in (a, b):
+        for i in range(3, 8):
+            one.update(batch(seed=i), 1e-3)
+        one.copy_to_target()
+    assert a.take_means() == b.take_means()
+    for name in ("network", "target_network", "tested_network"):
+        for x, y in zip(getattr(a, name).parameters(), getattr(b, name).parameters(), strict=True):
+            assert torch.equal(x, y)
+
+
+def test_weights_of_another_shape_or_not_finite_are_refused_and_change_nothing():
+    one = learner()
+    before = one.network.output.weight.clone()
+    state = copy.deepcopy(one.state_dict())
+    state["network"]["output.weight"] = torch.zeros(6, 512)
+    with pytest.raises(UserError, match=r"output\.weight has shape \(6, 512\)"):
+        one.load_state_dict(state)
+    state = copy.deepcopy(one.state_dict())
+    state["network"]["hidden.0.bias"][3] = float("nan")
+    with pytest.raises(UserError, match=r"hidden\.0\.bias is not finite"):
+        one.load_state_dict(state)
+    assert torch.equal(one.network.output.weight, before)
+
+
+def test_means_are_over_the_updates_since_they_were_last_taken():
+    one = learner()
+    assert all(math.isnan(x) for x in one.take_means())
+    one.update(batch(), 1e-4)
+    loss, q = one.take_means()
+    assert loss > 0
+    assert math.isfinite(q)
+    assert all(math.isnan(x) for x in one.take_means())

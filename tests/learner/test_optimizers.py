@@ -1,0 +1,106 @@
+"""Optimizers held to their formulas."""
+
+import pytest
+import torch
+
+from pixelq.config import Config
+from pixelq.learner.optimizers import build_optimizer
+from pixelq.learner.optimizers.centred_rmsprop import CentredRMSprop
+from pixelq.learner.optimizers.plain_adam import PlainAdam, adam_scalars, radam_scalars
+from pixelq.learner.optimizers.rectified_adam import RectifiedAdam, rectification
+
+
+def test_centred_rmsprop_follows_the_2015_formula():
+    lr, decay, eps = 2.5e-4, 0.95, 0.01
+    theta = torch.nn.Parameter(torch.tensor([1.0, -2.0]))
+    optimizer = CentredRMSprop([theta], lr, decay, eps)
+    expected, mean, mean_square = theta.detach().clone(), torch.zeros(2), torch.zeros(2)
+    for gradient in ([0.3, -0.1], [0.2, 0.4], [-1.0, 0.05]):
+        g = torch.tensor(gradient)
+        theta.grad = g.clone()
+        optimizer.step()
+        mean = decay * mean + (1 - decay) * g
+        mean_square = decay * mean_square + (1 - decay) * g * g
+        expected -= lr * g / torch.sqrt(mean_square - mean * mean + eps)
+        assert torch.allclose(theta, expected, atol=1e-7)
+
+
+@pytest.mark.parametrize("name", ["rmsprop", "adam", "adamw", "radam"])
+@pytest.mark.parametrize("amsgrad", [False, True])
+def test_every_optimizer_lowers_a_quadratic(name, amsgrad):
+    theta = torch.nn.Parameter(torch.tensor([3.0, -2.0]))
+    config = Config(optimizer=name, learning_rate=0.05, optimizer_eps=0.01, amsgrad=amsgrad)
+    optimizer = build_optimizer(config, [theta])
+    for _ in range(200):
+        optimizer.zero_grad()
+        theta.square().sum().backward()
+        optimizer.step()
+    assert theta.square().sum().item() < 0.5
+
+
+@pytest.mark.parametrize("shape", [(3,), (4, 2, 3, 3)])
+def test_centred_rmsprop_takes_the_same_steps_with_a_learning_rate_in_a_tensor(shape):
+    g = torch.Generator().manual_seed(1)
+    number = torch.nn.Parameter(torch.randn(shape, generator=g))
+    tensor = torch.nn.Parameter(number.detach().clone())
+    pair = [(p, CentredRMSprop([p], 0.0, 0.95, 0.01)) for p in (number, tensor)]
+    rate = pair[1][1].param_groups[0]["lr"] = torch.zeros(())
+    for lr in (1e-2, 1e-2, 5e-3, 0.0):
+        gradient = torch.randn(shape, generator=g)
+        pair[0][1].param_groups[0]["lr"] = lr
+        rate.fill_(lr)
+        for p, optimizer in pair:
+            p.grad = gradient.clone()
+            optimizer.step()
+        torch.testing.assert_close(tensor, number, rtol=1e-6, atol=1e-7)
+
+
+def assert_same_steps(make, make_reference, *, rtol: float, updates: int = 30):
+    """Two optimizers of the same gradients: the same weights all the way, and the same state in the end."""
+    g = torch.Generator().manual_seed(1)
+    ours = torch.nn.Parameter(torch.randn(50, generator=g))
+    theirs = torch.nn.Parameter(ours.detach().clone())
+    pair = [(ours, make([ours])), (theirs, make_reference([theirs]))]
+    start = ours.detach().clone()
+    for _ in range(updates):
+        gradient = torch.randn(50, generator=g)
+        for p, optimizer in pair:
+            p.grad = gradient.clone()
+            optimizer.step()
+        assert (ours - theirs).norm() <= rtol * (theirs - start).norm()
+    states = [optimizer.state[p] for p, optimizer in pair]
+    assert states[0].keys() == states[1].keys()
+    for key, value in states[0].items():
+        torch.testing.assert_close(value, states[1][key], rtol=1e-5, atol=1e-6)
+
+
+def test_plain_adam_takes_the_steps_of_the_fused_kernel_and_shares_its_state():
+    assert_same_steps(
+        lambda p: PlainAdam(p, 1e-2, (0.9, 0.999), 1e-8, adam_scalars),
+        lambda p: torch.optim.Adam(p, 1e-2, eps=1e-8, fused=True),
+        rtol=1e-5,
+    )
+
+
+@pytest.mark.parametrize("betas", [(0.9, 0.999), (0.5, 0.9), (0.9, 0.5)])
+def test_rectified_adam_takes_torchs_steps_from_the_first_on_and_shares_its_state(betas):
+    assert_same_steps(
+        lambda p: RectifiedAdam(p, 1e-2, betas, 1e-8, fused=True),
+        lambda p: torch.optim.RAdam(p, 1e-2, betas, 1e-8),
+        rtol=1e-5,
+    )
+
+
+@pytest.mark.parametrize("betas", [(0.9, 0.999), (0.5, 0.9), (0.9, 0.5)])
+def test_plain_radam_takes_the_steps_of_rectified_adam_with_an_eps_that_counts(betas):
+    assert_same_steps(
+        lambda p: PlainAdam(p, torch.tensor(1e-2), betas, 0.1, radam_scalars),
+        lambda p: RectifiedAdam(p, 1e-2, betas, 0.1, fused=True),
+        rtol=1e-5,
+    )
+
+
+def test_the_variance_is_taken_for_tractable_from_the_sixth_update_on_and_in_the_end_fully():
+    # Liu et al. 2020, section 4.2: rho_t > 4 would be tractable; like torch and Optax we wait for 5.
+    assert [rectification(t, 0.999) > 0 for t in range(1, 8)] == [False] * 5 + [True] * 2
+    assert rectification(100_000, 0.999) == pytest.approx(1.0, abs=1e-6)

@@ -1,0 +1,408 @@
+"""Every recipe is held to the table of issue 2, section 3, written out by hand, and names its numbers' sources."""
+
+import re
+import tomllib
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import gymnasium
+import numpy as np
+import pytest
+import torch
+
+import pixelq
+from pixelq.config import Config
+from pixelq.envs import make_envs
+from pixelq.errors import UserError
+from pixelq.learner.learner import Learner
+from pixelq.networks import build_network
+from pixelq.recipes.choice import configure
+from pixelq.recipes.reading import read_recipe, recipe_names
+from pixelq.recipes.validation import validate
+from pixelq.recipes.values import FIELDS, config_from_values
+from pixelq.replay.batch import Batch
+
+FOLDER = Path(pixelq.__file__).parent / "recipes"
+FILES = sorted(FOLDER.glob("*.toml"))
+
+RMSPROP_2015 = {"optimizer": "rmsprop", "learning_rate": 0.00025, "rmsprop_decay": 0.95, "optimizer_eps": 0.01}
+NO_TARGET = {"loss": "dqn", "target": "none"}
+PAPERS_100_LINES = {
+    "game": "breakout",
+    "load": "auto",
+    "network": "2013",
+    "optimizer": "adam",
+    "learning_rate": 0.0001,
+    "learning_rate_end": None,
+    "error": "huber",
+    "replay_capacity": 160_000,
+    "replay_start": 80_000,
+    "batch_size": 32,
+    "train_every": 4,
+    **NO_TARGET,
+    "epsilon_schedule": "constant",
+    "epsilon_start": 0.03888,
+    "steps": 160_000,
+    "life_loss_ends_target": True,
+    "opening_fire_max": 30,
+    "noop_max": 0,
+}
+
+
+def linear_epsilon(start: float, end: float, steps: int) -> dict[str, Any]:
+    return {"epsilon_schedule": "linear", "epsilon_start": start, "epsilon_end": end, "epsilon_steps": steps}
+
+
+TABLE: dict[str, dict[str, Any]] = {
+    "nips2013": {
+        "network": "2013",
+        **RMSPROP_2015,
+        "error": "squared",
+        "replay_capacity": 1_000_000,
+        "replay_start": 50_000,
+        "batch_size": 32,
+        "train_every": 4,
+        **NO_TARGET,
+        **linear_epsilon(1.0, 0.1, 1_000_000),
+        "steps": 10_000_000,
+        "clip_reward": True,
+    },
+    "nature2015": {
+        "network": "2015",
+        **RMSPROP_2015,
+        "reduction": "sum",  # what 0.01 inside the root is made for
+        "error": "huber",
+        "replay_capacity": 1_000_000,
+        "replay_start": 50_000,
+        "batch_size": 32,
+        "train_every": 4,
+        "loss": "dqn",
+        "target": "hard",
+        "target_every": 10_000 * 4,  # updates x agent steps per update
+        **linear_epsilon(1.0, 0.1, 1_000_000),
+        "steps": 50_000_000,
+        "life_loss_ends_target": True,
+        "noop_max": 30,
+    },
+    "double2015": {
+        "network": "2015",
+        **RMSPROP_2015,
+        "reduction": "sum",
+        "error": "huber",
+        "replay_capacity": 1_000_000,
+        "replay_start": 50_000,
+        "batch_size": 32,
+        "train_every": 4,
+        "loss": "double",
+        "target": "hard",
+        "target_every": 30_000,
+        **linear_epsilon(1.0, 0.01, 1_000_000),
+        "eval_epsilon": 0.001,
+        "steps": 50_000_000,
+    },
+    "papers-100-lines": PAPERS_100_LINES,
+    "papers-100-lines-rmsprop": PAPERS_100_LINES | RMSPROP_2015 | {"reduction": "sum"},
+    "papers-100-lines-decay": PAPERS_100_LINES | {"learning_rate_end": 0.00001, "learning_rate_steps": 300_000},
+    "papers-100-lines-long": PAPERS_100_LINES | {"steps": 6_400_000},
+    "papers-100-lines-original": {
+        "game": "breakout",
+        "load": "",
+        "network": "2013",
+        "optimizer": "adam",
+        "learning_rate": 0.000125,
+        "error": "huber",
+        "replay_capacity": 1_000_000,
+        "replay_start": 80_000,
+        "batch_size": 32,
+        "train_every": 4,
+        **NO_TARGET,
+        **linear_epsilon(1.0, 0.01, 1_000_000),
+        "steps": 30_000_000,
+        "life_loss_ends_target": True,
+        "opening_fire_max": 30,
+        "noop_max": 0,
+    },
+    "cleanrl": {
+        "network": "2015",
+        "optimizer": "adam",
+        "learning_rate": 0.0001,
+        "error": "squared",
+        "reduction": "mean",
+        "replay_capacity": 1_000_000,
+        "replay_start": 80_000,
+        "batch_size": 32,
+        "train_every": 4,
+        "loss": "dqn",
+        "target": "hard",
+        "target_every": 1_000,
+        **linear_epsilon(1.0, 0.01, 1_000_000),
+        "steps": 10_000_000,
+        "life_loss_ends_target": True,
+        "fire_on_reset": True,
+        "noop_max": 30,
+        "clip_reward": True,
+        "sticky_actions": 0.0,
+    },
+    "double-notebook": {
+        "game": "breakout",
+        "network": "2015",
+        "optimizer": "adam",
+        "learning_rate": 0.0002,
+        "error": "huber",
+        "replay_capacity": 150_000,
+        "replay_start": 75_000,
+        "batch_size": 32,
+        "train_every": 4,
+        "loss": "double",
+        "target": "hard",
+        "target_every": 1_200,
+        **linear_epsilon(1.0, 0.1, 250_000),
+        "steps": 2_500_000,
+        "checkpoint_every": 500_000,
+        "seed": 42,
+    },
+    "lapan-pong": {
+        "game": "pong",
+        "network": "2015",
+        "optimizer": "adam",
+        "learning_rate": 0.0001,
+        "error": "squared",
+        "replay_capacity": 10_000,
+        "replay_start": 10_000,
+        "batch_size": 32,
+        "train_every": 1,
+        "loss": "dqn",
+        "target": "hard",
+        "target_every": 1_000,
+        **linear_epsilon(1.0, 0.01, 150_000),
+        "stop_score": 19.0,
+        "eval_every": 0,  # so that the best model is the best mean of 100 games
+    },
+}
+
+TASK = """steps loop num_envs frame_skip max_pool grayscale screen_size frame_stack noop_max fire_on_reset
+    opening_fire_max life_loss_ends_target clip_reward sticky_actions full_action_set max_frames_per_episode"""
+LEARNER = """network norm initialisation precision loss error reduction gamma optimizer learning_rate optimizer_eps
+    gradient_clip batch_size target epsilon_schedule epsilon_start epsilon_end eval_epsilon"""
+
+
+def deciding_fields(config: Config) -> set[str]:
+    """Fields that decide what this configuration learns; the others have no effect on it."""
+    names = set((TASK + " " + LEARNER).split())
+    names |= {"replay_capacity", "replay_start", "train_every", "n_step"} if config.loop == "replay" else set()
+    names |= {"rollout_length", "epochs", "trace_lambda"} if config.loop == "parallel" else set()
+    names |= {"target_every"} if config.target == "hard" else set()
+    names |= {"target_tau"} if config.target == "soft" else set()
+    names |= {"epsilon_steps"} if config.epsilon_schedule != "constant" else set()
+    names |= {"rmsprop_decay"} if config.optimizer == "rmsprop" else {"adam_beta1", "adam_beta2"}
+    names |= {"amsgrad"} if config.optimizer in ("adam", "adamw") else set()
+    names |= {"weight_decay"} if config.optimizer == "adamw" else set()
+    names |= {"gradient_clip_at"} if config.gradient_clip != "none" else set()
+    names |= {"learning_rate_steps"} if config.learning_rate_end is not None else set()
+    return names
+
+
+def stated(path: Path) -> dict[str, Any]:
+    """What a recipe's file says, its base's file included."""
+    values = tomllib.loads(path.read_text(encoding="utf-8"))
+    base = values.pop("base", None)
+    return (stated(FOLDER / f"{base}.toml") if base else {}) | values
+
+
+def test_every_recipe_of_the_table_ships_and_default_comes_first() -> None:
+    assert set(recipe_names()) == {path.stem for path in FILES} >= {*TABLE, "default"}
+    assert recipe_names()[0] == "default"
+
+
+@pytest.mark.parametrize(("name", "field", "value"), [(n, f, v) for n, row in TABLE.items() for f, v in row.items()])
+def test_a_recipe_says_what_the_table_says(name: str, field: str, value: Any) -> None:
+    assert getattr(read_recipe(name), field) == value
+
+
+@pytest.mark.parametrize("name", TABLE)
+def test_the_papers_and_codes_train_with_replay_in_float32(name: str) -> None:
+    config = read_recipe(name)
+    assert (config.loop, config.precision, config.num_envs, config.n_step) == ("replay", "float32", 1, 1)
+    assert (config.frame_skip, config.frame_stack, config.screen_size, config.grayscale) == (4, 4, 84, True)
+    assert (config.gamma, config.gradient_clip, config.sticky_actions) == (0.99, "none", 0.0)
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+def test_every_recipe_validates_and_knows_its_name(path: Path) -> None:
+    config = read_recipe(path.stem)
+    validate(config)
+    assert config.recipe == path.stem
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+def test_every_recipe_states_everything_that_decides_what_is_learned(path: Path) -> None:
+    missing = deciding_fields(read_recipe(path.stem)) - set(stated(path))
+    assert not missing, f"{path.name} leaves to the defaults: {sorted(missing)}"
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+def test_every_number_has_its_source_beside_it(path: Path) -> None:
+    text = path.read_text(encoding="utf-8")
+    lines = [line for line in text.splitlines() if re.match(r"\w+\s*=", line)]
+    sources = set(re.findall(r"\[(\w[\w.]*)\]", "".join(x for x in text.splitlines() if x.startswith("#"))))
+    unnamed = [
+        "torch's",
+        "Torch7",
+        "Gym",
+        "arXiv",
+        "left open",
+        "none in",
+        "chosen by",
+        "the emulator of",
+        "equation",
+        "dqn_eval",
+    ]
+    one_source = "# Source of every number:" in text
+    numbers = 0
+    for line in lines:
+        name, value = line.split("=", 1)
+        value, _, comment = value.partition("#")
+        if not isinstance(tomllib.loads(f"x = {value}")["x"], int | float):  # bool is an int: switches count too
+            continue
+        numbers += 1
+        cited = set(re.findall(r"\[(\w[\w.]*)\]", comment))
+        assert cited <= sources, f"{path.name}: {name.strip()} cites {cited - sources}, not named at the top"
+        named = cited or (one_source and comment.strip()) or any(word in comment for word in unnamed)
+        assert named, f"{path.name}: {name.strip()} has no source"
+    assert numbers
+
+
+ATARI = (4, 84, 84)
+OBSERVED: dict[str, tuple[str, tuple[int, ...]]] = {
+    "cartpole": ("CartPole-v1", (1, 4)),
+    "lunar-lander": ("LunarLander-v3", (1, 8)),
+    "acrobot": ("Acrobot-v1", (1, 6)),
+    "mountain-car": ("MountainCar-v0", (1, 2)),
+    "gymnasium": ("FrozenLake-v1", (1, 16)),
+    "minatar": ("MinAtar/Breakout-v1", (1, 10, 10, 4)),
+    "car-racing": ("CarRacing-v3", ATARI),
+    "gymnasium-pixels": ("Photographed-v0", ATARI),
+}
+"""What a recipe that is not for Atari is given, and the shape of one state."""
+
+
+class Photographed(gymnasium.Env[Any, Any]):
+    """A camera's pictures."""
+
+    observation_space = gymnasium.spaces.Box(0, 255, (120, 160, 3), np.uint8)
+    action_space = gymnasium.spaces.Discrete(3)
+
+    def reset(self, *, seed: int | None = None, options: Any = None) -> tuple[np.ndarray, dict[str, Any]]:
+        super().reset(seed=seed)
+        return self.np_random.integers(0, 256, (120, 160, 3), np.uint8), {}
+
+    def step(self, action: int) -> tuple[np.ndarray, float, bool, bool, dict[str, Any]]:
+        return self.np_random.integers(0, 256, (120, 160, 3), np.uint8), 1.0, False, False, {}
+
+
+@pytest.fixture
+def _photographed(monkeypatch: pytest.MonkeyPatch) -> None:
+    spec = gymnasium.envs.registration.EnvSpec("Photographed-v0", Photographed)
+    monkeypatch.setitem(gymnasium.registry, "Photographed-v0", spec)
+
+
+@pytest.mark.usefixtures("_photographed")
+@pytest.mark.parametrize("name", OBSERVED)
+def test_a_game_takes_the_recipe_that_is_made_for_what_it_shows(name: str) -> None:
+    game, _ = OBSERVED[name]
+    assert configure(game).recipe == name
+    assert configure("pong").recipe == configure("ALE/Pong-v5").recipe == "default"
+    assert configure(game, "cleanrl").recipe == "cleanrl"
+
+
+@pytest.mark.usefixtures("_photographed")
+@pytest.mark.parametrize("name", [path.stem for path in FILES])
+def test_every_recipe_plays_its_game_and_learns_from_it(name: str) -> None:
+    config = read_recipe(name)
+    game, shape = OBSERVED.get(name, (config.game, ATARI))
+    config = replace(config, game=game)
+    envs = make_envs(config, num_envs=1, seed=1, threads=1)
+    states, _ = envs.reset()
+    following, rewards, terminated, _, _ = envs.step(np.zeros(1, np.int64))
+    network = build_network(
+        config, envs.single_observation_space, int(envs.single_action_space.n), torch.Generator().manual_seed(1)
+    )
+    batch = Batch(
+        state=torch.from_numpy(states),
+        action=torch.zeros(1, dtype=torch.int64),
+        return_n=torch.from_numpy(rewards),
+        discount_n=torch.from_numpy(config.gamma * ~terminated).float(),
+        next_state=torch.from_numpy(following),
+    )
+    before = [p.detach().clone() for p in network.parameters()]
+    Learner(network, config, torch.device("cpu")).update(batch, config.learning_rate)
+    assert states.shape == (1, *shape)
+    changes = [(p.detach() - old).abs().max().item() for p, old in zip(network.parameters(), before, strict=True)]
+    assert 0 < max(changes) < 1
+    envs.close()
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+def test_every_recipe_begins_with_a_sentence_that_says_what_it_is(path: Path) -> None:
+    first = path.read_text(encoding="utf-8").splitlines()[0]
+    assert re.fullmatch(r"# .{20,130}\.", first)
+
+
+@pytest.mark.parametrize("name", ["rmsprop", "decay", "long"])
+def test_a_small_form_differs_from_its_base_only_where_it_says_so(name: str) -> None:
+    own = tomllib.loads((FOLDER / f"papers-100-lines-{name}.toml").read_text(encoding="utf-8"))
+    base, small = asdict(read_recipe("papers-100-lines")), asdict(read_recipe(f"papers-100-lines-{name}"))
+    assert {field for field in base if base[field] != small[field]} <= set(own) | {"recipe"}
+
+
+def test_a_file_of_ones_own_can_build_on_a_shipped_recipe(tmp_path: Path) -> None:
+    mine = tmp_path / "mine.toml"
+    mine.write_text('base = "nature2015"\nbatch_size = 64\n')
+    assert read_recipe(str(mine)) == replace(read_recipe("nature2015"), batch_size=64, recipe="mine")
+
+
+def test_bases_in_a_circle_are_refused(tmp_path: Path) -> None:
+    first, second = tmp_path / "first.toml", tmp_path / "second.toml"
+    first.write_text(f"base = {str(second)!r}\n")
+    second.write_text(f"base = {str(first)!r}\n")
+    with pytest.raises(UserError, match="circle"):
+        read_recipe(str(first))
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ('base = "nature2014"', "unknown recipe 'nature2014'; did you mean nature2015"),
+        ("base = 2015", "base must name another recipe"),
+        ("batchsize = 64", "unknown field 'batchsize'; did you mean batch_size"),
+        ('batch_size = "64"', "must be a whole number"),
+        ("batch_size = ", "not valid TOML"),
+    ],
+)
+def test_a_bad_recipe_file_is_one_line(tmp_path: Path, text: str, message: str) -> None:
+    file = tmp_path / "bad.toml"
+    file.write_text(text + "\n")
+    with pytest.raises(UserError, match=re.escape(message)) as caught:
+        read_recipe(str(file))
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["nature", "", "../recipes/nature2015", "nature2015.toml", "NATURE2015"])
+def test_a_recipe_that_is_not_there_is_refused(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UserError) as caught:
+        read_recipe(name)
+    assert "\n" not in str(caught.value)
+
+
+def test_every_field_can_be_overridden() -> None:
+    config = read_recipe("nature2015")
+    other = {"int": 7, "float": 0.5, "float | None": 0.5, "str": "dqn"}
+    for name, field in FIELDS.items():
+        kind = str(field.type)
+        choices = re.findall(r"['\"]([\w-]+)['\"]", kind)
+        value = choices[-1] if choices else (not getattr(config, name) if kind == "bool" else other[kind])
+        changed = config_from_values(asdict(config) | {name: value}, where="override")
+        assert getattr(changed, name) == value
+        assert replace(changed, **{name: getattr(config, name)}) == config

@@ -1,0 +1,323 @@
+"""Reading, writing and checking configurations."""
+
+import dataclasses
+import math
+import re
+import typing
+from pathlib import Path
+from typing import Any, Literal
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pixelq.config import Config
+from pixelq.errors import UserError
+from pixelq.recipes.choice import configure
+from pixelq.recipes.reading import read_config, write_config
+from pixelq.recipes.validation import validate
+from pixelq.recipes.values import FIELDS, LATER, config_from_values
+
+# --- configurations of every kind -----------------------------------------------------------------------------------
+
+PROBABILITIES = """sticky_actions gamma rmsprop_decay adam_beta1 adam_beta2 target_tau average_tau epsilon_start
+    epsilon_end trace_lambda eval_epsilon"""
+KINDS = typing.get_type_hints(Config)
+
+
+def of_kind(name: str) -> st.SearchStrategy[Any]:
+    """Values of one field that are valid whatever the other fields hold."""
+    kind = KINDS[name]
+    if typing.get_origin(kind) is Literal:
+        return st.sampled_from(typing.get_args(kind))
+    if kind is str:
+        return st.text(st.characters(exclude_categories=["Cs"]), max_size=30)
+    if kind is bool:
+        return st.booleans()
+    if kind is int:
+        return st.integers(1, 2**31 - 1)
+    return st.floats(0, 1) if name in PROBABILITIES.split() else st.floats(1e-300, 1e300)
+
+
+@st.composite
+def valid_configs(draw: st.DrawFn) -> Config:
+    """Configurations that `validate` accepts, every field drawn."""
+    values = {name: draw(of_kind(name)) for name in FIELDS}
+    num_envs, rollout, divisor = (draw(st.integers(1, 64)) for _ in range(3))
+    stack, n_step = draw(st.integers(1, 8)), draw(st.integers(1, 8))
+    least = num_envs * (stack + n_step)
+    batch = num_envs * rollout // math.gcd(num_envs * rollout, divisor)
+    capacity = draw(st.integers(4 * max(batch, least), 2**62))
+    replay_losses = [("dqn", "none"), ("dqn", "hard"), ("dqn", "soft"), ("double", "hard"), ("double", "soft")]
+    parallel = values["loop"] == "parallel"
+    loss, target = ("lambda_returns", "none") if parallel else draw(st.sampled_from(replay_losses))
+    compilable = values["optimizer"] in ("adam", "rmsprop") and not values["deterministic"] and not values["amsgrad"]
+    agreeing = {
+        "compile": values["compile"] and compilable,
+        "recipe": draw(st.from_regex(r"[A-Za-z0-9_.-]{1,64}", fullmatch=True)),
+        "screen_size": draw(st.integers(36, 512)),
+        "threads": draw(st.integers(0, 1024)),
+        "num_envs": num_envs,
+        "rollout_length": rollout,
+        "frame_stack": stack,
+        "n_step": n_step,
+        "batch_size": batch,
+        "replay_capacity": capacity,
+        "replay_start": draw(st.integers(least, capacity)),
+        "loss": loss,
+        "target": target,
+        "stop_score": draw(st.none() | st.floats(allow_nan=False, allow_infinity=False)),
+        "learning_rate_end": draw(st.none() | st.floats(0, values["learning_rate"])),
+    }
+    return Config(**(values | agreeing))
+
+
+@settings(max_examples=100, deadline=None)
+@given(config=valid_configs())
+def test_a_configuration_reads_back_exactly_as_it_was_written(
+    config: Config, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    file = tmp_path_factory.getbasetemp() / "config.toml"
+    write_config(config, file)
+    again = read_config(file)
+    # repr, too: it tells -0.0 from 0.0 and 1.0 from 1, which == does not.
+    assert again == config
+    assert repr(again) == repr(config)
+
+
+# --- names and types ------------------------------------------------------------------------------------------------
+
+
+def the_line(caught: pytest.ExceptionInfo[UserError]) -> str:
+    line = str(caught.value)
+    assert line
+    assert "\n" not in line
+    return line
+
+
+@pytest.mark.parametrize(
+    ("typed", "meant"),
+    [
+        ("learningrate", "learning_rate"),
+        ("batch-size", "batch_size"),
+        ("replay_size", "replay_start"),
+        ("EPSILON_START", "epsilon_start"),
+        ("gama", "gamma"),
+    ],
+)
+def test_an_unknown_field_offers_the_nearest_name(typed: str, meant: str) -> None:
+    with pytest.raises(UserError) as caught:
+        config_from_values({typed: 1}, where="recipe x")
+    line = the_line(caught)
+    assert line.startswith(f"recipe x: unknown field {typed!r}; did you mean ")
+    assert meant in line
+
+
+def test_an_unknown_field_far_from_all_is_refused_without_a_guess() -> None:
+    with pytest.raises(UserError) as caught:
+        config_from_values({"zzzzzzzz": 1}, where="recipe x")
+    assert the_line(caught) == "recipe x: unknown field 'zzzzzzzz'"
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "wanted"),
+    [
+        ("batch_size", 32.0, "a whole number"),
+        ("batch_size", "32", "a whole number"),
+        ("batch_size", True, "a whole number"),
+        ("steps", None, "a whole number"),
+        ("gamma", "0.99", "a number"),
+        ("gamma", False, "a number"),
+        ("gamma", None, "a number"),
+        ("gamma", [0.99], "a number"),
+        ("learning_rate_end", "none", "a number"),
+        ("game", 5, "text"),
+        ("clip_reward", 1, "true or false"),
+        ("clip_reward", "yes", "true or false"),
+        ("network", 2015, "choose one of 2013, 2015"),
+        ("optimizer", "sgd", "choose one of rmsprop, adam, adamw, radam"),
+        ("optimizer", ["adam"], "choose one of rmsprop, adam, adamw, radam"),
+        ("device", "gpu", "choose one of auto, cpu, cuda, mps, vulkan"),
+        ("loop", True, "choose one of replay, parallel"),
+    ],
+)
+def test_a_value_of_the_wrong_type_is_refused(field: str, value: Any, wanted: str) -> None:
+    with pytest.raises(UserError) as caught:
+        config_from_values({field: value}, where="recipe x")
+    line = the_line(caught)
+    assert line.startswith(f"recipe x: {field} = {value!r}")
+    assert wanted in line
+
+
+def test_a_whole_number_does_where_a_number_is_asked() -> None:
+    config = config_from_values({"gamma": 1, "stop_score": 19}, where="recipe x")
+    assert (config.gamma, type(config.gamma)) == (1.0, float)
+    assert (config.stop_score, type(config.stop_score)) == (19.0, float)
+
+
+@pytest.mark.parametrize("field", ["batch_size", "gamma", "stop_score", "game"])
+@pytest.mark.parametrize("value", [10**400, -(10**400), 1 << 20_000, 2**63], ids=["1e400", "-1e400", "2^20000", "2^63"])
+def test_a_number_beyond_64_bits_is_refused(field: str, value: int) -> None:
+    with pytest.raises(UserError) as caught:
+        config_from_values({field: value}, where="recipe x")
+    assert the_line(caught) == f"recipe x: {field} is a number beyond 64 bits"
+
+
+def test_values_given_are_not_changed() -> None:
+    values = {"gamma": 1}
+    config_from_values(values, where="recipe x")
+    assert type(values["gamma"]) is int
+
+
+# --- ranges ---------------------------------------------------------------------------------------------------------
+
+PARALLEL: dict[str, Any] = {"loop": "parallel", "loss": "lambda_returns", "target": "none", "batch_size": 32}
+
+OUT_OF_RANGE: list[tuple[dict[str, Any], str]] = [
+    ({"epsilon_start": 2.0}, "epsilon_start"),
+    ({"epsilon_end": -0.01}, "epsilon_end"),
+    ({"eval_epsilon": math.nan}, "eval_epsilon"),
+    ({"epsilon_steps": 0}, "epsilon_steps"),
+    ({"batch_size": 0}, "batch_size"),
+    ({"batch_size": -32}, "batch_size"),
+    ({"steps": 0}, "steps"),
+    ({"num_envs": 0}, "num_envs"),
+    ({"frame_stack": 0}, "frame_stack"),
+    ({"frame_skip": 0}, "frame_skip"),
+    ({"n_step": 0}, "n_step"),
+    ({"train_every": 0}, "train_every"),
+    ({"target_every": 0}, "target_every"),
+    ({"screen_size": 35}, "screen_size"),
+    ({"screen_size": 513}, "screen_size"),
+    ({"noop_max": -1}, "noop_max"),
+    ({"seed": -1}, "seed"),
+    ({"seed": 2**31}, "seed"),
+    ({"threads": -1}, "threads"),
+    ({"threads": 2000}, "threads"),
+    ({"eval_every": -1}, "eval_every"),
+    ({"learning_rate": math.nan}, "learning_rate"),
+    ({"learning_rate": math.inf}, "learning_rate"),
+    ({"learning_rate": 0.0}, "learning_rate"),
+    ({"learning_rate": -1e-4}, "learning_rate"),
+    ({"learning_rate_end": 1.0}, "learning_rate_end"),
+    ({"learning_rate_end": math.nan}, "learning_rate_end"),
+    ({"stop_score": math.inf}, "stop_score"),
+    ({"optimizer_eps": 0.0}, "optimizer_eps"),
+    ({"weight_decay": -0.1}, "weight_decay"),
+    ({"gradient_clip_at": 0.0}, "gradient_clip_at"),
+    ({"gamma": 1.01}, "gamma"),
+    ({"gamma": math.nan}, "gamma"),
+    ({"target_tau": 1.5}, "target_tau"),
+    ({"average_tau": -0.1}, "average_tau"),
+    ({"sticky_actions": 1.5}, "sticky_actions"),
+    ({"adam_beta1": -0.1}, "adam_beta1"),
+    ({"replay_capacity": 31, "replay_start": 20}, "replay_capacity"),  # under the batch
+    ({"replay_start": 1_000_001}, "replay_start"),  # over the capacity
+    ({"replay_start": 4}, "replay_start"),  # no whole transition yet
+    ({"num_envs": 8, "replay_capacity": 100, "replay_start": 50}, "replay_capacity"),
+    ({"loss": "double", "target": "none"}, "target"),
+    ({"loss": "lambda_returns"}, "loss"),
+    (PARALLEL | {"loss": "dqn"}, "loss"),
+    (PARALLEL | {"target": "hard"}, "target"),
+    (PARALLEL | {"batch_size": 33}, "batch_size"),
+    (PARALLEL | {"batch_size": 64}, "batch_size"),  # more than 1 environment x 32 steps
+    (PARALLEL | {"trace_lambda": 1.1}, "trace_lambda"),
+    (PARALLEL | {"epochs": 0}, "epochs"),
+]
+
+
+@pytest.mark.parametrize(("changes", "field"), OUT_OF_RANGE, ids=lambda x: x if isinstance(x, str) else str(x))
+def test_a_value_out_of_range_is_one_line_that_names_field_value_and_flag(changes: dict[str, Any], field: str) -> None:
+    config = dataclasses.replace(Config(), **changes)
+    with pytest.raises(UserError) as caught:
+        validate(config)
+    line = the_line(caught)
+    assert line.startswith(f"{field} = {getattr(config, field)} is out of range: it must be ")
+    assert line.endswith(f"--{field.replace('_', '-')}")
+
+
+EDGES: list[dict[str, Any]] = [
+    {"epsilon_start": 1.0, "epsilon_end": 0.0, "gamma": 1.0, "learning_rate_end": 0.0, "noop_max": 0, "eval_every": 0},
+    {"batch_size": 32, "replay_capacity": 32, "replay_start": 32},
+    {"epsilon_schedule": "constant", "epsilon_steps": 0},
+    {"seed": 2**31 - 1},
+    PARALLEL,
+]
+
+
+@pytest.mark.parametrize("fields", EDGES, ids=str)
+def test_the_edges_of_the_ranges_are_welcome(fields: dict[str, Any], tmp_path: Path) -> None:
+    config = dataclasses.replace(Config(), **fields)
+    validate(config)
+    write_config(config, tmp_path / "config.toml")
+    assert read_config(tmp_path / "config.toml") == config
+
+
+# --- files ----------------------------------------------------------------------------------------------------------
+
+
+def test_a_run_file_that_lacks_a_field_is_refused_by_name(tmp_path: Path) -> None:
+    file = tmp_path / "config.toml"
+    write_config(Config(), file)
+    whole = file.read_text()
+    optional = {name for name, field in FIELDS.items() if "None" in str(field.type)}
+    for name in set(FIELDS) - optional - LATER:
+        file.write_text(re.sub(rf"(?m)^{name} = .*\n", "", whole))
+        with pytest.raises(UserError) as caught:
+            read_config(file)
+        assert the_line(caught).startswith(f"{file}: field {name!r} is missing")
+
+
+def test_a_run_file_from_before_a_field_existed_reads_as_what_that_run_did() -> None:
+    old = read_config(Path(__file__).parents[2] / "results" / "pong-default" / "config.toml")
+    assert (old.episodes, old.baseline_episodes, old.backend) == (0, 0, "gymnasium")
+
+
+DAMAGED = [
+    b"gamma = ",
+    b"\xff\xfe\x00",
+    b"gamma = 0.9\ngamma = 0.9\n",
+    b"[gamma]\n",
+    b"steps = 1" + b"0" * 5_000,
+    b"steps = " + b"[" * 100_000,
+    b"steps = 0x" + b"f" * 5_000,
+]
+
+
+@pytest.mark.parametrize("content", DAMAGED, ids=lambda content: repr(content[:12]))
+def test_a_damaged_run_file_is_one_line(tmp_path: Path, content: bytes) -> None:
+    file = tmp_path / "config.toml"
+    file.write_bytes(content)
+    with pytest.raises(UserError) as caught:
+        read_config(file)
+    assert str(file) in the_line(caught)
+
+
+def test_a_run_file_out_of_range_is_refused(tmp_path: Path) -> None:
+    file = tmp_path / "config.toml"
+    write_config(dataclasses.replace(Config(), learning_rate=math.nan), file)
+    with pytest.raises(UserError, match="learning_rate = nan is out of range"):
+        read_config(file)
+
+
+def test_a_run_file_that_is_not_there_or_a_folder_is_refused(tmp_path: Path) -> None:
+    for path in (tmp_path / "none.toml", tmp_path):
+        with pytest.raises(UserError) as caught:
+            read_config(path)
+        assert str(path) in the_line(caught)
+
+
+# --- a game and a recipe --------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("game", "sticky"), [("pong", 0.0), ("ALE/Pong-v5", 0.25), ("PongNoFrameskip-v4", 0.0), ("MsPacman", 0.0)]
+)
+def test_a_full_id_decides_over_the_recipe_how_sticky_actions_are(game: str, sticky: float) -> None:
+    config = configure(game, "cleanrl")
+    assert (config.game, config.sticky_actions) == (game, sticky)
+    assert configure(game, "cleanrl", {"sticky_actions": 0.5}).sticky_actions == 0.5
+
+
+def test_a_game_on_the_command_line_replaces_the_recipes() -> None:
+    assert configure("seaquest", "lapan-pong").game == "seaquest"

@@ -1,0 +1,131 @@
+"""Whole games, as many as asked, none preferred for being short."""
+
+import numpy as np
+import pytest
+from gymnasium.spaces import Box, Discrete
+
+from pixelq.config import Config
+from pixelq.envs.seeded_episodes import NO_SEED, SeededEpisodes
+from pixelq.runs import evaluation
+from pixelq.runs.evaluation import Abandoned, Evaluation, evaluate, human_normalized, random_and_human
+from pixelq.runs.scores import Episode
+from small_runs import small
+
+SHORT, LONG = 2, 40
+
+
+class ShortOrLong:
+    """Games of 2 agent steps and 0 points or of 40 and 1 point, as the seed decides, half of each."""
+
+    single_observation_space = Box(0, 255, (1, 1, 1), np.uint8)
+    single_action_space = Discrete(2)
+
+    def __init__(self, num_envs: int) -> None:
+        self.num_envs = num_envs
+        self.length = np.zeros(num_envs, np.int64)
+        self.played = np.zeros(num_envs, np.int64)
+
+    def reset_some(self, seeds: np.ndarray, mask: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        assert (seeds != NO_SEED).all()
+        self.length[mask] = np.where(seeds % 2 == 0, SHORT, LONG)
+        self.played[mask] = 0
+        return np.zeros((self.num_envs, 1, 1, 1), np.uint8), np.zeros(self.num_envs, np.int64)
+
+    def step(self, actions: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+        self.played += 1
+        over = self.played == self.length
+        rewards = (over & (self.length == LONG)).astype(np.float64)
+        none = np.zeros(self.num_envs, np.bool_)
+        return np.zeros((self.num_envs, 1, 1, 1), np.uint8), rewards, over, none, np.zeros(self.num_envs, np.int64)
+
+    def close(self) -> None:
+        """Nothing to free."""
+
+
+@pytest.fixture
+def short_or_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    def make(config: Config, *, num_envs: int, seed: np.random.SeedSequence, threads: int) -> SeededEpisodes:
+        return SeededEpisodes(ShortOrLong(num_envs), seed)
+
+    monkeypatch.setattr(evaluation, "make_envs", make)
+
+
+def test_long_games_count_as_often_as_they_occur(short_or_long: None) -> None:
+    """Taking the first 640 games to end would count 19 short ones for each long one at the start."""
+    result = evaluate(None, small(), episodes=640, epsilon=1.0, seed=1)
+    assert len(result.games) == 640
+    assert abs(result.mean - 0.5) < 0.08  # four standard deviations of the mean of 640 fair coins
+    shares = np.bincount([game.environment for game in result.games])
+    assert shares.tolist() == [20] * 32
+
+
+@pytest.mark.parametrize("episodes", [1, 5, 32, 33, 50])
+def test_exactly_the_asked_number_of_games_is_played(short_or_long: None, episodes: int) -> None:
+    result = evaluate(None, small(), episodes=episodes, epsilon=1.0, seed=3)
+    assert len(result.games) == episodes
+    shares = np.bincount([game.environment for game in result.games])
+    assert shares.max() - shares.min() <= 1
+    assert {(game.length, game.score) for game in result.games} <= {(SHORT, 0.0), (LONG, 1.0)}
+
+
+def test_an_evaluation_that_is_asked_to_stop_is_abandoned(short_or_long: None) -> None:
+    with pytest.raises(Abandoned):
+        evaluate(None, small(), episodes=5, epsilon=1.0, seed=3, asked_to_stop=lambda: True)
+
+
+def test_real_games_are_whole_and_decided_by_the_seed() -> None:
+    config = small(max_frames_per_episode=2000)
+    one, same, other = (evaluate(None, config, episodes=3, epsilon=1.0, seed=seed, threads=1) for seed in (5, 5, 6))
+    assert one.games == same.games
+    assert one.games != other.games
+    assert all(game.length > 50 for game in one.games)
+
+
+class PrefersSecond:
+    """A policy whose second action is always the best."""
+
+    def q_values(self, observations: np.ndarray) -> np.ndarray:
+        return np.tile(np.array([0, 1], np.float32), (len(observations), 1))
+
+
+@pytest.mark.parametrize(("epsilon", "low", "high"), [(0.0, 1.0, 1.0), (0.5, 0.65, 0.85), (1.0, 0.4, 0.6)])
+def test_actions_are_the_best_ones_but_for_a_share_of_epsilon(
+    short_or_long: None, monkeypatch: pytest.MonkeyPatch, epsilon: float, low: float, high: float
+) -> None:
+    taken: list[np.ndarray] = []
+    step = ShortOrLong.step
+    monkeypatch.setattr(ShortOrLong, "step", lambda self, actions: taken.append(actions) or step(self, actions))
+    evaluate(PrefersSecond(), small(), episodes=64, epsilon=epsilon, seed=1)  # type: ignore[arg-type]
+    assert low <= np.mean(taken) <= high
+
+
+def result(scores: list[float]) -> Evaluation:
+    return Evaluation([Episode(0, score, 10) for score in scores], 0.01, 0)
+
+
+def test_the_summary_is_that_of_the_scores() -> None:
+    summary = result([1.0, 2.0, 3.0, 10.0]).summary()
+    assert summary == {
+        "mean": 4.0,
+        "std": pytest.approx(np.std([1, 2, 3, 10], ddof=1)),
+        "min": 1,
+        "max": 10,
+        "median": 2.5,
+    }
+    assert result([7.0]).summary()["std"] == 0.0
+
+
+def test_the_interval_holds_the_true_mean_about_as_often_as_it_says() -> None:
+    generator = np.random.default_rng(0)
+    held = 0
+    for _ in range(60):
+        low, high = result(generator.normal(5, 2, 40).tolist()).interval()
+        held += low <= 5 <= high
+    assert 50 <= held <= 60
+
+
+def test_human_normalized_scores() -> None:
+    assert random_and_human("pong") == (-20.7, 14.6)
+    assert human_normalized(14.6, "ALE/Pong-v5") == 1.0
+    assert human_normalized(-20.7, "pong") == 0.0
+    assert human_normalized(1.0, "basic_math") is None

@@ -1,0 +1,249 @@
+"""NaN, a failing environment, no memory: one line that says where, and the last good checkpoint stays."""
+
+import math
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+import safetensors
+import torch
+
+from pixelq.checkpoints.reader import read_checkpoint
+from pixelq.checkpoints.store import CheckpointStore
+from pixelq.cli import main
+from pixelq.config import Config
+from pixelq.envs.atari import AtariGames
+from pixelq.errors import RunError
+from pixelq.learner.learner import Learner
+from pixelq.loops.parallel_loop import Rollout
+from pixelq.replay import Batch
+from pixelq.runs.failures import FAILURE, POSTMORTEM
+from pixelq.runs.session import resume, start
+from small_runs import facts, python, small
+
+
+def quick(recipe: str = "nips2013", **overrides: Any) -> Config:
+    return small(recipe, **{"steps": 200, "eval_every": 0, "checkpoint_every": 90} | overrides)
+
+
+def all_finite(folder: Path) -> bool:
+    """Whether every checkpoint and policy of a run holds numbers only."""
+    states = [
+        read_checkpoint(path).state["learner"]["network"] for path in CheckpointStore(folder / "checkpoints").paths()
+    ]
+    assert states
+    return all(torch.isfinite(weight).all() for state in states for weight in state.values())
+
+
+def poison(batch: Batch) -> Batch:
+    returns = batch.return_n.clone()
+    returns[1] = math.nan
+    return Batch(batch.state, batch.action, returns, batch.discount_n, batch.next_state)
+
+
+@pytest.fixture
+def poisoned_update(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The fifteenth update gets a return that is not a number."""
+    update, count = Learner.update, []
+
+    def spoiled(self: Learner, batch: Batch, learning_rate: float) -> None:
+        count.append(1)
+        update(self, poison(batch) if len(count) == 15 else batch, learning_rate)
+
+    monkeypatch.setattr(Learner, "update", spoiled)
+
+
+def test_a_loss_that_is_nan_stops_the_run_and_its_batch_is_kept(in_folder: Path, poisoned_update: None) -> None:
+    with pytest.raises(RunError) as failed:
+        start(quick(), Path("r"))
+    message = str(failed.value)
+    # Updates at agent steps 80, 84, ...: the fifteenth at 136.
+    for part in ("the loss is nan at agent step 136, update 14", "step-000000000090", "r/postmortem.safetensors"):
+        assert part in message
+    assert [p.name for p in CheckpointStore(Path("r/checkpoints")).paths()] == ["step-000000000090"]
+    assert all_finite(Path("r"))
+    assert not Path("r/final").exists()
+    with safetensors.safe_open(Path("r") / POSTMORTEM, "pt") as file:
+        assert file.metadata() == {"agent_steps": "136", "updates": "14", "reason": "the loss is nan"}
+        returns, state, weight = (
+            file.get_tensor(n) for n in ("batch.return_n", "batch.state", "network.hidden.0.weight")
+        )
+    assert torch.isnan(returns).tolist() == [False, True, False, False]
+    assert state.shape == (4, 4, 36, 36)
+    assert torch.isfinite(weight).all()  # the update was refused before it changed a weight
+
+
+def test_resume_goes_on_from_the_last_good_checkpoint(
+    in_folder: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
+) -> None:
+    start(quick(), Path("unbroken"))
+    with monkeypatch.context():
+        request.getfixturevalue("poisoned_update")
+        with pytest.raises(RunError):
+            start(quick(), Path("r"))
+    monkeypatch.undo()
+    monkeypatch.chdir(in_folder)
+    assert resume(Path("r")).agent_steps == 200
+    assert facts(Path("r")) == facts(Path("unbroken"))
+
+
+def test_the_command_says_it_in_one_line_with_exit_code_1(
+    in_folder: Path, poisoned_update: None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    options = (
+        "--screen-size 36 --batch-size 4 --replay-start 80 --replay-capacity 200 --steps 200 --log-every 50 "
+        "--eval-every 0 --checkpoint-every 90 --threads 1 --device cpu --run-dir r"
+    )
+    assert main(["train", "breakout", "--recipe", "nips2013", *options.split()]) == 1
+    lines = capsys.readouterr().err.splitlines()
+    assert [line for line in lines if line.startswith("pixelq: ")] == [lines[-1]]
+    assert "the loss is nan" in lines[-1]
+
+
+@pytest.mark.parametrize("where", ["log row", "checkpoint", "evaluation", "end"])
+def test_a_weight_that_is_infinite_never_reaches_a_checkpoint_or_a_policy(
+    in_folder: Path, monkeypatch: pytest.MonkeyPatch, where: str
+) -> None:
+    """An optimizer may overflow while the loss is finite, and the next update may be far away."""
+    never = 10**6
+    config = quick(
+        steps=145 if where == "end" else 10_000,
+        train_every=25,
+        log_every=140 if where == "log row" else never,
+        eval_every=140 if where == "evaluation" else 0,
+        checkpoint_every=140 if where == "checkpoint" else 110,
+    )
+    update = Learner.update
+
+    def overflowing(self: Learner, batch: Batch, learning_rate: float) -> None:
+        update(self, batch, learning_rate)
+        if self._summed_updates == 2:  # agent step 125
+            with torch.no_grad():
+                self.network.hidden[0].bias[7] = math.inf
+
+    monkeypatch.setattr(Learner, "update", overflowing)
+    with pytest.raises(RunError, match=r"weight hidden\.0\.bias is not finite at agent step 14[05]"):
+        start(config, Path("r"))
+    assert not Path("r/best").exists()
+    assert not Path("r/final").exists()
+    paths = CheckpointStore(Path("r/checkpoints")).paths()
+    assert [p.name for p in paths] == ([] if where == "checkpoint" else ["step-000000000110"])
+    with safetensors.safe_open(Path("r") / POSTMORTEM, "pt") as file:
+        assert not torch.isfinite(file.get_tensor("network.hidden.0.bias")).all()
+
+
+def test_in_the_parallel_loop_too(in_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    next_values = Rollout.next_values
+    monkeypatch.setattr(
+        Rollout, "next_values", lambda self, last: next_values(self, last) * (math.nan if self.rewards.sum() > 0 else 1)
+    )
+    with pytest.raises(RunError, match="the loss is nan at agent step"):
+        start(quick("default", steps=4000, checkpoint_every=20, epsilon_start=1.0), Path("r"))
+    assert all_finite(Path("r"))
+    assert (Path("r") / POSTMORTEM).is_file()
+
+
+class BrokenError(RuntimeError):
+    """What an environment raises."""
+
+
+def failing(monkeypatch: pytest.MonkeyPatch, method: str, at: int, **attributes: int) -> None:
+    """Let the emulators fail in their `at`-th call of a method."""
+    original, count = getattr(AtariGames, method), []
+
+    def call(self: AtariGames, *args: Any) -> Any:
+        count.append(1)
+        if len(count) == at:
+            error = BrokenError("the emulator is on fire")
+            vars(error).update(attributes)
+            raise error
+        return original(self, *args)
+
+    monkeypatch.setattr(AtariGames, method, call)
+
+
+@pytest.mark.parametrize(
+    ("envs", "attributes", "named"),
+    [
+        (1, {}, "environment 0 failed"),
+        (2, {}, "one of environments 0 to 1 failed"),
+        (2, {"environment": 1}, "environment 1 failed"),
+    ],
+)
+def test_an_environment_that_raises_is_named_with_the_step_and_the_rest_is_saved(
+    in_folder: Path, monkeypatch: pytest.MonkeyPatch, envs: int, attributes: dict[str, int], named: str
+) -> None:
+    with monkeypatch.context() as broken:
+        failing(broken, "step", 60, **attributes)
+        with pytest.raises(RunError) as failed:
+            start(quick(num_envs=envs), Path("r"))
+    step = 59 * envs
+    for part in (
+        named,
+        "BrokenError: the emulator is on fire",
+        f"at agent step {step:,} of breakout",
+        "the rest is saved",
+    ):
+        assert part in str(failed.value)
+    assert "the emulator is on fire" in (Path("r") / FAILURE).read_text()
+    assert CheckpointStore(Path("r/checkpoints")).load().agent_steps == step
+    assert resume(Path("r")).agent_steps == 200
+    assert facts(Path("r"))["last"] == "step-000000000200"
+
+
+def test_in_a_rollout_the_steps_played_so_far_are_saved(in_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as broken:
+        failing(broken, "step", 23)
+        with pytest.raises(RunError, match="at agent step 88 "):
+            start(quick("default"), Path("r"))
+    assert CheckpointStore(Path("r/checkpoints")).load().agent_steps == 88
+    resume(Path("r"))
+    assert facts(Path("r"))
+
+
+def test_one_that_fails_between_two_games_leaves_the_last_checkpoint(
+    in_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The state of the games is then neither before nor after the step, so it is not written."""
+    with monkeypatch.context() as broken:
+        failing(broken, "reset_some", 4)
+        with pytest.raises(RunError, match="step-000000000090"):
+            start(quick(), Path("r"))
+    assert [p.name for p in CheckpointStore(Path("r/checkpoints")).paths()] == ["step-000000000090"]
+    assert resume(Path("r")).agent_steps == 200
+
+
+def test_any_other_exception_is_not_hidden_and_gives_the_folder_free(
+    in_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as broken:
+        broken.setattr(Learner, "update", lambda *args: {}["a mistake in the program"])
+        with pytest.raises(KeyError):
+            start(quick(), Path("r"))
+    assert resume(Path("r")).agent_steps == 200
+
+
+def test_out_of_memory_is_one_line(tmp_path: Path) -> None:
+    """A batch that does not fit, under a real limit of the process's memory."""
+    code = """
+import resource, sys
+from pathlib import Path
+from pixelq.cli import main
+from pixelq.runs.run import Run
+begin = Run.open
+def limited(self, *args, **kwargs):
+    begin(self, *args, **kwargs)
+    size = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+    resource.setrlimit(resource.RLIMIT_AS, (size + 200 * 2**20,) * 2)
+Run.open = limited
+sys.exit(main("train breakout --recipe nips2013 --batch-size 40000 --replay-start 300 --replay-capacity 40000 "
+              "--steps 400 --checkpoint-every 200 --eval-every 0 --threads 1 --run-dir r".split()))
+"""
+    child = python("-c", code, cwd=tmp_path, stderr=subprocess.PIPE, stdout=subprocess.PIPE)
+    _, errors = child.communicate()
+    lines = errors.splitlines()
+    assert child.returncode == 1, errors
+    assert "Traceback" not in errors
+    assert lines[-1].startswith("pixelq: out of memory at agent step 300; close other programs")
+    assert "`pixelq resume r` goes on from the last good checkpoint, step-000000000200" in lines[-1]

@@ -1,0 +1,123 @@
+"""One folder, one training; a lock that no dead process keeps."""
+
+import subprocess
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from pixelq.config import Config
+from pixelq.errors import UserError
+from pixelq.recipes.reading import read_config
+from pixelq.runs.run_folder import create_run_folder, open_run_folder
+from small_runs import python
+
+HOLD_THE_LOCK = """
+import sys, time
+from pathlib import Path
+from pixelq.runs.run_folder import open_run_folder
+folder = open_run_folder(Path(sys.argv[1]))
+print("locked", flush=True)
+time.sleep(60)
+"""
+
+
+def test_a_new_folder_has_its_config_and_is_named_for_the_run(in_folder: Path) -> None:
+    folder = create_run_folder(Config(game="ALE/Ms Pacman", recipe="x", seed=7), None)
+    assert folder.path.parent == Path("runs")
+    assert folder.path.name.startswith("ale_ms_pacman-x-7-2")
+    assert read_config(folder.config_file).seed == 7
+    folder.close()
+
+
+def test_a_second_training_on_one_folder_is_refused_in_this_process_and_in_another(in_folder: Path) -> None:
+    folder = create_run_folder(Config(), Path("r"))
+    with pytest.raises(UserError, match="another process is training"):
+        open_run_folder(Path("r"))
+    other = python("-c", HOLD_THE_LOCK, "r", stderr=subprocess.PIPE)
+    assert "another process is training" in other.communicate()[1]
+    folder.close()
+    open_run_folder(Path("r")).close()
+
+
+def test_the_lock_of_a_process_killed_with_sigkill_is_free_at_once(in_folder: Path) -> None:
+    create_run_folder(Config(), Path("r")).close()
+    holder = python("-c", HOLD_THE_LOCK, "r", stdout=subprocess.PIPE)
+    assert holder.stdout is not None
+    assert holder.stdout.readline() == "locked\n"
+    with pytest.raises(UserError, match="another process is training"):
+        open_run_folder(Path("r"))
+    holder.kill()
+    holder.wait()
+    holder.stdout.close()
+    assert (in_folder / "r/run.lock").exists()
+    open_run_folder(Path("r")).close()
+
+
+def test_a_child_that_outlives_its_trainer_does_not_keep_the_lock(in_folder: Path) -> None:
+    folder = create_run_folder(Config(), Path("r"))
+    wait = "import sys; print('here', flush=True); sys.stdin.read()"
+    child = python("-c", wait, close_fds=False, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    assert child.stdout is not None
+    assert child.stdout.readline() == "here\n"
+    folder.close()
+    open_run_folder(Path("r")).close()
+    child.communicate()
+
+
+def test_runs_started_in_one_second_get_folders_of_their_own(in_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(time, "strftime", lambda form: "20260101-000000")
+    folders: list[Path] = []
+
+    def begin() -> None:
+        folder = create_run_folder(Config(), None)
+        folders.append(folder.path)
+        folder.close()
+
+    threads = [threading.Thread(target=begin) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(set(folders)) == 8
+
+
+def test_a_folder_that_holds_anything_is_taken_and_left_as_it_is(in_folder: Path) -> None:
+    (in_folder / "r").mkdir()
+    (in_folder / "r/notes.txt").write_text("mine")
+    with pytest.raises(UserError, match="already taken; `pixelq resume r` continues it"):
+        create_run_folder(Config(), Path("r"))
+    assert [p.name for p in (in_folder / "r").iterdir()] == ["notes.txt"]
+    with pytest.raises(UserError, match="not a run folder"):
+        open_run_folder(Path("r"))
+
+
+def test_an_empty_folder_may_be_used(in_folder: Path) -> None:
+    (in_folder / "r").mkdir()
+    create_run_folder(Config(), Path("r")).close()
+    assert (in_folder / "r/config.toml").is_file()
+
+
+@pytest.mark.parametrize(
+    "part", ["checkpoints", "best", "episodes.csv", "run.lock", "checkpoints/replay", "tensorboard"]
+)
+def test_a_link_inside_a_run_is_refused_for_training_would_write_where_it_points(in_folder: Path, part: str) -> None:
+    create_run_folder(Config(), Path("r")).close()
+    (in_folder / "private").mkdir()
+    place = in_folder / "r" / part
+    place.parent.mkdir(exist_ok=True)
+    place.unlink(missing_ok=True)
+    place.symlink_to(in_folder / "private")
+    with pytest.raises(UserError, match=f"{part}: a link inside a run folder"):
+        open_run_folder(Path("r"))
+
+
+def test_what_a_dead_process_left_half_written_is_removed(in_folder: Path) -> None:
+    folder = create_run_folder(Config(), Path("r"))
+    (in_folder / "r/best").mkdir()
+    for name in (".config.toml.0123abcd.tmp", "best/.policy.safetensors.0123abcd.tmp"):
+        (in_folder / "r" / name).write_bytes(b"half")
+    folder.remove_temporaries()
+    assert {p.name for p in (in_folder / "r").rglob("*")} == {"config.toml", "run.lock", "best"}
+    folder.close()

@@ -1,0 +1,77 @@
+"""Real signals become a request to stop."""
+
+import os
+import signal
+import subprocess
+import threading
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from pixelq.runs import signals
+from pixelq.runs.signals import stopped_by_signals
+from small_runs import python
+
+
+@pytest.fixture(autouse=True)
+def _handlers_as_in_a_terminal() -> Iterator[None]:
+    """Who starts the tests under nohup or in a shell's background has signals ignored; here they are not."""
+    usual = {signal.SIGINT: signal.default_int_handler, signal.SIGTERM: signal.SIG_DFL, signal.SIGHUP: signal.SIG_DFL}
+    before = {number: signal.signal(number, handler) for number, handler in usual.items()}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_asks_to_stop_and_its_handler_is_put_back(number: signal.Signals) -> None:
+    asked: list[bool] = []
+    before = signal.getsignal(number)
+    with stopped_by_signals(lambda: asked.append(True)) as received:
+        os.kill(os.getpid(), number)
+        assert asked == [True]
+        assert received == [number]
+    assert signal.getsignal(number) is before
+
+
+def test_the_same_request_delivered_twice_at_once_is_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    with stopped_by_signals(lambda: None) as received:
+        for number in (signal.SIGINT, signal.SIGINT, signal.SIGTERM, signal.SIGTERM):
+            os.kill(os.getpid(), number)
+        assert len(received) == 4
+
+
+def test_a_second_ctrl_c_later_stops_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(signals, "AGAIN_SECONDS", 0.01)
+    with stopped_by_signals(lambda: None):
+        os.kill(os.getpid(), signal.SIGINT)
+        time.sleep(0.02)
+        with pytest.raises(KeyboardInterrupt):
+            os.kill(os.getpid(), signal.SIGINT)
+
+
+def test_a_signal_ignored_from_the_start_stays_ignored() -> None:
+    code = """
+import os, signal
+from pixelq.runs.signals import stopped_by_signals
+with stopped_by_signals(lambda: None) as received:
+    os.kill(os.getpid(), signal.SIGHUP)
+    print(received)
+"""
+    # What nohup does; the test may run where the program is not installed.
+    child = python("-c", code, stdout=subprocess.PIPE, preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_IGN))
+    assert child.communicate()[0] == "[]\n"
+
+
+def test_outside_the_main_thread_signals_are_left_alone() -> None:
+    handlers: list[object] = []
+
+    def inside() -> None:
+        with stopped_by_signals(lambda: None):
+            handlers.append(signal.getsignal(signal.SIGTERM))
+
+    thread = threading.Thread(target=inside)
+    thread.start()
+    thread.join()
+    assert handlers == [signal.getsignal(signal.SIGTERM)]

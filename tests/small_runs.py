@@ -1,0 +1,88 @@
+"""Real runs, small enough for a test: a 36-pixel screen, tiny batches, hundreds of agent steps."""
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pixelq
+from pixelq.cli.verify import verify
+from pixelq.config import Config
+from pixelq.recipes.choice import configure
+from pixelq.runs.run import Run
+
+SMALL: dict[str, Any] = {
+    "screen_size": 36,
+    "batch_size": 4,
+    "steps": 320,
+    "replay_start": 80,
+    "replay_capacity": 200,
+    "target_every": 60,
+    "epsilon_start": 0.5,
+    "epsilon_steps": 300,
+    "log_every": 50,
+    "checkpoint_every": 100,
+    "eval_every": 160,
+    "eval_episodes": 2,
+    "max_frames_per_episode": 160,
+    "noop_max": 4,
+    "threads": 1,
+    "device": "cpu",
+    "deterministic": True,
+}
+
+
+def small(recipe: str = "nature2015", game: str = "breakout", **overrides: Any) -> Config:
+    """A recipe cut down to a second or two of training."""
+    if recipe == "default":
+        overrides = {"num_envs": 4, "rollout_length": 5, "batch_size": 10, "learning_rate_end": None} | overrides
+    return configure(game, recipe, SMALL | overrides)
+
+
+class Killed(BaseException):
+    """Ends a loop at once, without its last checkpoint, as SIGKILL would."""
+
+
+@contextmanager
+def at_agent_step(monkeypatch: Any, step: int, act: Callable[[], None]) -> Any:
+    """Inside, do something as soon as a run has played `step` agent steps."""
+    count_step, done = Run.count_step, []
+
+    def counted(run: Run, *args: Any) -> None:
+        count_step(run, *args)
+        if run.parts.counters.agent_steps >= step and not done:
+            done.append(True)
+            act()
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Run, "count_step", counted)
+        yield
+
+
+def die() -> None:
+    """Stop as a killed process does."""
+    raise Killed
+
+
+def terminate() -> None:
+    """Send this process a real SIGTERM."""
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
+def python(*arguments: str, **options: Any) -> subprocess.Popen[str]:
+    """Start a Python that imports this pixelq and these helpers, wherever it runs; its output is text."""
+    here = [str(Path(pixelq.__file__).parents[1]), str(Path(__file__).parent)]
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(here)} | options.pop("env", {})
+    return subprocess.Popen([sys.executable, *arguments], env=environment, text=True, **options)
+
+
+def facts(folder: Path) -> dict[str, Any]:
+    """Digests of everything that two equal runs share: the last checkpoint's parts, CSV files, policies."""
+    report = verify(folder)
+    assert report.damaged == []
+    last = max(report.checkpoints)
+    return {"last": last, **report.checkpoints[last], **report.csv, **report.policies}
