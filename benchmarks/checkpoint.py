@@ -65,7 +65,7 @@ def learner() -> Learner:
         torch.device("cpu"),
     )
     state = torch.zeros(2, 4, 84, 84, dtype=torch.uint8)
-    one.update(Batch(state, torch.zeros(2, dtype=torch.int64), torch.ones(2), torch.zeros(2), state), 1e-4)
+    one.update(Batch.unweighted(state, torch.zeros(2, dtype=torch.int64), torch.ones(2), torch.zeros(2), state), 1e-4)
     return one
 
 

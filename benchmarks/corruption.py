@@ -39,7 +39,7 @@ from pixelq.cli import main as pixelq
 from pixelq.cli.verify import verify
 from pixelq.errors import UserError
 from pixelq.recipes.reading import read_config
-from pixelq.reports.tracking import COLUMNS, refuse_changed_csv
+from pixelq.reports.tracking import COLUMNS, check_csv_unchanged
 from pixelq.runs.session import MAY_CHANGE, run_configuration
 
 TRAIN = (
@@ -83,7 +83,7 @@ def damages(content: bytes, places: int) -> Iterator[tuple[str, bytes]]:
 
 
 def sweep(file: Path, places: int, check: Callable[[], str], name: str = "") -> Outcome:
-    """Damage one file again and again, and mend it.
+    """Damage one file again and again, and restore it.
 
     Args:
         file: the file.
@@ -151,7 +151,7 @@ def files_beside(run: Path) -> dict[Path, Callable[[], str]]:
 
     def check_csv(name: str) -> Callable[[], str]:
         def check() -> str:
-            refuse_changed_csv(run, newest.state["tracker"], name)
+            check_csv_unchanged(run, newest.state["tracker"], name)
             return "after the checkpoint, which resuming cuts off"
 
         return check

@@ -46,7 +46,7 @@ CASES = {
     "2015, eight environments": f"breakout --recipe nature2015 --num-envs 8 {SHORT} {REPLAY}",
     "parallel loop, eight environments": f"pong --recipe default --num-envs 8 --rollout-length 8 {SHORT}",
     "CartPole, eight environments": (
-        "CartPole-v1 --recipe cleanrl --network mlp --num-envs 8 --frame-skip 1 --frame-stack 1 "
+        "CartPole-v1 --recipe cleanrl --torso mlp --num-envs 8 --frame-skip 1 --frame-stack 1 "
         f"{SHORT} {REPLAY} {LONG}"
     ),
     "CartPole, parallel loop": f"CartPole-v1 --recipe cartpole --num-envs 8 --rollout-length 8 {SHORT} {LONG}",
@@ -87,7 +87,8 @@ class Trainer:
     def __init__(self, folder: Path, threads: int) -> None:
         self._folder = folder
         self._threads = threads
-        self._environment = os.environ | {"PYTHONPATH": str(Path(pixelq.__file__).parents[1])}
+        paths = [str(Path(pixelq.__file__).parents[1]), *filter(None, [os.environ.get("PYTHONPATH")])]
+        self._environment = os.environ | {"PYTHONPATH": os.pathsep.join(paths)}
 
     def begin(self, run: str, arguments: str) -> subprocess.Popen[str]:
         """Start a run, or resume it if its folder is there."""

@@ -88,7 +88,7 @@ class RawReplay:
         age = self.age[envs, rows]
         for i in np.flatnonzero(age < STACK - 1).tolist():
             frames[i, : STACK - 1 - age[i]] = 0
-        return Batch(
+        return Batch.unweighted(
             torch.from_numpy(frames[:, :STACK]),
             torch.from_numpy(self.action[envs, rows]),
             torch.from_numpy(self.reward[envs, rows]),

@@ -32,7 +32,7 @@ from pixelq.recipes.choice import configure
 from pixelq.replay import Batch, Replay
 
 BATCHES, LR = 50, 1e-4
-Update = Callable[[Batch], None]
+Update = Callable[[Batch], object]
 
 
 def real_batches(batch_size: int) -> list[Batch]:
@@ -86,7 +86,7 @@ class Plain:
         self._optimizer.step()
 
 
-def ours(precision: str, keeps_casts: bool = True, compiled: bool = False) -> Update:
+def ours(precision: str, compiled: bool = False) -> Update:
     config = configure("breakout", "cleanrl", {"precision": precision, "compile": compiled})
     envs = make_envs(config, num_envs=1, seed=0)
     space = envs.single_observation_space
@@ -94,13 +94,7 @@ def ours(precision: str, keeps_casts: bool = True, compiled: bool = False) -> Up
     network = build_network(config, space, 4, torch.Generator().manual_seed(0))
     learner = Learner(network, config, torch.device("cpu"))
 
-    def update(batch: Batch) -> None:
-        if not keeps_casts:
-            learner.network.forget_casts()
-            learner.target_network.forget_casts()
-        learner.update(batch, LR)
-
-    return update
+    return lambda batch: learner.update(batch, LR)
 
 
 STEPS: dict[str, Callable[[], Update]] = {
@@ -108,8 +102,7 @@ STEPS: dict[str, Callable[[], Update]] = {
     "+ channels_last": lambda: Plain(channels_last=True),
     "+ fused Adam": lambda: Plain(channels_last=True, fused=True),
     "pixelq, float32 (1/255 in the weights)": lambda: ours("float32"),
-    "pixelq, bf16 torso, weights cast every time": lambda: ours("bf16", keeps_casts=False),
-    "pixelq, bf16 torso, casts kept": lambda: ours("bf16"),
+    "pixelq, bf16 torso": lambda: ours("bf16"),
     "pixelq, bf16 torso, compiled": lambda: ours("bf16", compiled=True),
     "beside it: pixelq, float32, compiled": lambda: ours("float32", compiled=True),
 }

@@ -3,8 +3,8 @@
     python -m pip install -e '.[keras]'
     python examples/keras_pong.py --steps 300000 --weights pong.weights.h5
 
-Games, replay and schedules do not know which library learns: they deal in numpy arrays. What a library must do are the
-three methods of `KerasLearner`. Compare with pixelq/networks/q_network.py, losses/dqn.py and learner.py.
+Games, replay and schedules do not know which library learns: they use numpy arrays. A library has to provide the three
+public methods of `KerasLearner`. Compare with pixelq/networks/network.py, losses/dqn.py and learner/learner.py.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ except ImportError as error:
 
 
 def build_network(num_actions: int, seed: int) -> keras.Model:
-    """Q(phi, .; theta) of Mnih et al. 2015: uint8 `(B, 84, 84, 4)` to float32 `(B, A)`; 84 -> 20 -> 9 -> 7 pixels."""
+    """Q(s, .; theta) of Mnih et al. 2015: uint8 `(B, 84, 84, 4)` to float32 `(B, A)`; 84 -> 20 -> 9 -> 7 pixels."""
     seeds = keras.random.SeedGenerator(seed)
 
     def uniform(fan_in: int) -> keras.initializers.Initializer:
@@ -56,7 +56,7 @@ class KerasLearner:
     """Owns the network theta, the target network theta-, and the optimizer.
 
     Args:
-        config: step size and Adam's constants; the loss is the mean of (y_j - Q(phi_j, a_j; theta))^2.
+        config: step size and Adam's constants; the loss is the mean of (y - Q(s, a; theta))^2.
         num_actions: A.
     """
 
@@ -71,9 +71,9 @@ class KerasLearner:
         self._compiled_update = tf.function(self._update)
         self.copy_to_target()
 
-    def q_values(self, phi: np.ndarray) -> np.ndarray:
-        """Q(phi, .; theta) float32 `(N, A)` for observations uint8 `(N, stack, H, W)`."""
-        return self._forward(channels_last(phi)).numpy()
+    def q_values(self, state: np.ndarray) -> np.ndarray:
+        """Q(s, .; theta) float32 `(N, A)` for observations uint8 `(N, stack, H, W)`."""
+        return self._forward(channels_last(state)).numpy()
 
     def update(self, batch: Batch) -> float:
         """One gradient step on a minibatch; returns its loss."""
@@ -85,10 +85,10 @@ class KerasLearner:
         """theta- <- theta."""
         self._target.set_weights(self.network.get_weights())
 
-    def _update(self, phi: tf.Tensor, next_phi: tf.Tensor, action: tf.Tensor, r: tf.Tensor, gamma: tf.Tensor) -> tf.Tensor:  # fmt: skip # noqa: E501
-        y = r + gamma * tf.reduce_max(self._target(next_phi), axis=1)  # gamma is 0 where next_phi is terminal
+    def _update(self, state: tf.Tensor, next_state: tf.Tensor, action: tf.Tensor, r: tf.Tensor, gamma: tf.Tensor) -> tf.Tensor:  # fmt: skip # noqa: E501
+        y = r + gamma * tf.reduce_max(self._target(next_state), axis=1)  # gamma is 0 where next_state is terminal
         with tf.GradientTape() as tape:
-            q = tf.gather(self.network(phi), action, axis=1, batch_dims=1)
+            q = tf.gather(self.network(state), action, axis=1, batch_dims=1)
             loss = tf.reduce_mean(tf.square(y - q))
         # torch adds Adam's epsilon after the bias correction, as Kingma & Ba's algorithm 1 does; Keras before it.
         t = tf.cast(self._optimizer.iterations + 1, tf.float32)
@@ -111,13 +111,13 @@ def train(config: Config) -> tuple[KerasLearner, Scores]:
     replay = Replay(config.replay_capacity, 1, (84, 84), config.frame_stack, config.n_step, config.gamma)
     learner, scores, epsilon = KerasLearner(config, num_actions), Scores(1), epsilon_schedule(config)
     loss = float("nan")
-    phi, _ = envs.reset()
+    state, _ = envs.reset()
     for t in range(config.steps):
-        greedy = explore.random() >= epsilon(t)
-        action = learner.q_values(phi).argmax(axis=1) if greedy else explore.integers(0, num_actions, 1)
-        next_phi, reward, terminated, truncated, info = envs.step(action)
-        replay.add(phi, action, reward, terminated, terminated | truncated, info["final_obs"])
-        phi = next_phi
+        greedy = explore.random() >= epsilon(t)[0]
+        action = learner.q_values(state).argmax(axis=1) if greedy else explore.integers(0, num_actions, 1)
+        next_state, reward, terminated, truncated, info = envs.step(action)
+        replay.add(state, action, reward, terminated, terminated | truncated, info["final_obs"])
+        state = next_state
         for game in scores.add(reward, terminated | truncated):
             print(f"agent step {t + 1:,}: score {game.score:g}, mean of 100 {scores.mean:.1f}, loss {loss:.4f}")
         if t + 1 >= config.replay_start:
@@ -131,12 +131,12 @@ def train(config: Config) -> tuple[KerasLearner, Scores]:
 
 
 def main() -> None:
-    """Read the command line, train, keep the weights."""
+    """Read the command line, train, save the weights."""
     config = read_recipe("lapan-pong")
     parser = argparse.ArgumentParser(description="DQN on Pong in Keras, until the mean of 100 games passes 19.")
-    parser.add_argument("--steps", type=int, default=config.steps, help="most agent steps")
+    parser.add_argument("--steps", type=int, default=config.steps, help="maximum number of agent steps")
     parser.add_argument("--seed", type=int, default=config.seed)
-    parser.add_argument("--weights", type=Path, help="file to keep the weights in, NAME.weights.h5")
+    parser.add_argument("--weights", type=Path, help="file for the weights, NAME.weights.h5")
     arguments = parser.parse_args()
     values = {**vars(config), "steps": arguments.steps, "seed": arguments.seed}
     learner, scores = train(Config(**values))

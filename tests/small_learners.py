@@ -11,7 +11,9 @@ from gymnasium.spaces import Box
 from pixelq.config import Config
 from pixelq.device import compiler
 from pixelq.learner.learner import Learner
+from pixelq.losses import Loss
 from pixelq.networks import build_network
+from pixelq.recipes.values import overridden
 from pixelq.replay import Batch
 
 CPU = torch.device("cpu")
@@ -27,10 +29,11 @@ SCREENS = screens()
 
 
 def learner(seed: int = 1, observations: Box = SCREENS, device: torch.device = CPU, **fields: Any) -> Learner:
-    """A learner of four actions."""
-    config = Config(**fields)
+    """A learner of four actions; fields of `Config`, and options of its variants without their table."""
+    config = overridden(Config(), fields)
     network = build_network(config, observations, 4, torch.Generator().manual_seed(seed))
-    return Learner(network.to(device), config, device)
+    noise = torch.Generator() if device.type == "meta" else None  # that device has no numbers, nor a source of them
+    return Learner(network.to(device), config, device, noise)
 
 
 def batch(seed: int = 0, size: int = 32, side: int = 84) -> Batch:
@@ -40,4 +43,15 @@ def batch(seed: int = 0, size: int = 32, side: int = 84) -> Batch:
     action = torch.randint(0, 4, (size,), generator=g)
     reward = torch.randint(-1, 2, (size,), generator=g).float()
     discount = 0.99 * (torch.rand(size, generator=g) > 0.1).float()
-    return Batch(frames[:, :4], action, reward, discount, frames[:, 1:])
+    return Batch.unweighted(frames[:, :4], action, reward, discount, frames[:, 1:])
+
+
+def asks_for_a_value(one: Learner) -> None:
+    """Give a learner a loss that waits for a number of the device, as a stranger's may."""
+    usual = one._loss
+
+    def loss(*given: Any) -> Loss:
+        found = usual.function(*given)
+        return found._replace(loss=found.loss * float(found.priority.max()))
+
+    one._loss = usual._replace(function=loss)

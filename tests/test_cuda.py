@@ -74,6 +74,9 @@ CASES = {
     "double-clip-norm": {"loss": "double", "target": "hard", "gradient_clip": "norm", "gradient_clip_at": 0.5},
     "clip-value-sum": {"target": "hard", "gradient_clip": "value", "gradient_clip_at": 0.01, "reduction": "sum"},
     "no-target-norms": {"target": "none", "norm": "layer", "initialisation": "orthogonal", "error": "squared"},
+    "zeros-around": {"padding": "same", "target": "hard"},
+    "norm-element": {"norm": "element", "target": "hard"},
+    "norm-channel": {"norm": "channel", "padding": "same", "target": "hard"},
     "amsgrad-decay": {"optimizer": "adamw", "amsgrad": True, "weight_decay": 0.01, "target": "hard"},
 }
 
@@ -81,7 +84,7 @@ CASES = {
 @pytest.mark.parametrize("precision", ["float32", "bf16"])
 @pytest.mark.parametrize("case", CASES)
 def test_graphed_updates_are_the_same_updates(case, precision):
-    """Old casts, an optimizer state made during the capture or an update too many would each show here at once."""
+    """Old weights, an optimizer state made during the capture or an update too many would each show here at once."""
     fields = CASES[case] | {"precision": precision}
     graphed, eager = learner(**fields), learner(graphed=False, **fields)
     start = weights(eager)
@@ -132,7 +135,7 @@ def test_a_learning_rate_reaches_a_graph_that_was_captured_with_another():
 
 @pytest.mark.parametrize("precision", ["float32", "bf16"])
 def test_a_hard_copy_reaches_a_graph_that_was_captured_before_it(precision):
-    """The bootstrap must come from the new weights: with casts of the old ones the loss would stay as it was."""
+    """The bootstrap must come from the new weights: with the old ones the loss would stay as it was."""
     one = train(learner(precision=precision, target="hard"), WARM_UP + 2)
     with torch.no_grad():
         for p in one.network.parameters():
@@ -157,12 +160,40 @@ def test_acting_after_a_replay_sees_its_weights(precision):
     policy = EpsilonGreedy(one.network, CUDA, np.random.default_rng(0))
     states = batch().state.contiguous().numpy()
     for i in range(WARM_UP + 5):
-        policy.q_values(states)  # so that casts of the weights before this update are held
+        policy.q_values(states)
         one.update(batch(seed=i), 1e-3)
         fresh = learner(seed=9, precision=precision)
         fresh.network.load_state_dict(one.network.state_dict())
         there = EpsilonGreedy(fresh.network, CUDA, np.random.default_rng(0))
         np.testing.assert_allclose(policy.q_values(states), there.q_values(states), rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("precision", ["float32", "bf16"])
+def test_a_target_network_changed_in_place_counts_in_the_next_replay(precision):
+    """As CleanRL copies, and though the graph was captured with other weights."""
+    one = train(learner(precision=precision, target="hard"), WARM_UP + 2)
+    fresh = learner(graphed=False, seed=9, precision=precision, target="hard")
+    before = one.update(batch(), 0.0).clone()
+    for target_param, param in zip(one.target_network.parameters(), one.network.parameters(), strict=True):
+        target_param.data.copy_(2.0 * param.data + (1.0 - 2.0) * target_param.data)
+        target_param.data.mul_(2.0)
+    fresh.load_state_dict(copy.deepcopy(one.state_dict()))
+    found, expected = one.update(batch(), 0.0), fresh.update(batch(), 0.0)
+    torch.testing.assert_close(found, expected, rtol=1e-3, atol=1e-3 if precision == "float32" else 2e-2)
+    assert not torch.allclose(found, before, rtol=0.02, atol=0.02)
+
+
+@pytest.mark.parametrize("loss", ["dqn", "double"])
+def test_a_graph_reads_the_weights_of_each_batch_and_writes_its_priorities(loss):
+    graphed, eager = (learner(graphed=g, loss=loss) for g in (True, False))
+    start = weights(eager)
+    for i in range(WARM_UP + 10):
+        b = dataclasses.replace(batch(seed=i), weight=torch.linspace(0, 1 + i % 3, 32))
+        found, expected = (one.update(b, LR) for one in (graphed, eager))
+        assert found.device.type == "cuda"
+        torch.testing.assert_close(found, expected, rtol=2e-3, atol=2e-3)
+    assert has_captured(graphed)
+    assert share_apart(weights(graphed), weights(eager), start) < 2e-3
 
 
 @pytest.mark.parametrize("target", ["hard", "soft"])
@@ -183,7 +214,7 @@ def test_the_parallel_loops_batches_with_one_state_twice():
     for one in (graphed, eager):
         for i in range(10):
             b = batch(seed=i)
-            one.update(Batch(b.state, b.action, b.return_n, torch.zeros(32), b.state), LR)
+            one.update(Batch.unweighted(b.state, b.action, b.return_n, torch.zeros(32), b.state), LR)
     assert share_apart(weights(graphed), weights(eager), start) < 2e-3
 
 
@@ -230,9 +261,10 @@ WAITING = """
 import sys
 sys.path[:0] = {path!r}
 from pixelq.errors import UserError
+from small_learners import asks_for_a_value
 from test_cuda import WARM_UP, learner, train
 one = learner()
-one._penalty = lambda delta: delta.square() * float(delta.detach().abs().max())
+asks_for_a_value(one)
 try:
     train(one, WARM_UP + 1)
 except UserError as error:
@@ -287,11 +319,11 @@ def test_a_checkpoint_of_a_gpu_goes_on_on_a_cpu():
 
 def test_a_loss_that_is_not_finite_is_found_at_the_next_look():
     one = train(learner(), WARM_UP + 1)
-    one.refuse_not_finite()
+    one.check_finite()
     bad = batch()
     one.update(dataclasses.replace(bad, return_n=torch.full((32,), math.inf)), LR)
     with pytest.raises(NotFiniteError):
-        one.refuse_not_finite()
+        one.check_finite()
 
 
 # --- replay ----------------------------------------------------------------------------------------------------------

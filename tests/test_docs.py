@@ -1,7 +1,7 @@
-"""The documentation is held to the code: links, commands, quotes, examples, tables.
+"""The documentation is compared with the code: links, commands, included code, examples, tables.
 
-Above a fenced block an HTML comment may say what the block is, and is then kept to it:
-`quoted: PATH` (a piece of that file, but for indentation and line breaks), `file: PATH` (a file the reader makes),
+An HTML comment above a fenced block may say what the block is, and a test then holds the block to it:
+`include: PATH ...` (code of that file, filled in by docs/include.py), `file: PATH` (a file the reader makes),
 `run` (Python that works as it stands, after the page's files and blocks before it).
 """
 
@@ -12,9 +12,10 @@ import inspect
 import itertools
 import re
 import shlex
+import sys
 import tomllib
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -29,16 +30,19 @@ from pixelq.config import Config
 from pixelq.errors import UserError
 from pixelq.recipes.reading import read_recipe, recipe_names
 from pixelq.recipes.validation import validate
-from pixelq.recipes.values import FIELDS
+from pixelq.recipes.values import FIELDS, OPTIONS
 from pixelq.reports.tracking import COLUMNS, TAGS
 from pixelq.runs import session
+from pixelq.variants import KINDS
+from scripts import script
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 TUTORIALS = sorted((ROOT / "docs" / "tutorials").glob("*.md"))
+RECORDS = [ROOT / "CHANGELOG.md", ROOT / "results" / "README.md"]
 RECIPES, PAPERS, LOOP, GUIDE = (ROOT / "docs" / f"{name}.md" for name in ("recipes", "papers", "loop", "guide"))
 PLACEHOLDERS = {"GAME": "pong", "NAME": "default"}
-FENCE = re.compile(r"(?:^<!-- (?P<mark>.+?) -->\n)?^```(?P<language>\w*)\n(?P<text>.*?)^```$", re.M | re.S)
+FENCE = re.compile(r"(?:^<!-- (?P<mark>[^\n]+) -->\n)?^```(?P<language>\w*)\n(?P<text>.*?)^```$", re.M | re.S)
 
 
 @dataclass(frozen=True)
@@ -63,8 +67,7 @@ def blocks(page: Path) -> list[Block]:
     ]
 
 
-ALL = [block for page in PAGES for block in blocks(page)]
-QUOTED = [block for block in ALL if block.mark.startswith("quoted: ")]
+include = script("docs/include.py")
 
 
 def prose(page: Path) -> str:
@@ -94,7 +97,7 @@ def anchors(page: Path) -> set[str]:
     return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
 
-@pytest.mark.parametrize("page", [*PAGES, *TUTORIALS], ids=lambda page: page.name)
+@pytest.mark.parametrize("page", [*PAGES, *TUTORIALS, *RECORDS], ids=lambda page: str(page.relative_to(ROOT)))
 def test_every_relative_link_leads_somewhere(page: Path) -> None:
     for link in re.findall(r"\]\(([^)\s]+)\)", prose(page)):
         if re.match(r"[a-z]+:", link):
@@ -118,28 +121,125 @@ def test_the_readmes_two_commands_stand_alone_on_their_lines() -> None:
     assert "python -m pip install -e '.[test]' && python -m pytest" in lines
 
 
-# --- quotes ---------------------------------------------------------------------------------------------------------
+# --- included code --------------------------------------------------------------------------------------------------
 
 
-def squeezed(text: str) -> str:
-    """Without white space: a formatter breaks the lines of a quote, which is less indented, elsewhere."""
-    return re.sub(r"\s+", "", text)
+@pytest.mark.parametrize("page", PAGES[1:], ids=lambda page: page.name)
+def test_every_included_block_is_the_source(page: Path) -> None:
+    _, stale = include.filled(page)
+    assert not stale, "run `python docs/include.py`"
 
 
-@pytest.mark.parametrize("block", QUOTED, ids=str)
-def test_a_quoted_block_is_the_source(block: Block) -> None:
-    source = (ROOT / block.mark.removeprefix("quoted: ")).read_text(encoding="utf-8")
-    assert squeezed(block.text) in squeezed(source), f"{block} is no longer in its file; copy it anew"
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_mark_above_a_block_is_one_that_is_tested(page: Path) -> None:
+    for block in blocks(page):
+        known = re.fullmatch(r"|run|(file|include): .+", block.mark)
+        assert known, f"{block}: nothing is done with `{block.mark}`"
+        assert page != PAGES[0] or not block.mark.startswith("include: "), "docs/include.py leaves README.md alone"
 
 
 @pytest.mark.parametrize("name", ["replay_loop", "parallel_loop"])
-def test_the_loops_page_explains_every_line_of_the_loop_in_order(name: str) -> None:
-    path = f"src/pixelq/training/{name}.py"
+def test_the_loops_page_shows_every_line_of_the_loop_in_order(name: str) -> None:
+    path = f"src/pixelq/loops/{name}.py"
     text = (ROOT / path).read_text(encoding="utf-8")
     (function,) = (node for node in ast.parse(text).body if isinstance(node, ast.FunctionDef))
     body = "".join(text.splitlines()[function.body[1].lineno - 1 : function.end_lineno])  # body[0] is the docstring
-    explained = "".join(block.text for block in blocks(LOOP) if block.mark == f"quoted: {path}")
-    assert squeezed(explained) == squeezed(body)
+    shown = "".join(block.text for block in blocks(LOOP) if block.mark.startswith(f"include: {path} "))
+    assert squeezed(shown) == squeezed(body)
+
+
+def squeezed(text: str) -> str:
+    """Without white space."""
+    return re.sub(r"\s+", "", text)
+
+
+SOURCE = '''"""Adds numbers."""
+
+
+def add(a: int, b: int) -> int:
+    """Their sum; numbers may be negative."""
+    total = a + b
+
+    # Say it.
+    print(total)
+    return total
+
+
+class Adder:
+    def twice(self, a: int) -> int:
+        return add(a, a)
+'''
+
+
+def make_page(root: Path, *markers: str) -> Path:
+    """A page in `root`/docs with an empty block for each marker, beside the file `add.py`."""
+    (root / "add.py").write_text(SOURCE, encoding="utf-8")
+    page = root / "docs" / "page.md"
+    page.parent.mkdir()
+    page.write_text("\n".join(f"Text.\n\n<!-- {m} -->\n```python\n```\n" for m in markers), encoding="utf-8")
+    return page
+
+
+@pytest.mark.parametrize(
+    ("what", "code"),
+    [
+        ("", SOURCE),
+        ('"Say it"', "# Say it.\nprint(total)\nreturn total\n"),
+        ('"total = a"', "total = a + b\n"),  # not the docstring above it
+        ("class Adder", "class Adder:\n    def twice(self, a: int) -> int:\n        return add(a, a)\n"),
+        ("def twice", "def twice(self, a: int) -> int:\n    return add(a, a)\n"),
+    ],
+)
+def test_include_fills_a_block_with_the_piece_it_names(what: str, code: str, tmp_path: Path) -> None:
+    page = make_page(tmp_path, f"include: add.py {what}".strip())
+    assert include.main([], tmp_path) == 0
+    (block,) = blocks(page)
+    assert block.text == code
+    assert page.read_text(encoding="utf-8").startswith("Text.\n")
+    assert include.main(["--check"], tmp_path) == 0
+
+
+def test_a_changed_source_is_a_stale_block_until_include_has_run(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    page = make_page(tmp_path, 'include: add.py "Say it"', "include: add.py class Adder")
+    include.main([], tmp_path)
+    (tmp_path / "add.py").write_text(SOURCE.replace("print(total)", "print(a, b, total)"), encoding="utf-8")
+    before = page.read_text(encoding="utf-8")
+    capsys.readouterr()
+    assert include.main(["--check"], tmp_path) == 1
+    assert capsys.readouterr().out == "docs/page.md:3: stale: python docs/include.py updates it\n"
+    assert page.read_text(encoding="utf-8") == before
+    assert include.main([], tmp_path) == 0
+    assert page.read_text(encoding="utf-8") == before.replace("print(total)", "print(a, b, total)")
+    assert include.main(["--check"], tmp_path) == 0
+
+
+@pytest.mark.parametrize(
+    ("marker", "error"),
+    [
+        ('add.py "Sing it"', '"Sing it" is not found in add.py'),
+        ('add.py "numbers"', '"numbers" is not found in add.py'),  # only docstrings have it
+        ("add.py def subtract", "def subtract is not found in add.py"),
+        ('add.py "a: int"', '"a: int" is found 2 times in add.py'),
+        ("sub.py", "there is no file sub.py"),
+    ],
+)
+def test_a_marker_that_does_not_name_one_piece_is_an_error(
+    marker: str, error: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    page = make_page(tmp_path, 'include: add.py "Say it"', f"include: {marker}")
+    before = page.read_text(encoding="utf-8")
+    assert include.main([], tmp_path) == 2
+    assert capsys.readouterr().err == f"docs/page.md:9: {error}\n"
+    assert page.read_text(encoding="utf-8") == before
+
+
+def test_a_marker_without_a_block_is_an_error(tmp_path: Path) -> None:
+    page = make_page(tmp_path, "include: add.py")
+    page.write_text("<!-- include: add.py -->\n\n```python\n```\n", encoding="utf-8")
+    with pytest.raises(include.IncludeError, match=r"^docs/page\.md:1: no fenced block"):
+        include.filled(page, tmp_path)
 
 
 # --- commands -------------------------------------------------------------------------------------------------------
@@ -182,6 +282,16 @@ def files_of(page: Path, folder: Path) -> None:
             path.write_text(block.text, encoding="utf-8")
 
 
+def let_pages_register(monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
+    """Let a page import its reader's modules, and forget the variants that they register."""
+    monkeypatch.syspath_prepend(str(ROOT / "tests" / "outside"))
+    monkeypatch.syspath_prepend(str(folder))
+    for module in ("my_variants", "my_games"):
+        monkeypatch.delitem(sys.modules, module, raising=False)
+    for kind in KINDS.values():
+        monkeypatch.setattr(kind, "_registered", {})
+
+
 @pytest.mark.parametrize("page", [*PAGES, *TUTORIALS], ids=lambda page: page.name)
 def test_every_command_is_one_that_pixelq_takes(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def only_check(config: Config, run_dir: Path | None = None) -> session.Result:
@@ -191,8 +301,10 @@ def test_every_command_is_one_that_pixelq_takes(page: Path, tmp_path: Path, monk
     monkeypatch.setattr(session, "start", only_check)
     monkeypatch.chdir(tmp_path)
     files_of(page, tmp_path)
+    let_pages_register(monkeypatch, tmp_path)
     for (name, *arguments), error in commands(page):
         if name == "--import":
+            importlib.import_module(arguments[0])
             name, *arguments = arguments[1:]
         if name.startswith("--"):
             assert main([name]) == 0
@@ -225,9 +337,13 @@ def test_help_says_the_meaning_of_every_field(capsys: pytest.CaptureFixture[str]
     shown = squeezed(re.sub(r"\x1b\[[0-9;]*m|│", "", capsys.readouterr().out))
     assert set(meanings()) == set(FIELDS)
     assert squeezed("GAME is an ale-py name") in shown
-    for name in set(FIELDS) - {"game"}:  # which is the argument GAME
+    for name in set(FIELDS) - {"game"} - set(OPTIONS):  # game is the argument GAME, and tables have options
         assert f"--{name.replace('_', '-')}" in shown
         assert squeezed(meanings()[name]) in shown, f"--help does not say what {name} means"
+    for table, kind in OPTIONS.items():
+        for option in fields(kind.options_class(getattr(read_recipe("default"), kind.name))):
+            flag, prefix = option.name.replace("_", "-"), table.replace("_", "-")
+            assert re.search(rf"--({prefix}\.)?{flag}", shown), f"--help does not show {table}.{option.name}"
 
 
 # --- examples -------------------------------------------------------------------------------------------------------
@@ -237,9 +353,7 @@ def test_help_says_the_meaning_of_every_field(capsys: pytest.CaptureFixture[str]
 def test_the_examples_work(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     files_of(page, tmp_path)
-    # A reader's loss file lies in the package's folder; here that folder is searched in two places.
-    searched = [*pixelq.losses.__path__, str(tmp_path / "src/pixelq/losses")]
-    monkeypatch.setattr(pixelq.losses, "__path__", searched)
+    let_pages_register(monkeypatch, tmp_path)
     threads = torch.get_num_threads()
     names: dict[str, object] = {}
     checks = 0
@@ -264,10 +378,17 @@ def test_every_name_in_the_table_of_symbols_stands_in_the_file_beside_it() -> No
             assert re.search(rf"(?<!\w){re.escape(name)}(?!\w)", source), f"{symbol}: {name} is not in {files}"
 
 
+def settings(recipe: str) -> dict[str, Any]:
+    """Every field of a recipe, and every option that it sets, by name."""
+    values = asdict(read_recipe(recipe))
+    tables = [values.pop(name) for name in [*values] if isinstance(values[name], dict)]
+    return values | {option: value for table in tables for option, value in table.items()}
+
+
 def test_the_papers_page_names_every_difference_between_the_two_papers() -> None:
-    first, second = asdict(read_recipe("nips2013")), asdict(read_recipe("nature2015"))
+    first, second = settings("nips2013"), settings("nature2015")
     table = {row[1].strip("`"): row[2:] for row in rows(PAPERS, "what", "field", "`nips2013`", "`nature2015`")}
-    assert set(table) == {name for name in first if first[name] != second[name]} - {"recipe"}
+    assert set(table) == {name for name in first | second if first.get(name) != second.get(name)} - {"recipe"}
     for name, shown in table.items():
         for cell, value in zip(shown, (first[name], second[name]), strict=True):
             assert cell == "-" or tomllib.loads(f"x = {cell.strip('`')}")["x"] == value, name
@@ -287,7 +408,8 @@ def recipe_row(name: str) -> list[str]:
     epsilon = f"{c.epsilon_start:g}"
     if c.epsilon_schedule != "constant":
         epsilon += f" to {c.epsilon_end:g} over {c.epsilon_steps:,}"
-    return [f"`{name}`", c.network, f"{c.loss}, {c.error}", rate, replay, every, target, epsilon, f"{c.steps:,}"]
+    loss = f"{c.loss}, {c.loss_options['error']}"
+    return [f"`{name}`", c.torso, loss, rate, replay, every, target, epsilon, f"{c.steps:,}"]
 
 
 def test_the_table_of_recipes_is_what_the_recipes_say() -> None:

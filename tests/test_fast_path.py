@@ -1,4 +1,4 @@
-"""The fast path (bf16 torso, channels_last, fused optimizer, lowered weights) held to a plain float32 one.
+"""The fast path (bf16 torso, channels_last, fused optimizer, passes written out) held to a plain float32 one.
 
 The reference is written out here: NCHW float32 convolutions, the loss, Adam; nothing of it is pixelq's. Everything runs
 on real frames. Each bound stands beside what was measured, on a processor with AVX-512 BF16 and AMX.
@@ -18,8 +18,8 @@ from torch.nn import functional as F
 from pixelq.config import Config
 from pixelq.envs import make_envs
 from pixelq.learner.learner import Learner
-from pixelq.losses import loss_function
-from pixelq.losses.penalty import PENALTIES
+from pixelq.losses import bound_loss
+from pixelq.losses.dqn import q_learning_target
 from pixelq.networks import build_network
 from pixelq.recipes.choice import configure
 from pixelq.replay import Batch, Replay
@@ -30,7 +30,7 @@ UPDATES, COPY_EVERY, LR = 100, 25, 1e-4
 STRIDES = {"2013": (4, 2), "2015": (4, 2, 1)}
 GAMES: dict[str, dict[str, Any]] = {
     "breakout": {},  # the cleanrl recipe as it is: 2015 network
-    "pong": {"network": "2013", "norm": "layer", "initialisation": "orthogonal"},  # the default recipe's network
+    "pong": {"torso": "2013", "norm": "layer", "initialisation": "orthogonal"},  # the default recipe's network
 }
 
 
@@ -38,7 +38,7 @@ GAMES: dict[str, dict[str, Any]] = {
 
 
 def reference_q(weights: list[Tensor], strides: tuple[int, ...], state: Tensor) -> Tensor:
-    """Q-values by the papers' description; `weights` in the network's order: layers, then norms, weight before bias."""
+    """Q-values by the papers' description; `weights` in the network's order, weight before bias."""
     pairs = list(zip(weights[::2], weights[1::2], strict=True))
     layers, norms = [p for p in pairs if p[0].dim() > 1], [p for p in pairs if p[0].dim() == 1]
     x = state.float() / 255
@@ -144,7 +144,7 @@ def game(request: pytest.FixtureRequest) -> Played:
     batches, space, actions = batches_of(config, UPDATES)
     network = build_network(config, space, actions, torch.Generator().manual_seed(7))
     start = plain(network.parameters())
-    reference = Reference([*start], STRIDES[config.network])
+    reference = Reference([*start], STRIDES[config.torso])
     loss = reference.update(batches[0])
     gradients, after_one = reference.gradients, [*reference.weights]
     for i, batch in enumerate(batches[1:], start=1):
@@ -189,7 +189,7 @@ def distance(game: Played, learner: Learner) -> Distance:
             learner.copy_to_target()
         learner.update(batch, LR)
     after_all = plain(learner.network.parameters())
-    strides, state = STRIDES[game.config.network], game.batches[0].state
+    strides, state = STRIDES[game.config.torso], game.batches[0].state
     with torch.no_grad():
         q, then, before = (
             learner.network(state.to(learner.device)).cpu(),
@@ -259,10 +259,10 @@ def test_q_values_targets_and_losses_never_leave_float32(game: Played) -> None:
     for batch in game.batches[:3]:
         learner.update(batch, LR)  # the target network is another one from here on
     q = learner.network(game.batches[0].state)
-    loss, td_error, q_taken = loss_function("dqn")(
-        learner.network, learner.target_network, game.batches[0], PENALTIES["squared"]
-    )
-    target = td_error + q_taken
+    batch = game.batches[0]
+    loss, td_error, q_taken = bound_loss(game.config)(learner.network, learner.target_network, batch, None)
+    target = q_learning_target(batch.return_n, batch.discount_n, learner.target_network.q_values(batch.next_state))
+    torch.testing.assert_close((target - q_taken).abs(), td_error)
     for name, x in {"q": q, "q taken": q_taken, "target": target, "td error": td_error, "loss": loss}.items():
         assert x.dtype == torch.float32, name
         # Not only called so: numbers that had been bfloat16 in between would survive this rounding.

@@ -10,13 +10,13 @@ from torch import Tensor
 
 from pixelq.checkpoints.policy_file import load_agent
 from pixelq.envs import make_envs
-from pixelq.networks import QNetwork, build_network
+from pixelq.networks import Network, build_network
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 RESULTS = Path(__file__).parents[1] / "results"
 
 
-def in_both_precisions(result: str) -> tuple[QNetwork, QNetwork, np.ndarray]:
+def in_both_precisions(result: str) -> tuple[Network, Network, np.ndarray]:
     """A trained policy in bf16 and float32, and 2,400 states of its play with epsilon 0.01."""
     agent = load_agent(RESULTS / result)
     networks = []
@@ -35,7 +35,7 @@ def in_both_precisions(result: str) -> tuple[QNetwork, QNetwork, np.ndarray]:
     return networks[0], networks[1], np.concatenate(states)
 
 
-def q_values(network: QNetwork, states: np.ndarray) -> Tensor:
+def q_values(network: Network, states: np.ndarray) -> Tensor:
     with torch.inference_mode():
         return torch.cat([network(torch.from_numpy(part)) for part in np.array_split(states, 32)])
 

@@ -13,11 +13,11 @@ from pixelq.memory import (
     BASE,
     _container_available,
     available_memory,
+    check_memory,
     disk_needed,
     free_disk,
     memory_needed,
     nearest_folder,
-    refuse_too_little_memory,
 )
 from pixelq.recipes.reading import read_recipe, recipe_names
 from pixelq.replay import Replay
@@ -70,7 +70,7 @@ def test_every_recipe_fits_into_two_gigabytes(name: str) -> None:
 
 
 def test_vectors_lie_in_the_replay_as_they_are() -> None:
-    config = dataclasses.replace(Config(), network="mlp", frame_stack=1, replay_capacity=10**6)
+    config = dataclasses.replace(Config(), torso="mlp", frame_stack=1, replay_capacity=10**6)
     needed = {d: memory_needed(config, Box(-np.inf, np.inf, (1, d), np.float32)) for d in (4, 504)}
     layers = 500 * 256 * 4 * 5  # wider first layer: weights, gradients, two moments, target
     minibatch = config.batch_size * 500 * (2 * 4 + 4)
@@ -83,15 +83,15 @@ def test_vectors_lie_in_the_replay_as_they_are() -> None:
 
 def test_a_game_is_asked_before_a_run_is_refused_for_its_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("pixelq.memory.available_memory", lambda: BASE + 500 * 10**6)
-    config = dataclasses.replace(Config(), network="mlp", frame_stack=1, replay_capacity=10**6)
-    refuse_too_little_memory(config, None)
-    refuse_too_little_memory(config, Box(-1, 1, (1, 8)))
+    config = dataclasses.replace(Config(), torso="mlp", frame_stack=1, replay_capacity=10**6)
+    check_memory(config, None)
+    check_memory(config, Box(-1, 1, (1, 8)))
     with pytest.raises(
         UserError, match=r"replay_capacity = 1000000: the run needs about 1\.\d GB .* --replay-capacity"
     ):
-        refuse_too_little_memory(config, Box(-1, 1, (1, 128)))
+        check_memory(config, Box(-1, 1, (1, 128)))
     with pytest.raises(UserError, match=r"num_envs = 1000: the run needs about 2\.7 GB .* --num-envs"):
-        refuse_too_little_memory(dataclasses.replace(config, num_envs=1000), None)
+        check_memory(dataclasses.replace(config, num_envs=1000), None)
 
 
 # --- the container's limit ------------------------------------------------------------------------------------------

@@ -2,11 +2,18 @@
 
 import math
 
+import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from pixelq.config import Config
-from pixelq.schedules import constant, crossed, epsilon_schedule, exponential, learning_rate_schedule, linear
+from pixelq.errors import UserError
+from pixelq.recipes.validation import validate
+from pixelq.schedules import crossed, epsilon_schedule, learning_rate_schedule
+from pixelq.schedules.shapes import constant, exponential, linear
+
+SHAPES = ("constant", "linear", "exponential")
 
 
 def test_linear_meets_both_ends_and_the_middle():
@@ -29,6 +36,14 @@ def test_schedules_stay_between_their_ends(start, end, length, t):
     assert constant(start)(t) == start
 
 
+@pytest.mark.parametrize("shape", [linear, exponential])
+def test_a_fall_that_begins_later_is_the_same_fall_later(shape):
+    now, later = shape(1.0, 0.1, 1000), shape(1.0, 0.1, 1000, begin=300)
+    assert [later(t) for t in (0, 1, 299, 300)] == [1.0] * 4
+    assert later(301) < 1.0
+    assert [later(t + 300) for t in range(0, 3000, 7)] == [now(t) for t in range(0, 3000, 7)]
+
+
 @given(interval=st.integers(1, 1000), strides=st.lists(st.integers(1, 3000), max_size=50))
 def test_every_multiple_that_is_passed_is_noticed_once(interval, strides):
     now, noticed = 0, 0
@@ -46,8 +61,45 @@ def test_an_interval_of_zero_is_never_due():
 
 def test_recipes_choose_their_schedules():
     config = Config(epsilon_schedule="constant", epsilon_start=0.03888)
-    assert epsilon_schedule(config)(10**7) == 0.03888
+    assert epsilon_schedule(config)(10**7).tolist() == [0.03888]
     decaying = Config(learning_rate=1e-4, learning_rate_end=1e-5, learning_rate_steps=300_000)
     assert math.isclose(learning_rate_schedule(decaying)(150_000), 5.5e-5)
     whole_run = Config(learning_rate=1e-3, learning_rate_end=0.0, steps=1000)
     assert math.isclose(learning_rate_schedule(whole_run)(500), 5e-4)
+
+
+@pytest.mark.parametrize("schedule", SHAPES)
+@pytest.mark.parametrize("num_envs", [1, 5])
+def test_epsilon_is_one_number_for_each_environment(schedule, num_envs):
+    fields = {"epsilon_start": 0.8, "epsilon_end": 0.2, "epsilon_steps": 100}
+    epsilon = epsilon_schedule(Config(epsilon_schedule=schedule, num_envs=num_envs, **fields))
+    shape = {"constant": constant(0.8), "linear": linear(0.8, 0.2, 100), "exponential": exponential(0.8, 0.2, 100)}
+    for t in (0, 1, 50, 100, 10_000):
+        assert epsilon(t).shape == (num_envs,)
+        assert epsilon(t).dtype == np.float64
+        assert epsilon(t).tolist() == [shape[schedule](t)] * num_envs
+
+
+@pytest.mark.parametrize("schedule", ["linear", "exponential"])
+def test_epsilon_stays_at_its_start_until_the_fall_begins(schedule):
+    config = Config(epsilon_schedule=schedule, num_envs=3, epsilon_steps=100, epsilon_begin=1000)
+    validate(config)
+    epsilon = epsilon_schedule(config)
+    assert epsilon(1000).tolist() == [1.0] * 3
+    assert (epsilon(1001) < 1.0).all()
+    at_once = epsilon_schedule(Config(epsilon_schedule=schedule, num_envs=3, epsilon_steps=100))
+    assert np.array_equal(epsilon(1050), at_once(50))
+
+
+def test_an_epsilon_that_stays_has_no_beginning_of_its_fall():
+    validate(Config(epsilon_schedule="constant"))
+    with pytest.raises(UserError, match="epsilon_begin = 5 is out of range: it must be 0 for a schedule that does not"):
+        validate(Config(epsilon_schedule="constant", epsilon_begin=5))
+
+
+@pytest.mark.parametrize("schedule", SHAPES)
+def test_an_option_that_a_schedule_has_not_is_refused(schedule):
+    config = Config(epsilon_schedule=schedule, epsilon_options={"rungs": 7})
+    for use in (validate, epsilon_schedule):
+        with pytest.raises(UserError, match=f"epsilon_options: epsilon_schedule '{schedule}' has no option 'rungs'"):
+            use(config)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from pixelq.config import Config
 from pixelq.errors import RunError, UserError
 from pixelq.recipes.reading import read_recipe
+from pixelq.variants import register
 
 if TYPE_CHECKING:
     from pixelq.envs.seeded_episodes import SeededEpisodes
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from pixelq.runs.session import Result
     from pixelq.tabular.policies import TableAgent
 
-__all__ = ["Config", "RunError", "UserError", "load", "make_envs", "read_recipe", "resume", "train"]
+__all__ = ["Config", "RunError", "UserError", "load", "make_envs", "read_recipe", "register", "resume", "train"]
 
 
 def train(game: str, recipe: str | None = None, run_dir: Path | str | None = None, **overrides: Any) -> Result:

@@ -1,4 +1,4 @@
-"""Writes that are whole or absent: temporary name, fsync, rename, fsync of the folder."""
+"""Files that are written completely or not at all: temporary name, fsync, rename, fsync of the folder."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ _TEMPORARY = re.compile(r"\..+\.[0-9a-f]{8}\.tmp")
 
 @contextmanager
 def atomic_file(path: Path) -> Iterator[BinaryIO]:
-    """Open a binary file that takes the name `path` only once it is whole and on the disk.
+    """Open a binary file that takes the name `path` only once it is complete and on the disk.
 
     Raises:
-        OSError: as `open`, `write` and `rename` do; nothing is left under `path` then.
+        OSError: from `open`, `write` or `rename`; `path` is then as it was before.
     """
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
     try:
@@ -35,29 +35,29 @@ def atomic_file(path: Path) -> Iterator[BinaryIO]:
 
 
 def write_bytes(path: Path, data: bytes) -> None:
-    """Write a whole file atomically."""
+    """Write `data` as a file, completely or not at all."""
     with atomic_file(path) as file:
         file.write(data)
 
 
-def remedy(refused: OSError) -> str:
-    """What a person can do about a write that was refused, in three words or so."""
-    full = refused.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+def remedy(error: OSError) -> str:
+    """What a person can do about a failed write, in a few words."""
+    full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
     return "make room" if full else "make the folder writable"
 
 
 def sync_folder(folder: Path) -> None:
-    """Make a folder's entries (new names, renames) durable."""
+    """Make sure that a folder's entries (new names, renames) are on the disk."""
     _sync(folder)
 
 
 def sync_file(path: Path) -> None:
-    """Make what has been written to a file durable, whoever wrote it."""
+    """Make sure that what has been written to a file, by any process, is on the disk."""
     _sync(path)
 
 
 def remove_temporaries(folder: Path) -> None:
-    """Delete what a process left in `folder` that died inside `atomic_file`. Nobody else may be writing there."""
+    """Delete what a process that died inside `atomic_file` left in `folder`. Nobody else may be writing there."""
     for path in folder.glob(".*.tmp"):
         if _TEMPORARY.fullmatch(path.name):
             path.unlink(missing_ok=True)

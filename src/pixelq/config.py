@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import dataclass, field
+from typing import Any, Literal
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class Config:
     screen_size: int = 84
     """Height and width of an observed frame, in pixels; 0: as the game gives it (not in Atari)."""
     frame_stack: int = 4
-    """Newest frames that make one state phi."""
+    """Newest frames that make one state."""
     noop_max: int = 30
     """At most this many no-op frames, chosen at random, before an episode starts; 0: none."""
     fire_on_reset: bool = True
@@ -61,20 +61,36 @@ class Config:
     """Who plays CarRacing-v3: gymnasium, or envpool, its twin in C++ (extra envpool); any other game has the first."""
 
     # --- network ------------------------------------------------------------------------------------------------
-    network: Literal["2013", "2015", "minatar", "mlp"] = "2015"
-    """Torso: 2013 (arXiv 1312.5602), 2015 (Nature), minatar (arXiv 1903.03176: small images), mlp (vectors)."""
-    norm: Literal["none", "layer"] = "none"
-    """Normalisation over all channels and positions after each hidden layer: none, or layer (as PQN uses)."""
-    initialisation: Literal["torch", "orthogonal"] = "torch"
-    """Initial weights: torch (uniform in 1/sqrt(fan in), as the papers' Torch7) or orthogonal."""
+    torso: str = "2015"
+    """Layers from a state to features: 2013 (arXiv 1312.5602), 2015 (Nature), minatar (arXiv 1903.03176: small images),
+    mlp (vectors), plain (sizes of your own), or one of your own."""
+    torso_options: dict[str, Any] = field(default_factory=dict)
+    """Options of the torso."""
+    padding: Literal["valid", "same"] = "valid"
+    """Convolutions see the image alone (valid), or zeros around it too, so that 84 pixels with stride 4 become 21."""
+    norm: Literal["none", "layer", "element", "channel"] = "none"
+    """Normalisation after each hidden layer: over all channels and positions with a pair of weights for each channel
+    (layer) or for each element (element, as CleanRL's PQN), or over the channels of each position (channel, as
+    purejaxql's)."""
+    linear: str = "plain"
+    """Kind of the hidden and output layers: plain, or one of your own (noisy, ...)."""
+    linear_options: dict[str, Any] = field(default_factory=dict)
+    """Options of the linear layers."""
+    head: str = "linear"
+    """From features to what is known of each action: linear (a Q-value each), or one of your own."""
+    head_options: dict[str, Any] = field(default_factory=dict)
+    """Options of the head."""
+    initialisation: Literal["torch", "orthogonal", "xavier", "he"] = "torch"
+    """Initial weights: torch (uniform in 1/sqrt(fan in), as the papers' Torch7), orthogonal, xavier (uniform) or he
+    (normal); biases are zero in all but torch."""
     precision: Literal["float32", "bf16"] = "float32"
     """Arithmetic of the torso; the head, Q-values, targets, loss and master weights are always float32."""
 
     # --- loss ---------------------------------------------------------------------------------------------------
     loss: str = "dqn"
-    """Target: the name of a file in pixelq/losses (dqn, double, lambda_returns)."""
-    error: Literal["squared", "huber"] = "huber"
-    """Penalty on the TD error delta: squared (delta^2) or huber (delta clipped to 1)."""
+    """Target: dqn, double, lambda_returns (PQN), or one of your own."""
+    loss_options: dict[str, Any] = field(default_factory=dict)
+    """Options of the loss."""
     reduction: Literal["mean", "sum"] = "mean"
     """How the losses of a minibatch become one number."""
     gamma: float = 0.99
@@ -117,6 +133,10 @@ class Config:
     """Transitions per update."""
     train_every: int = 4
     """Agent steps per update (replay loop)."""
+    sampler: str = "uniform"
+    """How minibatches are drawn from the replay: uniform, or one of your own."""
+    sampler_options: dict[str, Any] = field(default_factory=dict)
+    """Options of the sampler."""
 
     # --- target network -----------------------------------------------------------------------------------------
     target: Literal["none", "hard", "soft"] = "hard"
@@ -125,14 +145,18 @@ class Config:
     """Agent steps between hard copies (C)."""
     target_tau: float = 0.005
     """Share of the new weights in a soft average (tau)."""
-    average_tau: float = 0.0
+    averaged_network_tau: float = 0.0
     """Share of the new weights in the average over updates that is tested and saved; 0: the network itself is."""
 
     # --- exploration --------------------------------------------------------------------------------------------
-    epsilon_schedule: Literal["constant", "linear", "exponential"] = "linear"
-    """Shape of epsilon over agent steps; constant stays at epsilon_start."""
+    epsilon_schedule: str = "linear"
+    """Epsilon over agent steps: constant (stays at epsilon_start), linear, exponential, or one of your own."""
+    epsilon_options: dict[str, Any] = field(default_factory=dict)
+    """Options of the schedule."""
     epsilon_start: float = 1.0
-    """Probability of a random action at agent step 0."""
+    """Probability of a random action at the start."""
+    epsilon_begin: int = 0
+    """Agent step at which the fall starts."""
     epsilon_end: float = 0.01
     """Probability of a random action in the end."""
     epsilon_steps: int = 1_000_000
@@ -143,8 +167,6 @@ class Config:
     """Agent steps of each environment between updates (parallel loop)."""
     epochs: int = 2
     """Passes over each rollout (parallel loop)."""
-    trace_lambda: float = 0.65
-    """lambda of the lambda-returns (parallel loop)."""
 
     # --- the run ------------------------------------------------------------------------------------------------
     load: str = ""

@@ -112,7 +112,7 @@ def compiler() -> str:
     return os.environ.get("CXX", "clang++" if sys.platform == "darwin" else "g++")
 
 
-def refuse_missing_compiler() -> None:
+def check_compiler() -> None:
     """Look for the `compiler`.
 
     Raises:

@@ -12,8 +12,8 @@ from gymnasium.spaces import Box
 
 from pixelq.config import Config
 from pixelq.errors import UserError
+from pixelq.networks import network_sizes
 from pixelq.networks.observations import likely_observations
-from pixelq.networks.torsos import TORSOS, Torso, output_size, parameter_count
 
 BASE = 700 * 10**6
 """A process with torch, the emulators and the libraries of logging and drawing: 0.5 GB measured on the CPU
@@ -25,8 +25,8 @@ COMPRESSED = 434 / 84**2
 rows included. MinAtar needs less; CarRacing, whose picture turns, 990 bytes a frame, which is twice as much."""
 ENVIRONMENT = 2 * 10**6
 """One emulator with its frames: 1.1 MB measured."""
-MOST_ACTIONS = 18
-"""Of any Atari game."""
+ATARI_ACTIONS = 18
+"""Size of the largest Atari action set, for an estimate before the game is known."""
 KEPT_CHECKPOINTS = 2
 """The last two good ones stay on disk."""
 
@@ -54,17 +54,13 @@ def memory_needed(config: Config, observation_space: Box | None = None) -> int:
         config: the recipe.
         observation_space: of one environment, (stack, ...); None: what the recipe most likely meets.
     """
-    torso, observed = TORSOS[config.network], observation_space or likely_observations(config)
+    observed = observation_space or likely_observations(config)
+    network = network_sizes(config, observed, ATARI_ACTIONS)
     state = math.prod(observed.shape) * observed.dtype.itemsize
-    weights = _parameters(config, observed) * 4 * 5
-    activations = sum(torso.hidden)
-    height, width = observed.shape[1:3] if torso.convolutions else (0, 0)
-    for layer in torso.convolutions:
-        height, width = output_size(Torso((layer,), ()), height, width)
-        activations += layer.channels * height * width
+    weights = network.parameters * 4 * 5
     # A minibatch: two states as they are stored and one in float32 for each transition, activations and their
     # gradients in float32.
-    minibatch = config.batch_size * (2 * state + 4 * math.prod(observed.shape) + 2 * 4 * activations)
+    minibatch = config.batch_size * (2 * state + 4 * math.prod(observed.shape) + 2 * 4 * network.activations)
     if config.loop == "replay":
         memory = _replay_bytes(config, observed)
     else:
@@ -72,7 +68,7 @@ def memory_needed(config: Config, observation_space: Box | None = None) -> int:
     return BASE + config.num_envs * ENVIRONMENT + weights + minibatch + memory
 
 
-def refuse_too_little_memory(config: Config, observation_space: Box | None) -> None:
+def check_memory(config: Config, observation_space: Box | None) -> None:
     """Hold what a run needs to what is free, before it is taken.
 
     Args:
@@ -83,14 +79,14 @@ def refuse_too_little_memory(config: Config, observation_space: Box | None) -> N
         UserError: less is free.
     """
     needed, culprit = BASE + config.num_envs * ENVIRONMENT, f"num_envs = {config.num_envs}"
-    mend = "choose fewer environments with --num-envs"
+    advice = "choose fewer environments with --num-envs"
     if observation_space is not None:
         needed, culprit = memory_needed(config, observation_space), f"replay_capacity = {config.replay_capacity}"
-        mend = "choose fewer transitions with --replay-capacity"
+        advice = "choose fewer transitions with --replay-capacity"
     available = available_memory()
     if available is not None and needed > available:
         raise UserError(
-            f"{culprit}: the run needs about {needed / 1e9:.1f} GB and {available / 1e9:.1f} GB are free; {mend}"
+            f"{culprit}: the run needs about {needed / 1e9:.1f} GB and {available / 1e9:.1f} GB are free; {advice}"
         )
 
 
@@ -103,7 +99,7 @@ def disk_needed(config: Config, observation_space: Box | None = None) -> int:
     """Bytes a run of this recipe writes, about: the checkpoints it keeps, and 0.3 GB for logs, plots and videos."""
     observed = observation_space or likely_observations(config)
     memory = _replay_bytes(config, observed) if config.loop == "replay" else 0
-    checkpoint = memory + _parameters(config, observed) * 4 * 4
+    checkpoint = memory + network_sizes(config, observed, ATARI_ACTIONS).parameters * 4 * 4
     return KEPT_CHECKPOINTS * checkpoint + 300 * 10**6
 
 
@@ -117,11 +113,6 @@ def _replay_bytes(config: Config, observed: Box) -> int:
     numbers = math.prod(observed.shape[1:])
     frame = numbers * COMPRESSED if observed.dtype == np.uint8 else numbers * observed.dtype.itemsize
     return int(config.replay_capacity * (ROW_BYTES + frame))
-
-
-def _parameters(config: Config, observed: Box) -> int:
-    """Parameters of the network with every action."""
-    return parameter_count(TORSOS[config.network], observed.shape, MOST_ACTIONS)
 
 
 def _meminfo_available() -> int | None:

@@ -2,62 +2,98 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from pixelq.config import Config
 from pixelq.errors import UserError
-from pixelq.networks import QNetwork
+from pixelq.generators import load_generator
+from pixelq.networks import Network
 from pixelq.transfer import to_device
+
+Changes = Callable[[], int]
+"""Counts how often a network's weights have changed."""
+
+
+class Acting:
+    """Q-values of observations that come as arrays.
+
+    Args:
+        network: Q(.; theta); its weights may change between calls.
+        device: where the network lives.
+        changes: asked at every call; while it gives the same number, the weights are taken not to have changed, and are
+            cast once. None: they are cast at every call.
+    """
+
+    def __init__(self, network: Network, device: torch.device, changes: Changes | None = None) -> None:
+        self._network, self._device, self._changes = network, device, changes
+        self._lowered: list[Tensor] | None = None
+        self._lowered_at = -1
+
+    def q_values(self, observations: np.ndarray, noise: torch.Generator | None = None) -> np.ndarray:
+        """Q(s, .; theta) float32 `(N, A)` for `(N, stack, H, W)` uint8 or `(N, stack, d)` float32."""
+        with torch.inference_mode():
+            states = to_device(torch.from_numpy(observations), self._device)
+            if self._changes is not None and self._lowered_at != (now := self._changes()):
+                self._lowered, self._lowered_at = self._network.lowered_weights(), now
+            q: np.ndarray = self._network.q_values(states, noise, self._lowered).cpu().numpy()
+        return q
 
 
 class EpsilonGreedy:
-    """With probability epsilon a random action, otherwise argmax_a Q(phi, a; theta) (Mnih et al. 2013, algorithm 1).
+    """With probability epsilon a random action, otherwise argmax_a Q(s, a; theta) (Mnih et al. 2013, algorithm 1).
 
     Args:
         network: Q(.; theta); the learner may change its weights between calls.
         device: where the network lives.
         generator: decides who explores and with which action.
+        noise: for noisy layers and sampled quantiles, on `device`; None: one with a seed of its own.
+        changes: see `Acting`.
     """
 
-    def __init__(self, network: QNetwork, device: torch.device, generator: np.random.Generator) -> None:
-        self._network = network
-        self._device = device
+    def __init__(
+        self, network: Network, device: torch.device, generator: np.random.Generator,
+        noise: torch.Generator | None = None, changes: Changes | None = None,
+    ) -> None:  # fmt: skip
+        self._acting = Acting(network, device, changes)
+        self._num_actions = network.num_actions
         self._generator = generator
+        self._noise = torch.Generator(device).manual_seed(0) if noise is None else noise
 
-    def __call__(self, observations: np.ndarray, epsilon: float) -> np.ndarray:
-        """Actions int64 `(N,)` for observations `(N, stack, H, W)` uint8 or `(N, stack, d)` float32."""
+    def __call__(self, observations: np.ndarray, epsilon: np.ndarray | float) -> np.ndarray:
+        """Actions int64 `(N,)`; observations as for `q_values`, epsilon one for each environment or for all."""
         explore, random_actions = self._explore(len(observations), epsilon)
         if explore.all():
             return random_actions
         return np.where(explore, random_actions, self.q_values(observations).argmax(axis=1))
 
-    def act_and_value(self, observations: np.ndarray, epsilon: float) -> tuple[np.ndarray, np.ndarray]:
-        """Actions int64 `(N,)` and the values max_a Q(phi, a; theta) float32 `(N,)` of the same forward pass."""
+    def act_and_value(self, observations: np.ndarray, epsilon: np.ndarray | float) -> tuple[np.ndarray, np.ndarray]:
+        """Actions int64 `(N,)` and the values max_a Q(s, a; theta) float32 `(N,)` of the same forward pass."""
         explore, random_actions = self._explore(len(observations), epsilon)
         q = self.q_values(observations)
         return np.where(explore, random_actions, q.argmax(axis=1)), q.max(axis=1)
 
     def q_values(self, observations: np.ndarray) -> np.ndarray:
-        """Q(phi, .; theta) float32 `(N, A)`."""
-        with torch.inference_mode():
-            q: np.ndarray = self._network(to_device(torch.from_numpy(observations), self._device)).cpu().numpy()
-        return q
+        """Q(s, .; theta) float32 `(N, A)` for `(N, stack, H, W)` uint8 or `(N, stack, d)` float32, with noise."""
+        return self._acting.q_values(observations, self._noise)
 
-    def _explore(self, n: int, epsilon: float) -> tuple[np.ndarray, np.ndarray]:
+    def _explore(self, n: int, epsilon: np.ndarray | float) -> tuple[np.ndarray, np.ndarray]:
         """Who explores, bool `(n,)`, and the action each would then take; always as many draws, whatever epsilon is."""
         explore = self._generator.random(n) < epsilon
-        return explore, self._generator.integers(0, self._network.num_actions, n)
+        return explore, self._generator.integers(0, self._num_actions, n)
 
     def state_dict(self) -> dict[str, Any]:
-        """The state of the random generator."""
-        return {"generator": self._generator.bit_generator.state}
+        """The states of both random generators."""
+        return {"generator": self._generator.bit_generator.state, "noise": self._noise.get_state()}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Continue the random generator where `state_dict` left it."""
+        """Continue the random generators where `state_dict` left them."""
         self._generator.bit_generator.state = state["generator"]
+        load_generator(self._noise, state["noise"])
 
 
 class Agent:
@@ -70,12 +106,13 @@ class Agent:
         seed: seed of the random actions taken when `act` is given an epsilon.
     """
 
-    def __init__(self, network: QNetwork, config: Config, device: torch.device, seed: int = 0) -> None:
+    def __init__(self, network: Network, config: Config, device: torch.device, seed: int = 0) -> None:
         self.network = network.eval().requires_grad_(False)
         self.config = config
         self.observation_space = network.observation_space
         """Of one environment: uint8 (stack, H, W) or (stack, H, W, channels), float32 (stack, d)."""
-        self._policy = EpsilonGreedy(self.network, device, np.random.default_rng(seed))
+        self._acting = Acting(self.network, device)
+        self._generator = np.random.default_rng(seed)
 
     def act(self, observations: np.ndarray, epsilon: float = 0.0) -> np.ndarray:
         """Actions int64 `(N,)` for observations `(N, ...)` as `observation_space` has them; a single one gives `(1,)`.
@@ -83,11 +120,17 @@ class Agent:
         Raises:
             UserError: they are of another shape or dtype.
         """
-        return self._policy(self._batched(observations), epsilon)
+        greedy = self.q_values(observations).argmax(axis=1)
+        explore = self._generator.random(len(greedy)) < epsilon
+        return np.where(explore, self._generator.integers(0, self.network.num_actions, len(greedy)), greedy)
 
     def q_values(self, observations: np.ndarray) -> np.ndarray:
-        """Q(phi, .; theta) float32 `(N, A)`."""
-        return self._policy.q_values(self._batched(observations))
+        """Q(s, .; theta) float32 `(N, A)`.
+
+        Raises:
+            UserError: the observations are of another shape or dtype.
+        """
+        return self._acting.q_values(self._batched(observations))
 
     def _batched(self, observations: np.ndarray) -> np.ndarray:
         space = self.observation_space

@@ -1,6 +1,8 @@
-"""Digests see what a run did, and nothing else."""
+"""Digests depend on what a run did, and on nothing else."""
 
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,7 +12,32 @@ from pixelq.checkpoints.digests import csv_digest, replay_digest, tree_digest
 from pixelq.checkpoints.store import CheckpointStore
 from pixelq.errors import UserError
 from pixelq.replay import ReplaySnapshot
+from pixelq.replay.samplers import Reach
+from pixelq.replay.samplers.uniform import Sampler
+from pixelq.runs.session import start
+from pixelq.variants import KINDS
 from small_checkpoints import empty_replay, play, written
+from small_runs import facts, small
+
+REPLAYED = {"replay", "target network"}
+
+
+class CountingSampler(Sampler):
+    """Uniform, and counts what it draws."""
+
+    def __init__(self, num_envs: int, size: int, options: Any) -> None:
+        self.drawn = 0
+
+    def draw(self, size: int, generator: np.random.Generator, reach: Reach) -> tuple[np.ndarray, ...]:
+        self.drawn += size
+        return super().draw(size, generator, reach)
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"drawn": self.drawn}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self.drawn = int(state["drawn"])
+
 
 HEADER = (
     "agent_steps,frames,episodes,updates,mean_score_100,loss,mean_q,epsilon,learning_rate,agent_steps_per_second,"
@@ -33,7 +60,7 @@ def test_a_digest_of_tensors_sees_names_types_shapes_and_every_byte() -> None:
 
 
 def test_a_replays_digest_does_not_depend_on_how_often_it_was_checkpointed(tmp_path: Path) -> None:
-    """Segments hold blocks that the ring has dropped since; one with more checkpoints holds other ones."""
+    """Segments also hold blocks that the ring has since dropped; with more checkpoints there are others."""
     _, replay = written(tmp_path / "c", checkpoints=6)
     often = CheckpointStore(tmp_path / "c").load().replay
     assert often is not None
@@ -56,7 +83,35 @@ def test_a_replay_of_impossible_sizes_is_refused(sizes: dict[str, object]) -> No
         replay_digest(ReplaySnapshot(meta, snapshot.arrays, snapshot.sealed))
 
 
-def test_a_csv_digest_passes_over_timings_only(tmp_path: Path) -> None:
+ALWAYS = {"network", "optimizer", "loss sums", "environments", "generators", "counters", "scores"}
+
+
+@pytest.mark.parametrize(
+    ("recipe", "fields", "more"),
+    [
+        ("nips2013", {}, {"replay"}),
+        ("nature2015", {}, {"replay", "target network"}),
+        ("default", {"averaged_network_tau": 0.0}, set()),
+        ("default", {"averaged_network_tau": 0.1}, {"averaged network"}),
+        ("cleanrl", {"averaged_network_tau": 0.1, "sampler": "counting"}, REPLAYED | {"averaged network", "sampler"}),
+    ],
+)
+def test_every_part_that_a_run_has_has_a_digest(
+    recipe: str, fields: dict[str, Any], more: set[str], in_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(KINDS["sampler"]._registered, "counting", SimpleNamespace(Sampler=CountingSampler))
+    start(small(recipe, steps=160, eval_every=0, **fields), Path("r"))
+    found = facts(Path("r"))
+    parts = set(found) - {"last", "episodes.csv", "progress.csv", "evaluations.csv", "final"}
+    assert parts == ALWAYS | more
+    assert found["final"] == found["averaged network" if "averaged network" in more else "network"]
+    if "sampler" in more:
+        state = CheckpointStore(Path("r/checkpoints")).load().state["sampler"]
+        assert state["drawn"] >= 4 * 21  # an update at agent steps 80, 84, ..., 160; some rows begin nothing whole
+        assert found["sampler"] == tree_digest(state)
+
+
+def test_a_csv_digest_ignores_only_timings(tmp_path: Path) -> None:
     file = tmp_path / "progress.csv"
     digests = []
     for row in ("1,4,0,0,nan,0.5,1,1,0.1,{},{}\n", "1,4,0,0,nan,0.6,1,1,0.1,{},{}\n"):

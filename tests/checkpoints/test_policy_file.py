@@ -1,6 +1,5 @@
 """Policies on disk: what comes back, and what is refused."""
 
-import dataclasses
 import json
 import struct
 from pathlib import Path
@@ -24,21 +23,22 @@ from pixelq.checkpoints.policy_file import (
     save_policy,
 )
 from pixelq.errors import UserError
-from pixelq.networks import QNetwork, build_network
+from pixelq.networks import Network, build_network
 from pixelq.networks.observations import likely_observations
 from pixelq.recipes.reading import write_config
+from pixelq.recipes.values import overridden
 from small_runs import python, small
 
 CONFIG = small("nips2013")
-VECTORS = dataclasses.replace(CONFIG, game="CartPole-v1", network="mlp", frame_stack=2)
+VECTORS = overridden(CONFIG, {"game": "CartPole-v1", "torso": "mlp", "frame_stack": 2})
 ACTIONS = 4
 
 
-def network(seed: int = 0) -> QNetwork:
+def network(seed: int = 0) -> Network:
     return build_network(CONFIG, likely_observations(CONFIG), ACTIONS, torch.Generator().manual_seed(seed))
 
 
-def vector_network(seed: int = 0) -> QNetwork:
+def vector_network(seed: int = 0) -> Network:
     space = Box(-np.inf, np.inf, (2, 5), np.float32)
     return build_network(VECTORS, space, ACTIONS, torch.Generator().manual_seed(seed))
 
@@ -99,13 +99,47 @@ def test_the_same_policy_has_the_same_bytes_in_every_process(tmp_path: Path) -> 
     assert read_facts(tmp_path / "a" / FILE)["measured_by"] == "games"
 
 
+OLD_NAMES = {
+    **{f"convolutions.{i}.{part}": f"torso.convolutions.{i}.{part}" for i in (0, 1) for part in ("weight", "bias")},
+    **{f"hidden.0.{part}": f"hidden.linears.0.{part}" for part in ("weight", "bias")},
+    **{f"output.{part}": f"head.output.{part}" for part in ("weight", "bias")},
+}
+"""Names of a 2013 network's weights in pixelq 0.1, and now."""
+
+
+def old_weights() -> dict[str, torch.Tensor]:
+    now = network().state_dict()
+    assert set(OLD_NAMES.values()) == set(now)
+    return {old: now[new].contiguous() for old, new in OLD_NAMES.items()}
+
+
 def test_a_file_of_format_1_falls_back_to_the_configuration(tmp_path: Path) -> None:
     save_policy(tmp_path, network(), CONFIG)
-    weights = {k: v.contiguous() for k, v in network().state_dict().items()}
     old = {"format": "pixelq policy 1", "game": "breakout", "num_actions": "4", "score": "2.5"}
-    (tmp_path / FILE).write_bytes(safetensors.torch.save(weights, old))
-    assert load_agent(tmp_path).observation_space == Box(0, 255, (4, 36, 36), np.uint8)
+    (tmp_path / FILE).write_bytes(safetensors.torch.save(old_weights(), old))
+    agent = load_agent(tmp_path)
+    assert agent.observation_space == Box(0, 255, (4, 36, 36), np.uint8)
     assert recorded_score(tmp_path) == 2.5
+    with torch.inference_mode():
+        assert np.array_equal(agent.q_values(states()), network()(torch.from_numpy(states())).numpy())
+
+
+@pytest.mark.parametrize(
+    "extra",
+    [
+        "convolutions.2.weight",
+        "hidden.1.weight",
+        "norms.0.weight",
+        "output.scale",
+        "x.y",
+        "norms." + "9" * 5000 + ".bias",
+    ],
+)
+def test_an_old_file_with_a_weight_too_many_is_refused(tmp_path: Path, extra: str) -> None:
+    save_policy(tmp_path, network(), CONFIG)
+    (tmp_path / FILE).write_bytes(safetensors.torch.save(old_weights() | {extra: torch.zeros(1)}, {"num_actions": "4"}))
+    with pytest.raises(UserError, match=r"policy\.safetensors: weight .* is unknown; not this network"):
+        load_agent(tmp_path)
 
 
 def test_the_best_policy_of_a_run_is_taken_else_the_final_one(tmp_path: Path) -> None:
@@ -155,7 +189,7 @@ def test_any_changed_byte_of_a_policy_is_found_or_leaves_its_weights_as_they_wer
 
 def test_facts_that_are_nested_too_deeply_are_refused(tmp_path: Path) -> None:
     deep = '{"blake2b": "", "x": ' + "[" * 900 + "]" * 900 + "}"
-    (tmp_path / FILE).write_bytes(safetensors.torch.save({"output.bias": torch.zeros(3)}, {"pixelq": deep}))
+    (tmp_path / FILE).write_bytes(safetensors.torch.save({"head.output.bias": torch.zeros(3)}, {"pixelq": deep}))
     with pytest.raises(UserError, match=FILE):
         read_weights(tmp_path / FILE)
 
@@ -176,7 +210,7 @@ BAD: dict[str, bytes] = {
     "header of 2^63 bytes": struct.pack("<Q", 2**63) + b"{}",
     "header of a gigabyte": struct.pack("<Q", 2**30) + b"{}",
     "header larger than the file": struct.pack("<Q", 100) + b"{}",
-    "header is no JSON": with_header(b"not json"),
+    "header is not JSON": with_header(b"not json"),
     "header nested deeply": with_header(b'{"a":' * 100_000 + b"1" + b"}" * 100_000),
     "offsets beyond the file": with_header(b'{"a":{"dtype":"F32","shape":[1000000000],"data_offsets":[0,4000000000]}}'),
     "offsets overlap": with_header(
@@ -184,26 +218,26 @@ BAD: dict[str, bytes] = {
     ) + bytes(4),
     "shape overflows": with_header(b'{"a":{"dtype":"F32","shape":[4294967296,4294967296],"data_offsets":[0,0]}}'),
     "no tensors": with_header(b"{}"),
-    "cut": with_weight("output.bias", torch.zeros(ACTIONS))[:-1],
-    "too long": with_weight("output.bias", torch.zeros(ACTIONS)) + b"\0",
-    "NaN": with_weight("hidden.0.bias", torch.full((256,), torch.nan)),
-    "infinite": with_weight("output.weight", torch.full((ACTIONS, 256), torch.inf)),
-    "wrong shape": with_weight("hidden.0.weight", torch.zeros(256, 7)),
-    "no output": with_weight("output.bias", None),
-    "output without actions": with_weight("output.bias", torch.zeros(0)),
-    "output is a matrix": with_weight("output.bias", torch.zeros(4, 4)),
-    "output is a number": with_weight("output.bias", torch.zeros(())),
-    "output of a million actions": with_weight("output.bias", torch.zeros(10**6)),
-    "missing weight": with_weight("hidden.0.bias", None),
+    "cut": with_weight("head.output.bias", torch.zeros(ACTIONS))[:-1],
+    "too long": with_weight("head.output.bias", torch.zeros(ACTIONS)) + b"\0",
+    "NaN": with_weight("hidden.linears.0.bias", torch.full((256,), torch.nan)),
+    "infinite": with_weight("head.output.weight", torch.full((ACTIONS, 256), torch.inf)),
+    "wrong shape": with_weight("hidden.linears.0.weight", torch.zeros(256, 7)),
+    "no output": with_weight("head.output.bias", None),
+    "output without actions": with_weight("head.output.bias", torch.zeros(0)),
+    "output is a matrix": with_weight("head.output.bias", torch.zeros(4, 4)),
+    "output is a number": with_weight("head.output.bias", torch.zeros(())),
+    "output of a million actions": with_weight("head.output.bias", torch.zeros(10**6)),
+    "missing weight": with_weight("hidden.linears.0.bias", None),
     "unknown weight": with_weight("surprise", torch.zeros(1)),
-    "whole numbers": with_weight("hidden.0.bias", torch.zeros(256, dtype=torch.int64)),
-    "half precision": with_weight("hidden.0.bias", torch.zeros(256, dtype=torch.float16)),
-    "eight-bit floats": with_weight("hidden.0.bias", torch.zeros(256).to(torch.float8_e4m3fn)),
+    "whole numbers": with_weight("hidden.linears.0.bias", torch.zeros(256, dtype=torch.int64)),
+    "half precision": with_weight("hidden.linears.0.bias", torch.zeros(256, dtype=torch.float16)),
+    "eight-bit floats": with_weight("hidden.linears.0.bias", torch.zeros(256).to(torch.float8_e4m3fn)),
 }  # fmt: skip
 
 
 @pytest.mark.parametrize("kind", BAD)
-def test_a_file_that_is_no_policy_of_this_configuration_is_refused_by_name(tmp_path: Path, kind: str) -> None:
+def test_a_file_that_is_not_a_policy_of_this_configuration_is_refused_by_name(tmp_path: Path, kind: str) -> None:
     save_policy(tmp_path, network(), CONFIG)
     (tmp_path / FILE).write_bytes(BAD[kind])
     with pytest.raises(UserError) as refused:
@@ -246,7 +280,7 @@ LIES: dict[str, Any] = {
 
 
 @pytest.mark.parametrize("lie", LIES)
-def test_facts_that_are_no_facts_of_this_policy_are_refused_by_name(tmp_path: Path, lie: str) -> None:
+def test_facts_that_do_not_fit_this_policy_are_refused_by_name(tmp_path: Path, lie: str) -> None:
     save_policy(tmp_path, network(), CONFIG)
     weights = {k: v.contiguous() for k, v in network().state_dict().items()}
     said = LIES[lie] if isinstance(LIES[lie], str) else json.dumps(LIES[lie])
@@ -261,6 +295,12 @@ def test_facts_that_are_no_facts_of_this_policy_are_refused_by_name(tmp_path: Pa
 def test_metadata_is_text_and_not_trusted(tmp_path: Path) -> None:
     weights = {k: v.contiguous() for k, v in network().state_dict().items()}
     save_policy(tmp_path, network(), CONFIG)
-    lies: dict[str, Any] = {"num_actions": "1000000000", "game": "../../x", "format": json.dumps({"x": 1})}
-    (tmp_path / FILE).write_bytes(safetensors.torch.save(weights, lies))
-    assert load_agent(tmp_path).network.num_actions == ACTIONS
+    lies: dict[str, Any] = {"game": "../../x", "format": json.dumps({"x": 1})}
+    for more in ({}, {"num_actions": "4"}):
+        (tmp_path / FILE).write_bytes(safetensors.torch.save(weights, lies | more))
+        assert load_agent(tmp_path).network.num_actions == ACTIONS
+    for lie in ("1000000000", "5", "0", "-4", "four", "", "9" * 5000):
+        (tmp_path / FILE).write_bytes(safetensors.torch.save(weights, lies | {"num_actions": lie}))
+        with pytest.raises(UserError) as refused:
+            load_agent(tmp_path)
+        assert str(refused.value).startswith(f"{tmp_path / FILE}: ")

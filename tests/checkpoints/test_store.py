@@ -1,4 +1,4 @@
-"""Checkpoints: incremental, two kept, never half-written, every file held to its digest."""
+"""Checkpoints: incremental, two kept, never half-written, every file checked by its digest."""
 
 import json
 import shutil
@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from pixelq.checkpoints import store as module
-from pixelq.checkpoints.manifest import SegmentRecord, digest, read_manifest
+from pixelq.checkpoints.manifest import OLDER, SegmentRecord, digest, read_manifest
 from pixelq.checkpoints.state_tree import split
 from pixelq.checkpoints.store import CheckpointStore
 from pixelq.errors import UserError
@@ -52,7 +52,7 @@ def segments(store: CheckpointStore) -> list[list[SegmentRecord]]:
     return [read_manifest(path).segments for path in store.paths()]
 
 
-def test_a_checkpoint_takes_over_the_segments_of_the_last_but_one_and_writes_what_is_new(tmp_path: Path) -> None:
+def test_a_checkpoint_reuses_the_segments_of_the_one_before_the_last_and_writes_what_is_new(tmp_path: Path) -> None:
     store, replay = written(tmp_path / "c")
     (replaced, before), generator = segments(store), np.random.default_rng(1)
     play(replay, generator, 20)
@@ -64,7 +64,7 @@ def test_a_checkpoint_takes_over_the_segments_of_the_last_but_one_and_writes_wha
 
 def test_the_two_kept_checkpoints_have_no_file_in_common(tmp_path: Path) -> None:
     store, replay = written(tmp_path / "c", checkpoints=6)
-    store.write(store.capture(241, state(241), replay))  # not one block has been sealed in between
+    store.write(store.capture(241, state(241), replay))  # no block has been sealed in between
     for _ in range(2):
         before, last = ({s.name for s in of_one} for of_one in segments(store))
         assert before
@@ -106,7 +106,7 @@ def test_the_same_step_is_written_once(tmp_path: Path) -> None:
 
 
 def test_no_checkpoint_has_its_name_before_all_of_it_is_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """At every write, rename and deletion on the way, what `load` would find then is whole."""
+    """At every write, rename and deletion on the way, `load` would find a complete checkpoint."""
     store, replay = written(tmp_path / "c", checkpoints=2)
     play(replay, np.random.default_rng(1), 60)
     seen: list[int] = []
@@ -144,7 +144,7 @@ def test_leftovers_of_a_killed_writer_are_not_read_and_go_away(tmp_path: Path) -
     assert not list((tmp_path / "c/replay").glob("0000000900*"))
 
 
-def test_a_full_disk_leaves_the_earlier_checkpoints_and_no_rubbish(tmp_path: Path) -> None:
+def test_a_full_disk_leaves_the_earlier_checkpoints_and_no_leftovers(tmp_path: Path) -> None:
     store, replay = written(tmp_path / "c")
     before = names(tmp_path / "c")
     play(replay, np.random.default_rng(5), 20)
@@ -202,6 +202,8 @@ def test_a_manifest_whose_names_lead_out_of_the_checkpoint_is_refused(tmp_path: 
     "changes",
     [
         {"format": 99},
+        {"format": [2]},
+        {"format": None},
         {"agent_steps": -1},
         {"agent_steps": "120"},
         {"agent_steps": 80},
@@ -214,14 +216,28 @@ def test_a_manifest_whose_names_lead_out_of_the_checkpoint_is_refused(tmp_path: 
         {"segments": 7},
     ],
 )
-def test_a_manifest_that_is_none_is_refused_although_its_digest_fits(tmp_path: Path, changes: dict[str, Any]) -> None:
+def test_an_invalid_manifest_is_refused_although_its_digest_fits(tmp_path: Path, changes: dict[str, Any]) -> None:
     written(tmp_path / "c")
     rewrite_manifest(tmp_path / "c/step-000000000120", **changes)
     with pytest.raises(UserError, match="step-000000000120"):
         CheckpointStore(tmp_path / "c").load()
 
 
-def test_folders_that_are_no_checkpoints_are_passed_over(tmp_path: Path) -> None:
+@pytest.mark.parametrize("older", OLDER)
+def test_a_checkpoint_of_an_older_format_is_refused_naming_the_version_that_reads_it(
+    tmp_path: Path, older: int
+) -> None:
+    written(tmp_path / "c")
+    rewrite_manifest(tmp_path / "c/step-000000000120", format=older)
+    with pytest.raises(UserError) as refused:
+        CheckpointStore(tmp_path / "c").load()
+    line = str(refused.value)
+    assert "step-000000000120" in line
+    assert f"pixelq {OLDER[older]}" in line
+    assert "--load" in line
+
+
+def test_folders_that_are_not_checkpoints_are_ignored(tmp_path: Path) -> None:
     written(tmp_path / "c")
     for name in ("step-zzz", "step-9999999999999", "step-", "notes"):
         (tmp_path / "c" / name).mkdir()

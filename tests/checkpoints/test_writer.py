@@ -1,4 +1,4 @@
-"""Checkpoints are written beside the training, from a copy."""
+"""Checkpoints are written during training, from a copy."""
 
 import threading
 from pathlib import Path
@@ -15,7 +15,7 @@ from small_disks import files_at_most
 
 
 class Slow(CheckpointStore):
-    """A store whose disk answers when it is told to."""
+    """A store whose write waits until the test lets it go on."""
 
     def __init__(self, folder: Path) -> None:
         super().__init__(folder)
@@ -71,7 +71,7 @@ def test_logs_reach_the_disk_before_the_checkpoint_that_names_their_lengths(
     assert done == ["a.csv", "b.csv", "manifest"]
 
 
-def test_a_disk_that_refuses_is_told_once_and_ends_nothing(tmp_path: Path) -> None:
+def test_a_full_disk_is_reported_once_and_ends_nothing(tmp_path: Path) -> None:
     writer = CheckpointWriter(CheckpointStore(tmp_path / "c"))
     with files_at_most(10):
         writer.write_soon(1_000, {"weight": torch.zeros(99)}, None)

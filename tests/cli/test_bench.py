@@ -1,4 +1,4 @@
-"""`pixelq bench` measures every part, estimates the loop from them, and says what bounds it."""
+"""`pixelq bench` measures every part, estimates the loop from them, and says which part limits it."""
 
 import contextlib
 import io
@@ -16,7 +16,7 @@ QUICK = ["--seconds", "0.02", "--threads", "1", "--device", "cpu"]
 
 @pytest.fixture(scope="module")
 def report() -> dict[str, Any]:
-    """Of one real measurement, with times far too short to be good ones."""
+    """The report of one real measurement, with times far too short for good results."""
     out = io.StringIO()
     with contextlib.redirect_stdout(out):
         assert main(["bench", "breakout", "--recipe", "cleanrl", *QUICK, "--json"]) == 0

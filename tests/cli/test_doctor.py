@@ -26,15 +26,15 @@ def _plain_surroundings(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def roms(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A copy of ale-py's ROMs that the emulator is told to use."""
+    """A copy of ale-py's ROMs, which the emulator uses (ALE_ROMS_DIR)."""
     folder = tmp_path / "roms"
     shutil.copytree(ROMS, folder, ignore=shutil.ignore_patterns("*.py", "__pycache__"))
     monkeypatch.setenv("ALE_ROMS_DIR", str(folder))
     return folder
 
 
-def examined(capsys: pytest.CaptureFixture[str], *argv: str) -> tuple[int, dict[str, list[dict[str, Any]]]]:
-    """Exit code, and the findings of each name."""
+def run_doctor(capsys: pytest.CaptureFixture[str], *argv: str) -> tuple[int, dict[str, list[dict[str, Any]]]]:
+    """The exit code, and the findings by name."""
     code = run(["--json", *argv])
     out, err = capsys.readouterr()
     assert err == ""
@@ -68,8 +68,8 @@ def test_all_is_well_here(capsys: pytest.CaptureFixture[str], tmp_path: Path, mo
 
 
 def test_the_needs_are_the_recipes(capsys: pytest.CaptureFixture[str]) -> None:
-    _, default = examined(capsys)
-    _, nature = examined(capsys, "--recipe", "nature2015")
+    _, default = run_doctor(capsys)
+    _, nature = run_doctor(capsys, "--recipe", "nature2015")
 
     def gigabytes(finding: dict[str, Any]) -> float:
         found = re.search(r"(?:needs|writes) about ([\d.]+) GB", finding["detail"])
@@ -80,16 +80,16 @@ def test_the_needs_are_the_recipes(capsys: pytest.CaptureFixture[str]) -> None:
     assert gigabytes(nature["disk"][0]) >= gigabytes(default["disk"][0]) + 0.8
 
 
-def test_a_missing_rom_names_the_file_the_reason_and_what_mends_it(
+def test_a_missing_rom_names_the_file_the_reason_and_how_to_fix_it(
     roms: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (roms / "pong.bin").unlink()
-    code, findings = examined(capsys)
+    code, findings = run_doctor(capsys)
     assert code == 1
     assert [f["status"] for f in findings["ROM"]] == ["missing"]
     detail = findings["ROM"][0]["detail"]
-    assert detail.startswith(f"{roms / 'pong.bin'}: the file is missing; mend it with: ")
-    assert str(roms) in detail.partition("mend it with: ")[2]
+    assert detail.startswith(f"{roms / 'pong.bin'}: the file is missing; fix it with: ")
+    assert str(roms) in detail.partition("fix it with: ")[2]
 
 
 def test_a_rom_with_one_wrong_byte_is_found(roms: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -97,9 +97,9 @@ def test_a_rom_with_one_wrong_byte_is_found(roms: Path, capsys: pytest.CaptureFi
     content = bytearray(rom.read_bytes())
     content[100] ^= 1
     rom.write_bytes(content)
-    code, findings = examined(capsys)
+    code, findings = run_doctor(capsys)
     assert code == 1
-    assert findings["ROM"][0]["detail"].startswith(f"{rom}: its checksum is wrong; mend it with: ")
+    assert findings["ROM"][0]["detail"].startswith(f"{rom}: its checksum is wrong; fix it with: ")
     assert len(findings["ROM"]) == 1
 
 
@@ -112,7 +112,7 @@ def test_a_folder_without_any_rom_is_not_a_hundred_lines(roms: Path, capsys: pyt
 
 
 def test_a_replay_larger_than_memory_and_disk_is_missing(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
-    code, findings = examined(capsys, "--recipe", recipe_file(tmp_path, "replay_capacity = 1_000_000_000_000"))
+    code, findings = run_doctor(capsys, "--recipe", recipe_file(tmp_path, "replay_capacity = 1_000_000_000_000"))
     assert code == 1
     assert findings["memory"][0]["status"] == "missing"
     assert "--replay-capacity" in findings["memory"][0]["detail"]
@@ -122,7 +122,7 @@ def test_a_replay_larger_than_memory_and_disk_is_missing(capsys: pytest.CaptureF
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has CUDA")
 def test_a_device_that_is_not_there_is_missing(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
-    code, findings = examined(capsys, "--recipe", recipe_file(tmp_path, 'device = "cuda"'))
+    code, findings = run_doctor(capsys, "--recipe", recipe_file(tmp_path, 'device = "cuda"'))
     assert code == 1
     assert findings["device"][0]["status"] == "missing"
     assert findings["device"][0]["detail"].startswith("device cuda is not there")

@@ -1,4 +1,4 @@
-"""Every command on a run of a game that is no Atari game: CartPole, from training to its film."""
+"""Every command on a run of a game that is not an Atari game: CartPole, from training to its video."""
 
 import contextlib
 import csv
@@ -59,7 +59,7 @@ def test_a_run_has_the_games_own_recipe_and_the_files_of_any_run(run: Path) -> N
             assert float(row["score"]) == float(row["length"])  # CartPole pays 1 for every agent step
 
 
-def test_eval_measures_it_and_says_nothing_of_human_players(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_eval_reports_it_without_human_scores(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["eval", str(run), "--episodes", "5", "--threads", "1"]) == 0
     out = capsys.readouterr().out
     assert "random agent, measured here" in out
@@ -74,18 +74,18 @@ def test_eval_measures_it_and_says_nothing_of_human_players(run: Path, capsys: p
     assert report["mean"] == sum(game["score"] for game in report["games"]) / 5
 
 
-def test_record_films_it_at_the_games_own_rate(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_record_uses_the_games_own_rate(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["record", str(run), "--seed", "4"]) == 0
-    film = run / "videos" / "best-seed4.mp4"
+    video = run / "videos" / "best-seed4.mp4"
     line = capsys.readouterr().out
-    with av.open(str(film)) as opened:
+    with av.open(str(video)) as opened:
         stream = opened.streams.video[0]
         frames = sum(1 for _ in opened.decode(stream))
         assert float(stream.average_rate or 0) == 50.0
         assert (stream.height, stream.width) == (420, 920)
-    assert line == f"{film}: score {frames} in {frames} agent steps\n"
+    assert line == f"{video}: score {frames} in {frames} agent steps\n"
     assert main(["record", str(run), "--fps", "30"]) == 2
-    assert "leave --fps away" in capsys.readouterr().err
+    assert "leave --fps out" in capsys.readouterr().err
 
 
 def test_compare_puts_it_beside_published_scores_though_there_is_no_curve(

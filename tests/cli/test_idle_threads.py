@@ -1,4 +1,4 @@
-"""OpenMP's setting is made before torch is loaded, or it would not be read; and only where the user has made none."""
+"""OpenMP's setting is made before torch is loaded, which reads it; the user's own setting is kept."""
 
 import os
 import subprocess

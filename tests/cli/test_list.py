@@ -1,4 +1,4 @@
-"""`pixelq list` as a person and a pipe see it."""
+"""`pixelq list` on a terminal and in a pipe."""
 
 import re
 import subprocess
@@ -13,6 +13,7 @@ from pixelq.cli.list import run
 from pixelq.envs import list_games, resolve_game
 from pixelq.envs.gymnasium_games import WELL_KNOWN
 from pixelq.recipes.reading import read_recipe, recipe_names
+from pixelq.variants import KINDS
 
 RECIPES = Path(pixelq.__file__).parent / "recipes"
 
@@ -41,15 +42,26 @@ def test_recipes_in_a_pipe_are_whole_however_narrow_the_terminal(
     assert run(["recipes"]) == 0
     rows = [line.split("\t") for line in capsys.readouterr().out.splitlines()]
     assert [row[0] for row in rows] == recipe_names()
-    for name, network, loss, optimizer, steps, description in rows:
+    for name, torso, loss, optimizer, steps, description in rows:
         config = read_recipe(name)
-        assert (network, loss, optimizer) == (config.network, config.loss, config.optimizer)
+        assert (torso, loss, optimizer) == (config.torso, config.loss, config.optimizer)
         assert int(steps.replace(",", "")) == config.steps
         first = (RECIPES / f"{name}.toml").read_text(encoding="utf-8").splitlines()[0]
         assert description == first.removeprefix("# ")
 
 
-@pytest.mark.parametrize("what", ["games", "recipes"])
+def test_variants_in_a_pipe_are_one_a_line_with_their_options(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["variants"]) == 0
+    rows = [line.split("\t") for line in capsys.readouterr().out.splitlines()]
+    assert [row[:2] for row in rows] == [[kind.name, name] for kind in KINDS.values() for name in kind.names()]
+    assert all(len(row) == 4 and re.fullmatch(r".{10,200}", row[2]) for row in rows)
+    flags = {(row[0], row[1]): row[3] for row in rows}
+    assert flags["loss", "lambda_returns"] == "--error squared --trace-lambda 0.65"
+    assert flags["torso", "2013"] == "--channels 16 32 --kernels 8 4 --strides 4 2 --hidden 256"
+    assert flags["sampler", "uniform"] == ""
+
+
+@pytest.mark.parametrize("what", ["games", "recipes", "variants"])
 @pytest.mark.parametrize("columns", [80, 200])
 def test_on_a_terminal_a_table_of_the_terminals_width_names_everything(
     what: str, columns: int, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
@@ -59,18 +71,22 @@ def test_on_a_terminal_a_table_of_the_terminals_width_names_everything(
     assert run([what]) == 0
     text = re.sub(r"\x1b\[[0-9;]*m", "", capsys.readouterr().out)
     assert max(map(len, text.splitlines())) <= columns
-    names = recipe_names() if what == "recipes" else [*(game.rom for game in list_games()), *WELL_KNOWN]
-    assert set(names) <= set(text.split())
+    names = {
+        "games": [*(game.rom for game in list_games()), *WELL_KNOWN],
+        "recipes": recipe_names(),
+        "variants": [name for kind in KINDS.values() for name in kind.names()],
+    }
+    assert set(names[what]) <= set(text.split())
     assert "…" not in text
 
 
 @pytest.mark.parametrize(
     ("argv", "line"),
     [
-        (["gmaes"], "there is no list of 'gmaes', only of games and recipes; did you mean games?"),
-        (["Recipe"], "there is no list of 'Recipe', only of games and recipes; did you mean recipes?"),
-        (["zzz"], "there is no list of 'zzz', only of games and recipes"),
-        ([], "list what? `pixelq list games` or `pixelq list recipes`"),
+        (["gmaes"], "there is no list of 'gmaes', only of games and recipes and variants; did you mean games?"),
+        (["Recipe"], "there is no list of 'Recipe', only of games and recipes and variants; did you mean recipes?"),
+        (["zzz"], "there is no list of 'zzz', only of games and recipes and variants"),
+        ([], "list what? `pixelq list games`, `pixelq list recipes` or `pixelq list variants`"),
     ],
 )
 def test_a_wrong_word_is_one_line_and_exit_code_2(
@@ -85,7 +101,7 @@ def test_help_says_which_lists_there_are(capsys: pytest.CaptureFixture[str]) -> 
     with pytest.raises(SystemExit) as stop:
         run(["--help"])
     assert stop.value.code == 0
-    assert "games|recipes" in capsys.readouterr().out
+    assert "games|recipes|variants" in capsys.readouterr().out
 
 
 def test_a_real_pipe_gets_plain_text() -> None:

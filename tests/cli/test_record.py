@@ -17,7 +17,7 @@ def run(tmp_path_factory):
     """A run folder whose best and final policy are untrained networks of two seeds."""
     folder = tmp_path_factory.mktemp("runs") / "breakout"
     folder.mkdir()
-    config = dataclasses.replace(Config(), game="breakout", network="2013", sticky_actions=0.25)
+    config = dataclasses.replace(Config(), game="breakout", torso="2013", sticky_actions=0.25)
     write_config(config, folder / "config.toml")
     for seed, name in enumerate(("best", "final")):
         network = build_network(config, likely_observations(config), 4, torch.Generator().manual_seed(seed))
@@ -25,24 +25,24 @@ def run(tmp_path_factory):
     return folder
 
 
-def film_of(path):
-    with av.open(str(path)) as film:
-        stream = film.streams.video[0]
-        return (stream.height, stream.width), sum(1 for _ in film.decode(stream))
+def video_of(path):
+    with av.open(str(path)) as video:
+        stream = video.streams.video[0]
+        return (stream.height, stream.width), sum(1 for _ in video.decode(stream))
 
 
-def test_the_best_policy_is_filmed_into_the_runs_videos(run, capsys):
+def test_the_best_policy_is_recorded_into_the_runs_videos(run, capsys):
     assert main(["record", str(run), "--max-agent-steps", "12"]) == 0
-    film = run / "videos" / "best-seed0.mp4"
-    assert film_of(film) == ((420, 640), 24)
-    assert capsys.readouterr().out == f"{film}: score 0 in 12 agent steps (stopped before the game's end)\n"
+    video = run / "videos" / "best-seed0.mp4"
+    assert video_of(video) == ((420, 640), 24)
+    assert capsys.readouterr().out == f"{video}: score 0 in 12 agent steps (stopped before the game's end)\n"
 
 
-def test_options_reach_the_film(run, tmp_path, capsys):
+def test_options_reach_the_video(run, tmp_path, capsys):
     out = tmp_path / "new" / "game.mp4"
     choice = ["--policy", "final", "--seed", "5", "--epsilon", "0.5", "--episodes", "2", "--max-agent-steps", "5"]
     assert main(["record", str(run), "--out", str(out), "--scale", "3", "--fps", "60", *choice]) == 0
-    assert film_of(tmp_path / "new" / "game-1.mp4") == ((630, 800), 20)
+    assert video_of(tmp_path / "new" / "game-1.mp4") == ((630, 800), 20)
     assert sorted(p.name for p in out.parent.iterdir()) == ["game-1.mp4", "game-2.mp4"]
 
 
@@ -51,7 +51,7 @@ def test_a_policy_can_be_named_by_its_file(run, tmp_path, given):
     file = run / "final" / "policy.safetensors"
     arguments = [str(file)] if given == "file" else [str(run), "--policy", str(file)]
     assert main(["record", *arguments, "--out", str(tmp_path / "a"), "--max-agent-steps", "2"]) == 0
-    assert film_of(tmp_path / "a.mp4")[1] == 4
+    assert video_of(tmp_path / "a.mp4")[1] == 4
 
 
 @pytest.mark.parametrize(

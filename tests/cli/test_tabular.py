@@ -11,7 +11,7 @@ from pixelq.tabular.table_run import load_table
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
-    """A run folder of a lake learned by the command."""
+    """The run folder of a lake that the command has learned."""
     folder = tmp_path_factory.mktemp("tabular") / "run"
     assert main(["tabular", "FrozenLake-v1", "--no-slippery", "--run-dir", str(folder), "--episodes", "5"]) == 0
     return folder
@@ -109,21 +109,21 @@ def test_taxi_v3_says_what_it_is_called_now(capsys):
     if "Taxi-v3" in gymnasium.registry:
         pytest.skip("this Gymnasium still has Taxi-v3")
     assert main(["tabular", "Taxi-v3", "--policy", "random", "--episodes", "1"]) == 0
-    assert capsys.readouterr().out.startswith("Taxi-v3 is called Taxi-v4 in this Gymnasium\n")
+    assert capsys.readouterr().out.startswith("Taxi-v3 is called Taxi-v4 in the installed Gymnasium\n")
 
 
 @pytest.mark.skipif(
-    importlib.util.find_spec("pygame") is None, reason="a film needs pygame: pip install 'pixelq[toy-text]'"
+    importlib.util.find_spec("pygame") is None, reason="a video needs pygame: pip install 'pixelq[toy-text]'"
 )
 @pytest.mark.parametrize("player", ["{run}", "FrozenLake-v1 --policy random"])
-def test_the_episode_is_filmed(run, tmp_path, capsys, player):
-    film = tmp_path / "new" / "film.mp4"
-    assert main(["tabular", *player.format(run=run).split(), "--episodes", "2", "--video", str(film)]) == 0
-    assert film.stat().st_size > 1000
-    assert f"{film}: this episode as a film" in capsys.readouterr().out
+def test_the_episode_becomes_a_video(run, tmp_path, capsys, player):
+    video = tmp_path / "new" / "video.mp4"
+    assert main(["tabular", *player.format(run=run).split(), "--episodes", "2", "--video", str(video)]) == 0
+    assert video.stat().st_size > 1000
+    assert f"{video}: this episode as a video" in capsys.readouterr().out
 
 
-def test_a_film_without_pygame_is_refused_before_anything_is_learned(tmp_path, monkeypatch, capsys):
+def test_a_video_without_pygame_is_refused_before_anything_is_learned(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     assert main(["tabular", "FrozenLake-v1", "--video", "a.mp4"]) == 2
@@ -150,14 +150,14 @@ def test_a_film_without_pygame_is_refused_before_anything_is_learned(tmp_path, m
         (["FrozenLake-v1", "--seed", "-1"], "--seed -1 is out of range"),
         (["FrozenLake-v1", "--max-episode-steps", "0"], "--max-episode-steps 0 is out of range"),
         (["FrozenLake-v1", "--policy", "jump"], "no such policy or action"),
-        (["FrozenLake-v1", "--policy", "random", "--alpha", "0.5"], "--alpha has no use here: --policy random"),
+        (["FrozenLake-v1", "--policy", "random", "--alpha", "0.5"], "--alpha has no effect here: --policy random"),
         (["FrozenLake-v1", "--run-dir", "{run}"], "already taken"),
         (["FrozenLake-v1", "--run-dir", "{run}/tabular.toml/x"], "cannot make the run folder"),
-        (["{run}", "--gamma", "0.5"], "--gamma has no use here"),
-        (["{run}", "--no-slippery"], "--no-slippery has no use here"),
-        (["{run}", "--policy", "random"], "--policy has no use here"),
-        (["{empty}"], "no run of `pixelq tabular`"),
-        (["{run}/best"], "no run of `pixelq tabular`"),
+        (["{run}", "--gamma", "0.5"], "--gamma has no effect here"),
+        (["{run}", "--no-slippery"], "--no-slippery has no effect here"),
+        (["{run}", "--policy", "random"], "--policy has no effect here"),
+        (["{empty}"], "not a run of `pixelq tabular`"),
+        (["{run}/best"], "not a run of `pixelq tabular`"),
         (["x" * 5000], "unknown environment"),
         (["--help-me"], "--help-me"),
     ],

@@ -17,7 +17,7 @@ SMALL = (
 
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
-    """Two deterministic runs that differ in nothing."""
+    """Two deterministic runs of the same configuration."""
     folder = tmp_path_factory.mktemp("verify")
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr("pixelq.viewing.plots.plot_runs", lambda *args, **kwargs: None)
@@ -60,7 +60,7 @@ def test_the_table_says_the_same(runs: tuple[Path, Path], capsys: pytest.Capture
 
 
 def damage(file: Path) -> Callable[[], None]:
-    """Flip a byte in the middle; returns what mends it."""
+    """Flip a byte in the middle; returns a function that restores it."""
     content = file.read_bytes()
     middle = len(content) // 2
     file.write_bytes(content[:middle] + bytes([content[middle] ^ 0x55]) + content[middle + 1 :])
@@ -79,9 +79,9 @@ def test_a_damaged_part_is_named_and_the_others_are_still_checked(
     part: str, runs: tuple[Path, Path], capsys: pytest.CaptureFixture[str]
 ) -> None:
     file = runs[0] / part
-    mend = damage(file) if not part.endswith(".csv") else cut_a_cell(file)
+    restore = damage(file) if not part.endswith(".csv") else cut_a_cell(file)
     report = verified(runs[0], capsys, code=1)
-    mend()
+    restore()
     assert len(report["damaged"]) == 1
     assert part in next(iter(report["damaged"]))
     assert "step-000000000160" in report["checkpoints"]
@@ -93,9 +93,9 @@ def test_a_policy_with_a_changed_weight_or_a_missing_end_is_damaged(
     part: str, runs: tuple[Path, Path], capsys: pytest.CaptureFixture[str]
 ) -> None:
     file = runs[0] / part
-    mend = damage(file)
+    restore = damage(file)
     assert f"{part}: its digest does not match" in next(iter(verified(runs[0], capsys, code=1)["damaged"]))
-    mend()
+    restore()
     content = file.read_bytes()
     file.write_bytes(content[:-5])
     assert part in next(iter(verified(runs[0], capsys, code=1)["damaged"]))

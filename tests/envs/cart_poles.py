@@ -1,4 +1,4 @@
-"""A second real environment behind `SeededEpisodes`: Gymnasium's CartPole, a thousand times cheaper than a game."""
+"""A second real environment behind `SeededEpisodes`: Gymnasium's CartPole, a thousand times faster than Atari."""
 
 import gymnasium
 import numpy as np

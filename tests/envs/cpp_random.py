@@ -1,4 +1,4 @@
-"""C++'s random numbers in Python: what EnvPool draws its tracks from, for Gymnasium's track builder to draw from."""
+"""C++'s random numbers in Python, from which EnvPool builds its tracks; here they feed Gymnasium's track builder."""
 
 import numpy as np
 

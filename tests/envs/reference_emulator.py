@@ -1,4 +1,4 @@
-"""The preprocessing of the papers, written plainly over ale-py's single emulator: what the fast one is held to."""
+"""The preprocessing of the papers, written plainly with ale-py's single emulator: the reference for the fast one."""
 
 import functools
 
@@ -20,7 +20,7 @@ def area_shares(old: int, new: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def area_resize(screen: np.ndarray, size: int) -> np.ndarray:
-    """Return the means over areas, float64 (size, size). No matrix product: BLAS threads would fight the emulator's."""
+    """Return the means over areas, float64 (size, size). No matrix product: its threads would slow ale-py's."""
     rows, share = area_shares(screen.shape[0], size)
     tall = (screen[rows] * share[:, :, None]).sum(axis=1)
     columns, share = area_shares(screen.shape[1], size)

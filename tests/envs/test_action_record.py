@@ -45,7 +45,7 @@ def test_the_record_holds_every_action_since_the_last_seed_and_survives_saving(n
     assert np.array_equal(loaded.seeds, record.seeds)
 
 
-def test_a_seed_depends_on_the_root_the_environment_and_its_count_alone():
+def test_a_seed_depends_only_on_the_root_the_environment_and_its_count():
     few, many = ActionRecord(2, 4, 7), ActionRecord(5, 4, 7)
     few.begin(all_of(2))
     for _ in range(3):
@@ -67,7 +67,7 @@ def test_seeds_are_positive_31_bit_numbers_and_do_not_repeat():
     assert len(set(seen)) == len(seen)
 
 
-def test_a_seed_sequence_that_is_handed_in_is_not_changed():
+def test_a_seed_sequence_passed_in_is_not_changed():
     root = np.random.SeedSequence(3).spawn(2)[1]
     seeds = []
     for _ in range(2):

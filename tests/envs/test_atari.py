@@ -60,7 +60,7 @@ def test_play_is_the_papers_preprocessing_over_the_single_emulator(name, sticky)
         assert (rewards[0], terminated[0], truncated[0], lives[0]) == (reward, over, False, lives_left)
         scored += abs(reward)
         if over:
-            # ale-py does not grab the frame on which a game ends; nothing is ever bootstrapped from it.
+            # ale-py does not read the frame on which a game ends; nothing is bootstrapped from it.
             assert np.abs(observations[0, :-1] - stack[:-1]).max() < 1
             break
         assert np.abs(observations[0] - stack).max() < 1
@@ -163,7 +163,7 @@ def test_the_action_set_is_minimal_or_full():
     assert games("breakout", full_action_set=True).single_action_space.n == 18
 
 
-def test_max_pool_off_shows_the_last_frame_alone():
+def test_without_max_pool_only_the_last_frame_is_shown():
     """Space Invaders' shots are drawn on every other frame."""
     shown = []
     for max_pool in (True, False):

@@ -1,4 +1,4 @@
-"""CarRacing's view, its episodes from seeds, and what it refuses, on both simulators; real frames throughout."""
+"""CarRacing's view, its episodes from seeds, and the options it refuses, on both simulators; all frames are real."""
 
 import importlib.util
 import itertools
@@ -40,7 +40,7 @@ def races(num_envs: int = 1, **fields: Any) -> CarRacings:
 
 
 def some_actions(steps: int, seed: int) -> np.ndarray:
-    """Much gas, and every action held for a few frames: the car gets about."""
+    """Much gas, and every action held for a few frames, so that the car moves far."""
     return np.repeat(np.random.default_rng(seed).choice([0, 1, 2, 3, 3, 3, 4], -(-steps // 5)), 5)[:steps]
 
 
@@ -49,7 +49,7 @@ def start(envs: CarRacings, seed: int) -> np.ndarray:
 
 
 def course(envs: CarRacings, seed: int, actions: np.ndarray) -> list[tuple[np.ndarray, ...]]:
-    """Everything one race shows."""
+    """All observations and rewards of one race."""
     shown: list[tuple[np.ndarray, ...]] = [(start(envs, seed),)]
     return shown + [envs.step(np.array([action])) for action in actions]
 
@@ -91,14 +91,14 @@ def test_the_view_has_no_status_bar_and_the_car_in_its_middle() -> None:
     car.reset(seed=3)
     for _ in range(60):
         picture = car.step(GAS)[0]
-    assert (picture[84:, -3:] == 0).all()  # the bar is black where it shows nothing
+    assert (picture[84:, -3:] == 0).all()  # the bar is black where it is empty
     assert (picture[83] > 0).any(axis=1).all()  # and begins below this row
     view = road_view(picture, grayscale=False)
     reds = np.argwhere((view[..., 0].astype(int) - view[..., 1]) > 40)
     assert abs(np.median(reds[:, 1]) - 41.5) < 2
 
 
-def test_drawing_only_what_is_seen_changes_no_pixel_and_no_reward() -> None:
+def test_drawing_only_what_is_visible_changes_no_pixel_and_no_reward() -> None:
     for seed in (1, 2):
         plain, quick = CarRacing(continuous=False), ShownRoad()
         assert np.array_equal(road_view(plain.reset(seed=seed)[0]), road_view(quick.reset(seed=seed)[0]))
@@ -278,12 +278,12 @@ def test_a_missing_package_is_one_line_with_the_command_that_installs_it(
     monkeypatch.setitem(sys.modules, module, None)
     with pytest.raises(UserError) as caught:
         make_envs(racing(backend=backend), num_envs=1, seed=1)
-    assert str(caught.value).endswith(f"mend it with: python -m pip install 'pixelq[{extra}]'")
+    assert str(caught.value).endswith(f"fix it with: python -m pip install 'pixelq[{extra}]'")
     assert "\n" not in str(caught.value)
 
 
 def test_another_game_has_no_second_simulator() -> None:
-    with pytest.raises(UserError, match="backend = envpool: only CarRacing-v3 has it; use --backend gymnasium"):
+    with pytest.raises(UserError, match=r"backend = envpool: only CarRacing-v3 has .*use --backend gymnasium"):
         make_envs(Config(game="pong", backend="envpool"), num_envs=1, seed=1)
 
 

@@ -1,4 +1,4 @@
-"""EnvPool's CarRacing beside Gymnasium's: on one track, with the same actions, what is the same and what is not."""
+"""EnvPool's CarRacing compared with Gymnasium's on the same track with the same actions."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -58,7 +58,7 @@ def drives() -> dict[int, list[Pair]]:
 
 
 @pytest.mark.parametrize("seed", SEEDS)
-def test_the_same_actions_earn_the_same_rewards_on_the_same_track(drives: dict[int, list[Pair]], seed: int) -> None:
+def test_the_same_actions_give_the_same_rewards_on_the_same_track(drives: dict[int, list[Pair]], seed: int) -> None:
     ours, theirs = np.array([pair.rewards for pair in drives[seed]]).T
     assert np.abs(ours - theirs).max() < 1e-3  # EnvPool adds in float32
     assert (ours > 1).sum() >= 3  # new tiles among them, besides those at the start
@@ -81,7 +81,7 @@ def test_the_views_differ_by_how_edges_are_drawn(drives: dict[int, list[Pair]], 
         assert np.corrcoef(ours.ravel(), theirs.ravel())[0, 1] > 0.95
 
 
-def test_a_tile_that_was_touched_changes_its_shade_in_gymnasium_alone() -> None:
+def test_a_tile_that_was_touched_changes_its_shade_only_in_gymnasium() -> None:
     ours, theirs = on_one_track(5)
     assert len(np.unique([tuple(tile.color) for tile in ours.road], axis=0)) == 3  # three shades in turn
     for _ in range(40):
@@ -96,7 +96,7 @@ def test_a_tile_that_was_touched_changes_its_shade_in_gymnasium_alone() -> None:
     )
 
 
-def test_one_seed_means_two_tracks() -> None:
+def test_one_seed_gives_two_different_tracks() -> None:
     theirs = EnvPoolCars(1)
     ours = CarRacing(continuous=False)
     ours.reset(seed=5)
@@ -122,7 +122,7 @@ def test_an_action_means_what_gymnasium_makes_of_it(action: int, monkeypatch: py
     assert sum(value != 0 for value in meant.values()) == (action != 0)
 
 
-def test_a_pool_is_made_anew_for_every_seed_and_forgets_the_others() -> None:
+def test_a_new_pool_is_made_for_every_seed() -> None:
     cars = EnvPoolCars(2, threads=1)
     first = cars.start(0, 5)
     assert np.array_equal(cars.start(1, 5), first)

@@ -60,7 +60,7 @@ def test_a_single_channel_is_dropped_and_needs_no_gray() -> None:
     assert np.array_equal(frame(pixels(8, 6), image[:, :, 0]), image[:, :, 0])
 
 
-def test_truths_become_black_and_white() -> None:
+def test_booleans_become_black_and_white() -> None:
     image = np.random.default_rng(0).random((10, 10, 4)) < 0.5
     made = frame(spaces.Box(0.0, 1.0, (10, 10, 4), np.bool_), image, grayscale=False)
     assert np.array_equal(made, np.where(image, 255, 0))
@@ -83,7 +83,7 @@ def test_shrinking_to_half_keeps_the_mean_and_a_flat_image_stays_flat() -> None:
     ]
 
 
-def test_a_size_of_ones_own_is_kept_though_it_is_no_square() -> None:
+def test_an_images_own_size_is_kept_even_if_it_is_not_square() -> None:
     assert frame(pixels(40, 60), np.zeros((40, 60), np.uint8)).shape == (40, 60)
     assert frame(pixels(40, 60, 3), np.zeros((40, 60, 3), np.uint8), screen_size=36, grayscale=False).shape == (
         36,

@@ -79,7 +79,7 @@ def test_an_id_has_the_sticky_actions_gymnasium_gives_it():
         assert resolve_game(name).sticky_actions == spec.kwargs["repeat_action_probability"]
 
 
-def test_every_rom_of_the_list_is_there_and_sound():
+def test_every_rom_of_the_list_is_there_and_undamaged():
     for game in list_games():
         assert rom_file(game.rom).is_file()
 
@@ -91,7 +91,7 @@ def rom_folder(tmp_path, monkeypatch):
     return tmp_path
 
 
-def test_a_missing_rom_names_the_file_the_reason_and_what_mends_it(rom_folder):
+def test_a_missing_rom_names_the_file_the_reason_and_how_to_fix_it(rom_folder):
     with pytest.raises(UserError, match=r"breakout\.bin: the file is missing.*ALE_ROMS_DIR"):
         rom_file("breakout")
 
@@ -110,7 +110,7 @@ def test_a_missing_rom_folder_is_named(monkeypatch):
         rom_file("pong")
 
 
-def test_a_missing_rom_of_the_package_is_mended_by_installing_it_again(tmp_path, monkeypatch):
+def test_a_missing_rom_of_the_package_is_fixed_by_installing_it_again(tmp_path, monkeypatch):
     for file in Path(ale_py.roms.__file__).parent.glob("*.json"):
         shutil.copy(file, tmp_path)
     monkeypatch.delenv("ALE_ROMS_DIR", raising=False)

@@ -1,4 +1,4 @@
-"""Gymnasium environments behind `SeededEpisodes`: an episode is its seed and its actions, whatever was before."""
+"""Gymnasium environments behind `SeededEpisodes`: an episode is its seed and its actions, whatever came before."""
 
 import hashlib
 from collections.abc import Iterator
@@ -42,7 +42,7 @@ ONE = np.ones(1, np.bool_)
 
 
 def episode(envs: GymnasiumEnvs, seed: int, steps: int = 120) -> str:
-    """Digest of everything one episode shows and pays, played by random actions of its seed."""
+    """Digest of all observations and rewards of one episode, played by random actions of its seed."""
     generator = np.random.default_rng(seed)
     observations, _ = envs.reset_some(np.array([seed]), ONE)
     digest = hashlib.sha256(observations.tobytes())
@@ -69,7 +69,7 @@ def test_seed_and_actions_repeat_an_episode_to_the_bit_whatever_was_played_befor
     used = environments(game, **fields)
     for seed in (3, 0, 5, 1, 1, 4, 2, 0):
         used.reset_some(np.array([seed + 100]), ONE)
-        for step in range(seed):  # leave an episode in its midst
+        for step in range(seed):  # leave an episode in the middle
             used.step(np.array([step % used.single_action_space.n]))
         assert episode(used, seed) == fresh[seed], f"seed {seed} after other episodes"
     used.close()
@@ -97,7 +97,7 @@ def test_every_copy_plays_as_it_would_alone(game: str, fields: dict[str, Any]) -
 
 
 def test_minatars_last_action_is_one_of_the_things_that_would_leak() -> None:
-    """Why MinAtar is made anew for every episode: Gymnasium's reset does not clear it."""
+    """Why every episode of MinAtar gets a new environment: Gymnasium's reset does not clear this."""
     resolve_game("MinAtar/Breakout-v1")
     env: Any = gymnasium.make("MinAtar/Breakout-v1", disable_env_checker=True)
     env.reset(seed=1)

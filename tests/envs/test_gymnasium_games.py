@@ -1,4 +1,4 @@
-"""Ids of Gymnasium environments: what is found, what is refused, and whose code is imported."""
+"""Ids of Gymnasium environments: which are found, which are refused, and which modules are imported."""
 
 import subprocess
 import sys
@@ -25,7 +25,7 @@ from pixelq.errors import UserError
         ("FrozenLake8x8-v1", "FrozenLake8x8"),
         ("MinAtar/Breakout-v1", "MinAtar Breakout"),
         ("MiniGrid-Empty-5x5-v0", "MiniGrid-Empty-5x5"),
-        ("Blackjack-v1", "Blackjack"),  # which is a ROM's name too: a registered id comes first
+        ("Blackjack-v1", "Blackjack"),  # also the name of a ROM: a registered id comes first
     ],
 )
 def test_an_id_means_the_environment_gymnasium_has_under_it(name: str, title: str) -> None:
@@ -80,7 +80,7 @@ gymnasium.register("Maze-v0", entry_point="gymnasium.envs.classic_control.cartpo
 
 @pytest.fixture
 def a_module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
-    """A module `my_maze` in the current folder, which registers Maze-v0 and shows when it runs; gone afterwards."""
+    """A module `my_maze` in the current folder, which registers Maze-v0 and shows when it is run; removed later."""
     (tmp_path / "my_maze.py").write_text(MAZE)
     monkeypatch.chdir(tmp_path)
     yield tmp_path
@@ -94,7 +94,7 @@ def test_a_module_that_was_not_named_by_the_person_is_never_imported(a_module: P
     assert not (a_module / "was_here").exists()
 
 
-def test_a_typed_name_is_imported_at_the_door_and_then_found(a_module: Path) -> None:
+def test_the_module_of_a_typed_name_is_imported_and_the_game_found(a_module: Path) -> None:
     path = list(sys.path)
     import_module_of("my_maze:Maze-v0")
     assert sys.path == path
@@ -136,7 +136,7 @@ def without(monkeypatch: pytest.MonkeyPatch, package: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("package", "name", "mend"),
+    ("package", "name", "fix"),
     [
         ("minatar", "MinAtar/Breakout-v1", "python -m pip install 'pixelq[minatar]'"),
         ("minigrid", "MiniGrid-Empty-5x5-v0", "python -m pip install 'pixelq[minigrid]'"),
@@ -144,12 +144,12 @@ def without(monkeypatch: pytest.MonkeyPatch, package: str) -> None:
     ],
 )
 def test_an_extra_that_is_not_installed_names_the_command(
-    monkeypatch: pytest.MonkeyPatch, package: str, name: str, mend: str
+    monkeypatch: pytest.MonkeyPatch, package: str, name: str, fix: str
 ) -> None:
     without(monkeypatch, package)
     with pytest.raises(UserError) as caught:
         resolve_game(name)
-    assert mend in str(caught.value)
+    assert fix in str(caught.value)
     assert "\n" not in str(caught.value)
 
 
@@ -166,7 +166,7 @@ def test_a_missing_box2d_names_the_command() -> None:
     assert "python -m pip install 'pixelq[box2d]'" in ran.stderr
 
 
-def test_what_an_environment_of_ones_own_lacks_is_passed_on(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_a_users_own_environment_lacks_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(gymnasium.registry, "Odd-v0", gymnasium.envs.registration.EnvSpec("Odd-v0", "odd_games:Odd"))
     with pytest.raises(UserError, match=r"game Odd-v0: .*No module named 'odd_games'"):
         make_environment(GymnasiumGame("Odd-v0"))

@@ -1,4 +1,4 @@
-"""`state_dict` and `load_state_dict` of `SeededEpisodes`: a restart of the process changes nothing, to the byte."""
+"""`state_dict` and `load_state_dict` of `SeededEpisodes`: after a restart everything is the same, to the byte."""
 
 import hashlib
 import subprocess
@@ -164,7 +164,7 @@ def saved() -> dict[str, np.ndarray]:
         {"screen_size": 80},
     ],
 )
-def test_other_settings_are_refused_when_they_lead_elsewhere(saved, fields):
+def test_other_settings_are_refused_when_they_change_the_game(saved, fields):
     envs = make_envs(Config(**({"game": "seaquest"} | fields)), num_envs=2, seed=1)
     with pytest.raises(
         UserError, match=r"saved environments: .* resume with the emulator version and the game settings"

@@ -1,24 +1,26 @@
 """What a CUDA graph asks of an update, as far as it shows without a GPU (with one: test_cuda.py).
 
-A graph repeats kernels on fixed addresses, and none of the Python around them: nothing that lasts may be replaced, no
-value may be asked for, and no cast of the weights from before may be read.
+A graph repeats kernels on fixed addresses, and none of the Python around them: nothing that lasts may be replaced, and
+no value may be asked for.
 """
 
-import numpy as np
+import copy
+import dataclasses
+from contextlib import nullcontext
+from types import SimpleNamespace
+
 import pytest
 import torch
-from gymnasium.spaces import Box
 
 import small_learners
-from pixelq.config import Config
-from pixelq.networks import build_network
-from pixelq.replay import Batch
+from pixelq.learner import graphed_update
+from pixelq.learner.graphed_update import WARM_UP, GraphedUpdate
 
 CPU, META = torch.device("cpu"), torch.device("meta")
 
 
 def learner(device=CPU, **fields):
-    fields = {"network": "2013", "optimizer_eps": 0.01} | fields
+    fields = {"torso": "2013", "optimizer_eps": 0.01} | fields
     return small_learners.learner(1, small_learners.screens(36), device, **fields)
 
 
@@ -29,7 +31,7 @@ def batch(seed=0):
 def lasting(one):
     """Every tensor that outlives an update, by name."""
     found = {"sums": one._sums}
-    networks = {"network": one.network, "target": one.target_network, "averaged": one.tested_network}
+    networks = {"network": one.network, "target": one.target_network, "averaged": one.averaged_network}
     for name, network in networks.items():
         found |= {f"{name}.{key}": p for key, p in network.named_parameters()}
     for key, p in one.network.named_parameters():
@@ -41,7 +43,7 @@ def lasting(one):
 @pytest.mark.parametrize("optimizer", ["rmsprop", "adam", "adamw", "radam"])
 def test_after_the_first_update_all_that_lasts_is_changed_in_place(optimizer, target):
     one = learner(
-        optimizer=optimizer, target=target, amsgrad=True, weight_decay=0.01, precision="bf16", average_tau=0.1
+        optimizer=optimizer, target=target, amsgrad=True, weight_decay=0.01, precision="bf16", averaged_network_tau=0.1
     )
     one.update(batch(), 1e-2)
     before = {name: (tensor, tensor.data_ptr(), tensor.clone()) for name, tensor in lasting(one).items()}
@@ -65,6 +67,7 @@ def test_after_the_first_update_all_that_lasts_is_changed_in_place(optimizer, ta
         {"loss": "dqn", "target": "hard", "gradient_clip": "value"},
         {"loss": "double", "target": "soft", "gradient_clip": "norm", "error": "squared"},
         {"loss": "lambda_returns", "target": "none", "norm": "layer", "reduction": "sum"},
+        {"loss": "dqn", "padding": "same", "averaged_network_tau": 0.1},
     ],
     ids=lambda fields: fields["loss"],
 )
@@ -79,37 +82,128 @@ def test_an_update_asks_the_device_for_no_value(fields, precision):
         one.take_means()
 
 
+@pytest.mark.parametrize("norm", ["element", "channel"])
+def test_an_update_through_the_modules_asks_the_device_for_no_value(norm):
+    one = learner(META, optimizer="rmsprop", norm=norm, padding="same")
+    assert one.network.fast is None
+    one._step(batch().to(META))
+    with pytest.raises(RuntimeError, match="meta"):
+        one.take_means()
+
+
 def test_a_loss_that_asks_for_a_value_would_be_seen_so():
     one = learner(META, optimizer="rmsprop")
-    one._penalty = lambda delta: delta.square() * float(delta.detach().abs().max())
+    small_learners.asks_for_a_value(one)
     with pytest.raises(RuntimeError, match="meta"):
         one._step(batch().to(META))
 
 
-def test_casts_are_made_anew_once_forgotten_though_no_version_counter_tells():
-    """After a replay the casts held from the capture are of older weights; so are those of acting for the capture."""
-    network = build_network(Config(precision="bf16"), Box(0, 255, (4, 84, 84), np.uint8), 4, torch.Generator())
-    states = torch.randint(0, 256, (3, 4, 84, 84), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
-    with torch.inference_mode():
-        first = network(states)
-    weights = list(network.hidden.parameters())
-    with torch.no_grad(), torch.autograd._unsafe_preserve_version_counter(tuple(weights)):
-        for weight in weights:
-            weight.mul_(2.0)
-    with torch.inference_mode():
-        assert torch.equal(network(states), first)
-        network.forget_casts()
-        assert not torch.equal(network(states), first)
+# --- a stand-in for graphs -------------------------------------------------------------------------------------------
+
+
+class StandInGraph:
+    """Repeats an update on the tensors that it was captured with, and writes priorities where it first did."""
+
+    def __init__(self, step, inputs):
+        self._step, self._inputs = step, inputs
+        self.priority = torch.full((len(inputs.action),), torch.nan)
+        self.replays = 0
+
+    def replay(self):
+        self.replays += 1
+        self.priority.copy_(self._step(self._inputs))
+
+
+@pytest.fixture
+def graphed(monkeypatch):
+    """Makes learners whose updates go through `GraphedUpdate`, on the CPU and with a stand-in for the graph."""
+
+    def captured(self, inputs):
+        graph = StandInGraph(self._step, inputs)
+        self._priority = graph.priority
+        return graph
+
+    stream = SimpleNamespace(wait_stream=lambda other: None)
+    monkeypatch.setattr(torch.cuda, "Stream", lambda device: stream)
+    monkeypatch.setattr(torch.cuda, "current_stream", lambda device: stream)
+    monkeypatch.setattr(torch.cuda, "stream", lambda stream: nullcontext())
+    monkeypatch.setattr(torch.Tensor, "record_stream", lambda tensor, stream: None)
+    monkeypatch.setattr(graphed_update, "page_locked", lambda tensor: tensor)
+    monkeypatch.setattr(GraphedUpdate, "_captured", captured)
+
+    def make(**fields):
+        one = learner(**fields)
+        one._recorded = GraphedUpdate(one._step, one.optimizer, CPU, one.noise)
+        return one
+
+    return make
+
+
+def graph_of(one):
+    return one._recorded._graph
+
+
+def weighted(seed, size=8):
+    b = small_learners.batch(seed, size=size, side=36)
+    rows = torch.stack([torch.arange(size), torch.arange(size) + seed], dim=1)
+    return dataclasses.replace(b, weight=torch.linspace(0, 1 + seed % 3, size), rows=rows)
+
+
+def assert_same_weights(one, other):
+    for a, b in zip(one.network.parameters(), other.network.parameters(), strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-6, atol=1e-7)
+
+
+@pytest.mark.parametrize("optimizer", ["rmsprop", "radam"])
+def test_a_graph_is_fed_every_field_of_the_batch_and_the_learning_rate(graphed, optimizer):
+    ours, plain = graphed(optimizer=optimizer), learner(optimizer=optimizer)
+    for i in range(WARM_UP + 5):
+        found, expected = (one.update(weighted(i), 1e-3 / (1 + i % 3)) for one in (ours, plain))
+        torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-6)
+        assert (graph_of(ours) is not None) == (i >= WARM_UP)
+    assert graph_of(ours).replays == 5
+    assert_same_weights(ours, plain)
+    assert ours.take_means() == pytest.approx(plain.take_means(), rel=1e-5)
+
+
+def test_a_priority_is_overwritten_by_the_next_replay(graphed):
+    one = graphed()
+    for i in range(WARM_UP + 1):
+        first = one.update(weighted(i), 1e-3)
+    kept = first.clone()
+    second = one.update(weighted(99), 1e-3)
+    assert second is first
+    assert not torch.equal(kept, first)
 
 
 @pytest.mark.parametrize("shared", [True, False])
-def test_a_batch_moves_as_it_is_and_a_state_that_serves_twice_moves_once(shared):
-    one = batch()
-    if shared:
-        one = Batch(one.state, one.action, one.return_n, one.discount_n, one.state)
-    moved = one.to(META)
-    assert (moved.next_state is moved.state) == shared
-    for field in Batch.__slots__:
-        there, here = getattr(moved, field), getattr(one, field)
-        assert (there.device.type, there.shape, there.dtype) == ("meta", here.shape, here.dtype)
-    assert one.to(CPU) is one
+def test_a_state_that_serves_twice_is_copied_once_and_a_batch_unlike_the_first_goes_beside_the_graph(graphed, shared):
+    ours, plain = graphed(loss="lambda_returns"), learner(loss="lambda_returns")
+
+    def one_of(i):
+        b = weighted(i)
+        twice = shared != (i == WARM_UP + 2)
+        return dataclasses.replace(b, next_state=b.state) if twice else b
+
+    for i in range(WARM_UP + 5):
+        for one in (ours, plain):
+            one.update(one_of(i), 1e-3)
+            one.update(weighted(i, size=5), 1e-3)
+    inputs = ours._recorded._inputs
+    assert (inputs.next_state is inputs.state) == shared
+    assert graph_of(ours).replays == 4
+    assert_same_weights(ours, plain)
+
+
+def test_a_state_that_is_loaded_asks_for_another_graph(graphed):
+    ours, plain = graphed(), learner()
+    for i in range(WARM_UP + 2):
+        ours.update(weighted(i), 1e-3)
+    old = graph_of(ours)
+    ours.load_state_dict(copy.deepcopy(plain.state_dict()))
+    assert graph_of(ours) is None
+    for i in range(WARM_UP + 2):
+        for one in (ours, plain):
+            one.update(weighted(i), 1e-3)
+    assert graph_of(ours) is not old
+    assert_same_weights(ours, plain)

@@ -38,6 +38,23 @@ def test_every_optimizer_lowers_a_quadratic(name, amsgrad):
     assert theta.square().sum().item() < 0.5
 
 
+@pytest.mark.parametrize("compiled", [False, True])
+@pytest.mark.parametrize("name", ["rmsprop", "adam", "adamw", "radam"])
+def test_a_weight_without_a_gradient_stays_and_the_others_learn_as_if_it_were_not_there(name, compiled):
+    config = Config(optimizer=name, learning_rate=0.05, optimizer_eps=0.01, compile=compiled)
+    ends = []
+    for frozen in (0, 1, 2):
+        thetas = [torch.nn.Parameter(torch.tensor([3.0, -2.0])) for _ in range(frozen + 1)]
+        optimizer = build_optimizer(config, thetas)
+        for _ in range(8):
+            optimizer.zero_grad()
+            thetas[-1].square().sum().backward()
+            optimizer.step()
+        assert all(theta.tolist() == [3.0, -2.0] for theta in thetas[:-1])
+        ends.append(thetas[-1].tolist())
+    assert ends[0] == ends[1] == ends[2] != [3.0, -2.0]
+
+
 @pytest.mark.parametrize("shape", [(3,), (4, 2, 3, 3)])
 def test_centred_rmsprop_takes_the_same_steps_with_a_learning_rate_in_a_tensor(shape):
     g = torch.Generator().manual_seed(1)

@@ -4,12 +4,11 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pixelq.losses import loss_function, loss_names
+from pixelq.losses import Played
 from pixelq.losses.double import double_q_target
 from pixelq.losses.dqn import q_learning_target
-from pixelq.losses.lambda_returns import lambda_returns
+from pixelq.losses.lambda_returns import Options, lambda_returns, returns
 from pixelq.losses.penalty import huber, squared
-from pixelq.replay.batch import Batch
 
 
 def test_the_q_learning_target_takes_the_best_next_action():
@@ -64,20 +63,11 @@ def test_lambda_one_without_bootstrap_is_the_discounted_sum_of_rewards():
     assert returns.flatten().tolist() == [1.75, 1.5, 1.0]
 
 
-def batch_of(rewards, discounts, next_state):
-    n = len(rewards)
-    state = torch.arange(n, dtype=torch.float32).unsqueeze(1)
-    return Batch(state, torch.zeros(n, dtype=torch.int64), rewards, discounts, next_state)
-
-
-def test_every_loss_gives_one_finite_number_per_transition_and_a_gradient_to_the_network_alone():
-    assert {"dqn", "double", "lambda_returns"} <= set(loss_names())
-    for name in loss_names():
-        online, target = torch.nn.Linear(1, 2), torch.nn.Linear(1, 2)
-        batch = batch_of(torch.tensor([1.0, 0.0, -1.0]), torch.tensor([0.9, 0.9, 0.0]), torch.rand(3, 1))
-        result = loss_function(name)(online, target, batch, squared)
-        assert result.loss.shape == result.td_error.shape == result.q.shape == (3,)
-        assert torch.isfinite(result.loss).all()
-        result.loss.sum().backward()
-        assert online.weight.grad is not None
-        assert target.weight.grad is None, name
+def test_the_returns_of_a_rollout_do_not_look_beyond_a_truncation():
+    rewards, next_values = torch.ones((3, 1)), torch.tensor([[10.0], [20.0], [40.0]])
+    played = Played(rewards, torch.full((3, 1), 0.5), next_values, torch.tensor([[0.0], [1.0], [0.0]]))
+    # Newest first: 1 + 40 / 2 = 21; after the truncation only the last observation's value, 1 + 20 / 2 = 11; and then
+    # 1 + ((1 - lambda) 10 + lambda 11) / 2.
+    assert returns(played, Options(trace_lambda=1.0)).flatten().tolist() == [6.5, 11.0, 21.0]
+    assert returns(played, Options(trace_lambda=0.5)).flatten().tolist() == [6.25, 11.0, 21.0]
+    assert returns(played, Options(trace_lambda=0.0)).flatten().tolist() == [6.0, 11.0, 21.0]

@@ -1,4 +1,4 @@
-"""Small real runs for the tests of this folder, and the helpers beside them, however pytest was started."""
+"""Small real runs for the tests of this folder; lets them import `small_loops`, however pytest was started."""
 
 import sys
 from collections.abc import Iterator

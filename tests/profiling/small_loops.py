@@ -1,4 +1,4 @@
-"""Configurations of either loop, cut down to a second of training."""
+"""Small configurations of either loop that train for a second."""
 
 from pixelq.config import Config
 from pixelq.recipes.choice import configure
@@ -18,6 +18,6 @@ FIELDS = {"replay": {"num_envs": 2}, "parallel": {"num_envs": 4, "rollout_length
 
 
 def small(loop: str, **overrides: object) -> Config:
-    """A configuration of either loop, cut down to a second of training."""
+    """A small configuration of either loop that trains for a second."""
     recipe = {"replay": "nature2015", "parallel": "default"}[loop]
     return configure("breakout", recipe, SMALL | FIELDS[loop] | overrides)

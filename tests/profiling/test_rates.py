@@ -1,4 +1,4 @@
-"""Rates are rates: calls are counted, operations are the network's."""
+"""Rates of calls, and the floating-point operations of networks."""
 
 import time
 
@@ -27,7 +27,7 @@ def test_a_call_that_takes_a_hundredth_of_a_second_is_made_at_most_a_hundred_tim
 
 def batch(size: int) -> Batch:
     state = torch.zeros(size, 4, 84, 84, dtype=torch.uint8)
-    return Batch(state, torch.zeros(size, dtype=torch.int64), torch.zeros(size), torch.zeros(size), state)
+    return Batch.unweighted(state, torch.zeros(size, dtype=torch.int64), torch.zeros(size), torch.zeros(size), state)
 
 
 @pytest.mark.parametrize("precision", ["float32", "bf16"])
@@ -40,10 +40,10 @@ def test_operations_of_the_2015_network_are_those_of_its_layers(precision: str) 
     layers = [20 * 20 * 32 * 4 * 64, 9 * 9 * 64 * 32 * 16, 7 * 7 * 64 * 64 * 9, 3136 * 512, 512 * 4]
     forward = 2 * sum(layers)  # a product and a sum each
     assert acting_flops(network, batch(8)) == forward
-    # Backward computes a gradient of weights and one of inputs, which the first layer does without.
+    # Backward computes a gradient of the weights and one of the inputs; the first layer needs only the first.
     assert update_flops(network, batch(8), bootstraps=False) == 8 * (3 * forward - 2 * layers[0])
     assert update_flops(network, batch(8)) == 8 * (4 * forward - 2 * layers[0])
-    assert update_flops(network, batch(32)) == pytest.approx(2.2e9, rel=0.01)  # what docs/performance.md says
+    assert update_flops(network, batch(32)) == pytest.approx(2.2e9, rel=0.01)  # as in docs/performance.md
 
 
 def test_matrix_products_run_at_some_gigaflops() -> None:

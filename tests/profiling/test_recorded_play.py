@@ -1,4 +1,4 @@
-"""Real play stored again and again is what a run would have stored, with episodes that end at the seams."""
+"""Play stored repeatedly is what a run would have stored, with an episode's end after each repetition."""
 
 from pathlib import Path
 
@@ -20,7 +20,7 @@ def test_a_replay_is_filled_to_the_number_asked_for(tmp_path: Path) -> None:
     run.close()
 
 
-def test_no_stack_spans_the_seam_where_the_play_begins_again(tmp_path: Path) -> None:
+def test_no_stack_mixes_the_end_of_the_play_with_its_start(tmp_path: Path) -> None:
     run = TimedRun(small("replay", num_envs=1, replay_capacity=1000), tmp_path / "run")
     assert run.parts.replay is not None
     play = RecordedPlay(run, 20, np.random.default_rng(0))

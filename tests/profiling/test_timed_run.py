@@ -1,4 +1,4 @@
-"""A segmented run is a real run that pauses."""
+"""A run in segments is a real run with pauses."""
 
 import csv
 import time
@@ -27,10 +27,10 @@ def test_the_next_segment_goes_on_where_the_last_one_stopped(run: TimedRun) -> N
     if run.parts.replay is not None:
         RecordedPlay(run, 100, run.parts.replay_generator).fill(run.parts.replay, 100)
     run.train_for(0.1)
-    observed, weights = run.parts.envs.observations, run.parts.learner.network.output.weight.detach().clone()
+    observed, weights = run.parts.envs.observations, run.parts.learner.network.head.output.weight.detach().clone()
     assert (run.first_observations() == observed).all()
     run.train_for(0.1)
-    assert not weights.equal(run.parts.learner.network.output.weight)
+    assert not weights.equal(run.parts.learner.network.head.output.weight)
 
 
 def test_its_games_are_written_down_as_of_any_run(run: TimedRun, tmp_path: Path) -> None:

@@ -20,7 +20,7 @@ from pixelq.networks import build_network
 from pixelq.recipes.choice import configure
 from pixelq.recipes.reading import read_recipe, recipe_names
 from pixelq.recipes.validation import validate
-from pixelq.recipes.values import FIELDS, config_from_values
+from pixelq.recipes.values import FIELDS, config_from_values, overridden
 from pixelq.replay.batch import Batch
 
 FOLDER = Path(pixelq.__file__).parent / "recipes"
@@ -31,7 +31,7 @@ NO_TARGET = {"loss": "dqn", "target": "none"}
 PAPERS_100_LINES = {
     "game": "breakout",
     "load": "auto",
-    "network": "2013",
+    "torso": "2013",
     "optimizer": "adam",
     "learning_rate": 0.0001,
     "learning_rate_end": None,
@@ -50,13 +50,18 @@ PAPERS_100_LINES = {
 }
 
 
+def said(config: Config, name: str) -> Any:
+    """A field of a configuration, or an option of its loss."""
+    return config.loss_options[name] if name in config.loss_options else getattr(config, name)
+
+
 def linear_epsilon(start: float, end: float, steps: int) -> dict[str, Any]:
     return {"epsilon_schedule": "linear", "epsilon_start": start, "epsilon_end": end, "epsilon_steps": steps}
 
 
 TABLE: dict[str, dict[str, Any]] = {
     "nips2013": {
-        "network": "2013",
+        "torso": "2013",
         **RMSPROP_2015,
         "error": "squared",
         "replay_capacity": 1_000_000,
@@ -69,7 +74,7 @@ TABLE: dict[str, dict[str, Any]] = {
         "clip_reward": True,
     },
     "nature2015": {
-        "network": "2015",
+        "torso": "2015",
         **RMSPROP_2015,
         "reduction": "sum",  # what 0.01 inside the root is made for
         "error": "huber",
@@ -86,7 +91,7 @@ TABLE: dict[str, dict[str, Any]] = {
         "noop_max": 30,
     },
     "double2015": {
-        "network": "2015",
+        "torso": "2015",
         **RMSPROP_2015,
         "reduction": "sum",
         "error": "huber",
@@ -108,7 +113,7 @@ TABLE: dict[str, dict[str, Any]] = {
     "papers-100-lines-original": {
         "game": "breakout",
         "load": "",
-        "network": "2013",
+        "torso": "2013",
         "optimizer": "adam",
         "learning_rate": 0.000125,
         "error": "huber",
@@ -124,7 +129,7 @@ TABLE: dict[str, dict[str, Any]] = {
         "noop_max": 0,
     },
     "cleanrl": {
-        "network": "2015",
+        "torso": "2015",
         "optimizer": "adam",
         "learning_rate": 0.0001,
         "error": "squared",
@@ -146,7 +151,7 @@ TABLE: dict[str, dict[str, Any]] = {
     },
     "double-notebook": {
         "game": "breakout",
-        "network": "2015",
+        "torso": "2015",
         "optimizer": "adam",
         "learning_rate": 0.0002,
         "error": "huber",
@@ -164,7 +169,7 @@ TABLE: dict[str, dict[str, Any]] = {
     },
     "lapan-pong": {
         "game": "pong",
-        "network": "2015",
+        "torso": "2015",
         "optimizer": "adam",
         "learning_rate": 0.0001,
         "error": "squared",
@@ -183,7 +188,7 @@ TABLE: dict[str, dict[str, Any]] = {
 
 TASK = """steps loop num_envs frame_skip max_pool grayscale screen_size frame_stack noop_max fire_on_reset
     opening_fire_max life_loss_ends_target clip_reward sticky_actions full_action_set max_frames_per_episode"""
-LEARNER = """network norm initialisation precision loss error reduction gamma optimizer learning_rate optimizer_eps
+LEARNER = """torso norm initialisation precision loss error reduction gamma optimizer learning_rate optimizer_eps
     gradient_clip batch_size target epsilon_schedule epsilon_start epsilon_end eval_epsilon"""
 
 
@@ -204,10 +209,11 @@ def deciding_fields(config: Config) -> set[str]:
 
 
 def stated(path: Path) -> dict[str, Any]:
-    """What a recipe's file says, its base's file included."""
+    """What a recipe's file says, its base's file and the options of its loss included."""
     values = tomllib.loads(path.read_text(encoding="utf-8"))
     base = values.pop("base", None)
-    return (stated(FOLDER / f"{base}.toml") if base else {}) | values
+    options = values.pop("loss_options", {})
+    return (stated(FOLDER / f"{base}.toml") if base else {}) | values | options
 
 
 def test_every_recipe_of_the_table_ships_and_default_comes_first() -> None:
@@ -217,7 +223,7 @@ def test_every_recipe_of_the_table_ships_and_default_comes_first() -> None:
 
 @pytest.mark.parametrize(("name", "field", "value"), [(n, f, v) for n, row in TABLE.items() for f, v in row.items()])
 def test_a_recipe_says_what_the_table_says(name: str, field: str, value: Any) -> None:
-    assert getattr(read_recipe(name), field) == value
+    assert said(read_recipe(name), field) == value
 
 
 @pytest.mark.parametrize("name", TABLE)
@@ -328,12 +334,12 @@ def test_every_recipe_plays_its_game_and_learns_from_it(name: str) -> None:
     network = build_network(
         config, envs.single_observation_space, int(envs.single_action_space.n), torch.Generator().manual_seed(1)
     )
-    batch = Batch(
-        state=torch.from_numpy(states),
-        action=torch.zeros(1, dtype=torch.int64),
-        return_n=torch.from_numpy(rewards),
-        discount_n=torch.from_numpy(config.gamma * ~terminated).float(),
-        next_state=torch.from_numpy(following),
+    batch = Batch.unweighted(
+        torch.from_numpy(states),
+        torch.zeros(1, dtype=torch.int64),
+        torch.from_numpy(rewards),
+        torch.from_numpy(config.gamma * ~terminated).float(),
+        torch.from_numpy(following),
     )
     before = [p.detach().clone() for p in network.parameters()]
     Learner(network, config, torch.device("cpu")).update(batch, config.learning_rate)
@@ -398,7 +404,7 @@ def test_a_recipe_that_is_not_there_is_refused(name: str, tmp_path: Path, monkey
 
 def test_every_field_can_be_overridden() -> None:
     config = read_recipe("nature2015")
-    other = {"int": 7, "float": 0.5, "float | None": 0.5, "str": "dqn"}
+    other: dict[str, Any] = {"int": 7, "float": 0.5, "float | None": 0.5, "str": "dqn", "dict[str, Any]": {"x": 7}}
     for name, field in FIELDS.items():
         kind = str(field.type)
         choices = re.findall(r"['\"]([\w-]+)['\"]", kind)
@@ -406,3 +412,14 @@ def test_every_field_can_be_overridden() -> None:
         changed = config_from_values(asdict(config) | {name: value}, where="override")
         assert getattr(changed, name) == value
         assert replace(changed, **{name: getattr(config, name)}) == config
+        again = overridden(config, {name: value})
+        assert getattr(again, name) == (getattr(config, name) | value if isinstance(value, dict) else value)
+
+
+def test_every_option_can_be_overridden_with_its_table_and_without() -> None:
+    config = configure("pong")
+    assert config.loss_options == {"error": "squared", "trace_lambda": 0.95}
+    for option, value in {"error": "huber", "trace_lambda": 0.5}.items():
+        for overrides in ({option: value}, {"loss_options": {option: value}}):
+            changed = configure("pong", overrides=overrides)
+            assert changed == replace(config, loss_options=config.loss_options | {option: value})

@@ -14,20 +14,22 @@ from hypothesis import strategies as st
 from pixelq.config import Config
 from pixelq.errors import UserError
 from pixelq.recipes.choice import configure
-from pixelq.recipes.reading import read_config, write_config
+from pixelq.recipes.reading import LATER, read_config, write_config
 from pixelq.recipes.validation import validate
-from pixelq.recipes.values import FIELDS, LATER, config_from_values
+from pixelq.recipes.values import FIELDS, OPTIONS, config_from_values
 
 # --- configurations of every kind -----------------------------------------------------------------------------------
 
-PROBABILITIES = """sticky_actions gamma rmsprop_decay adam_beta1 adam_beta2 target_tau average_tau epsilon_start
-    epsilon_end trace_lambda eval_epsilon"""
-KINDS = typing.get_type_hints(Config)
+PROBABILITIES = """sticky_actions gamma rmsprop_decay adam_beta1 adam_beta2 target_tau averaged_network_tau
+    epsilon_start epsilon_end eval_epsilon"""
+TYPES = typing.get_type_hints(Config)
 
 
 def of_kind(name: str) -> st.SearchStrategy[Any]:
     """Values of one field that are valid whatever the other fields hold."""
-    kind = KINDS[name]
+    kind = TYPES[name]
+    if name in OPTIONS:
+        return st.just({})
     if typing.get_origin(kind) is Literal:
         return st.sampled_from(typing.get_args(kind))
     if kind is str:
@@ -40,6 +42,29 @@ def of_kind(name: str) -> st.SearchStrategy[Any]:
 
 
 @st.composite
+def torsos(draw: st.DrawFn) -> dict[str, Any]:
+    """A torso by name, or with sizes of its own."""
+    name = draw(st.sampled_from(["2013", "2015", "minatar", "mlp", "plain"]))
+    sizes = st.integers(1, 9)
+    layers, hidden = draw(st.lists(st.tuples(sizes, sizes, sizes), max_size=3)), draw(st.lists(sizes, max_size=2))
+    channels, kernels, strides = (tuple(column) for column in zip(*layers, strict=True)) if layers else ((), (), ())
+    own = {"channels": channels, "kernels": kernels, "strides": strides, "hidden": tuple(hidden)}
+    return {"torso": name, "torso_options": own if draw(st.booleans()) else {}}
+
+
+@st.composite
+def losses(draw: st.DrawFn, loop: str) -> dict[str, Any]:
+    """A loss that the loop can learn with, with none, some or all of its options, and a target network for it."""
+    replay = [("dqn", "none"), ("dqn", "hard"), ("dqn", "soft"), ("double", "hard"), ("double", "soft")]
+    parallel = [("lambda_returns", "none"), ("dqn", "none")]
+    loss, target = draw(st.sampled_from(parallel if loop == "parallel" else replay))
+    options: dict[str, st.SearchStrategy[Any]] = {"error": st.sampled_from(["squared", "huber"])}
+    if loss == "lambda_returns":
+        options["trace_lambda"] = st.floats(0, 1)
+    return {"loss": loss, "target": target, "loss_options": draw(st.fixed_dictionaries({}, optional=options))}
+
+
+@st.composite
 def valid_configs(draw: st.DrawFn) -> Config:
     """Configurations that `validate` accepts, every field drawn."""
     values = {name: draw(of_kind(name)) for name in FIELDS}
@@ -48,11 +73,17 @@ def valid_configs(draw: st.DrawFn) -> Config:
     least = num_envs * (stack + n_step)
     batch = num_envs * rollout // math.gcd(num_envs * rollout, divisor)
     capacity = draw(st.integers(4 * max(batch, least), 2**62))
-    replay_losses = [("dqn", "none"), ("dqn", "hard"), ("dqn", "soft"), ("double", "hard"), ("double", "soft")]
-    parallel = values["loop"] == "parallel"
-    loss, target = ("lambda_returns", "none") if parallel else draw(st.sampled_from(replay_losses))
-    compilable = values["optimizer"] in ("adam", "rmsprop") and not values["deterministic"] and not values["amsgrad"]
+    plain_adam = values["optimizer"] == "adam" and not values["amsgrad"]
+    compilable = (plain_adam or values["optimizer"] in ("rmsprop", "radam")) and not values["deterministic"]
+    schedule = draw(st.sampled_from(["constant", "linear", "exponential"]))
     agreeing = {
+        **draw(torsos()),
+        **draw(losses(values["loop"])),
+        "linear": "plain",
+        "head": "linear",
+        "sampler": "uniform",
+        "epsilon_schedule": schedule,
+        "epsilon_begin": 0 if schedule == "constant" else draw(st.integers(0, 2**62)),
         "compile": values["compile"] and compilable,
         "recipe": draw(st.from_regex(r"[A-Za-z0-9_.-]{1,64}", fullmatch=True)),
         "screen_size": draw(st.integers(36, 512)),
@@ -64,8 +95,6 @@ def valid_configs(draw: st.DrawFn) -> Config:
         "batch_size": batch,
         "replay_capacity": capacity,
         "replay_start": draw(st.integers(least, capacity)),
-        "loss": loss,
-        "target": target,
         "stop_score": draw(st.none() | st.floats(allow_nan=False, allow_infinity=False)),
         "learning_rate_end": draw(st.none() | st.floats(0, values["learning_rate"])),
     }
@@ -134,7 +163,10 @@ def test_an_unknown_field_far_from_all_is_refused_without_a_guess() -> None:
         ("game", 5, "text"),
         ("clip_reward", 1, "true or false"),
         ("clip_reward", "yes", "true or false"),
-        ("network", 2015, "choose one of 2013, 2015"),
+        ("torso", 2015, "text"),
+        ("loss", 3, "text"),
+        ("loss_options", "huber", "a table of options"),
+        ("loss_options", ["huber"], "a table of options"),
         ("optimizer", "sgd", "choose one of rmsprop, adam, adamw, radam"),
         ("optimizer", ["adam"], "choose one of rmsprop, adam, adamw, radam"),
         ("device", "gpu", "choose one of auto, cpu, cuda, mps, vulkan"),
@@ -178,6 +210,8 @@ OUT_OF_RANGE: list[tuple[dict[str, Any], str]] = [
     ({"epsilon_end": -0.01}, "epsilon_end"),
     ({"eval_epsilon": math.nan}, "eval_epsilon"),
     ({"epsilon_steps": 0}, "epsilon_steps"),
+    ({"epsilon_begin": -1}, "epsilon_begin"),
+    ({"epsilon_schedule": "constant", "epsilon_begin": 1}, "epsilon_begin"),
     ({"batch_size": 0}, "batch_size"),
     ({"batch_size": -32}, "batch_size"),
     ({"steps": 0}, "steps"),
@@ -208,7 +242,7 @@ OUT_OF_RANGE: list[tuple[dict[str, Any], str]] = [
     ({"gamma": 1.01}, "gamma"),
     ({"gamma": math.nan}, "gamma"),
     ({"target_tau": 1.5}, "target_tau"),
-    ({"average_tau": -0.1}, "average_tau"),
+    ({"averaged_network_tau": -0.1}, "averaged_network_tau"),
     ({"sticky_actions": 1.5}, "sticky_actions"),
     ({"adam_beta1": -0.1}, "adam_beta1"),
     ({"replay_capacity": 31, "replay_start": 20}, "replay_capacity"),  # under the batch
@@ -217,11 +251,9 @@ OUT_OF_RANGE: list[tuple[dict[str, Any], str]] = [
     ({"num_envs": 8, "replay_capacity": 100, "replay_start": 50}, "replay_capacity"),
     ({"loss": "double", "target": "none"}, "target"),
     ({"loss": "lambda_returns"}, "loss"),
-    (PARALLEL | {"loss": "dqn"}, "loss"),
     (PARALLEL | {"target": "hard"}, "target"),
     (PARALLEL | {"batch_size": 33}, "batch_size"),
     (PARALLEL | {"batch_size": 64}, "batch_size"),  # more than 1 environment x 32 steps
-    (PARALLEL | {"trace_lambda": 1.1}, "trace_lambda"),
     (PARALLEL | {"epochs": 0}, "epochs"),
 ]
 
@@ -240,8 +272,12 @@ EDGES: list[dict[str, Any]] = [
     {"epsilon_start": 1.0, "epsilon_end": 0.0, "gamma": 1.0, "learning_rate_end": 0.0, "noop_max": 0, "eval_every": 0},
     {"batch_size": 32, "replay_capacity": 32, "replay_start": 32},
     {"epsilon_schedule": "constant", "epsilon_steps": 0},
+    {"epsilon_begin": 2**62},
     {"seed": 2**31 - 1},
     PARALLEL,
+    PARALLEL | {"loss": "dqn"},
+    PARALLEL | {"loss_options": {"trace_lambda": 0.0}},
+    PARALLEL | {"loss_options": {"trace_lambda": 1.0}},
 ]
 
 

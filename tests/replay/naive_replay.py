@@ -1,8 +1,10 @@
 """The reference: whole observation stacks of every step in plain lists, and transitions read off one by one."""
 
+import dataclasses
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 
 from pixelq.replay import Batch, Replay
 
@@ -30,6 +32,8 @@ class Transition:
     return_n: float
     discount_n: float
     next_state: np.ndarray
+    row: tuple[int, int]
+    """Environment and position of its first row."""
 
 
 class NaiveReplay:
@@ -54,14 +58,15 @@ class NaiveReplay:
     def transitions(self) -> dict[int, Transition]:
         """Every transition that may be drawn, by the identity of its newest frame."""
         found = {}
-        for rows in self.rows:
+        for env, rows in enumerate(self.rows):
             for i in range(max(0, len(rows) - self.rows_per_env), len(rows)):
-                transition = self._transition(rows, i)
+                transition = self._transition(env, i)
                 if transition is not None:
                     found[identity(transition.state)] = transition
         return found
 
-    def _transition(self, rows: list[Step], i: int) -> Transition | None:
+    def _transition(self, env: int, i: int) -> Transition | None:
+        rows = self.rows[env]
         first = rows[i]
         if first.action is None:
             return None
@@ -79,7 +84,7 @@ class NaiveReplay:
             return None
         if last.terminated:
             discount = 0.0
-        return Transition(first.observation, first.action, total, discount, last.next_observation)
+        return Transition(first.observation, first.action, total, discount, last.next_observation, (env, i))
 
 
 class Play:
@@ -148,6 +153,8 @@ def drawn(batch: Batch) -> list[int]:
 def check(batch: Batch, transitions: dict[int, Transition]) -> None:
     """Hold every transition of a batch to the reference."""
     assert batch.next_state.dtype == batch.state.dtype
+    assert batch.weight.dtype == torch.float32
+    assert batch.rows.dtype == torch.int64
     for i, name in enumerate(drawn(batch)):
         assert name in transitions, f"frame {name} does not start a whole transition in reach"
         wanted = transitions[name]
@@ -157,12 +164,14 @@ def check(batch: Batch, transitions: dict[int, Transition]) -> None:
         assert batch.action[i].item() == wanted.action
         np.testing.assert_allclose(batch.return_n[i].item(), wanted.return_n, rtol=1e-5, atol=1e-6)
         np.testing.assert_allclose(batch.discount_n[i].item(), wanted.discount_n, rtol=1e-6)
+        assert batch.weight[i].item() == 1.0
+        assert tuple(batch.rows[i].tolist()) == wanted.row
 
 
 def assert_same(left: Batch, right: Batch) -> None:
     """Two batches are equal to the bit."""
-    for field in ("state", "action", "return_n", "discount_n", "next_state"):
-        np.testing.assert_array_equal(getattr(left, field).numpy(), getattr(right, field).numpy())
+    for field in dataclasses.fields(Batch):
+        np.testing.assert_array_equal(getattr(left, field.name).numpy(), getattr(right, field.name).numpy())
 
 
 def fill(replay: Replay, play: Play, steps: int) -> None:

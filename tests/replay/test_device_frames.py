@@ -1,5 +1,7 @@
 """Batches gathered from raw frames on a device are, to the byte, those unpacked from the compressed blocks."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 import torch
@@ -7,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from naive_replay import Play, assert_same, fill
 
-from pixelq.replay import Replay
+from pixelq.replay import Batch, Replay
 
 CPU = torch.device("cpu")
 
@@ -25,8 +27,8 @@ def assert_same_draws(plain: Replay, raw: Replay, seed: int) -> None:
     for batch_size in (1, 32) if len(plain) else ():
         a, b = plain.sample(batch_size, left), raw.sample(batch_size, right)
         assert_same(a, b)
-        for field in ("state", "action", "return_n", "discount_n", "next_state"):
-            assert getattr(a, field).dtype == getattr(b, field).dtype
+        for field in dataclasses.fields(Batch):
+            assert getattr(a, field.name).dtype == getattr(b, field.name).dtype
     assert left.bit_generator.state == right.bit_generator.state
 
 

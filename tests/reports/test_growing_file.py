@@ -1,4 +1,4 @@
-"""Log files lose nothing to a full disk, and are cut back to a checkpoint's length."""
+"""Log files lose nothing when the disk is full, and are cut back to a checkpoint's length."""
 
 import zlib
 from pathlib import Path
@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from pixelq.errors import UserError
-from pixelq.reports.growing_file import GrowingFile, refuse_changed
+from pixelq.reports.growing_file import GrowingFile, check_unchanged
 from small_disks import files_at_most
 
 
@@ -42,7 +42,7 @@ def test_a_file_that_lost_bytes_is_refused_unless_that_is_accepted(tmp_path: Pat
     file = GrowingFile(tmp_path / "x", length=8, as_it_is=True)
     file.append(b"f\n")
     file.flush()
-    assert (tmp_path / "x").read_bytes() == b"abc\nf\n"  # a row of which only a part is left goes, too
+    assert (tmp_path / "x").read_bytes() == b"abc\nf\n"  # an incomplete row is removed too
     file.close()
 
 
@@ -54,7 +54,7 @@ def test_a_file_whose_bytes_were_changed_is_refused_unless_that_is_accepted(tmp_
     file.append(b"after the checkpoint\n")
     file.flush()
     file.close()
-    refuse_changed(tmp_path / "x", length, crc32)
+    check_unchanged(tmp_path / "x", length, crc32)
     (tmp_path / "x").write_bytes(b"a,1\nb,3\nafter the checkpoint\n")
     with pytest.raises(UserError, match=r"x: its first 8 bytes are not those of the checkpoint.*--fallback"):
         GrowingFile(tmp_path / "x", length, crc32)

@@ -1,4 +1,4 @@
-"""The progress line, and that nobody needs to be listening."""
+"""The progress line, also with standard error closed."""
 
 import os
 import re

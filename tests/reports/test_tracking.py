@@ -9,7 +9,7 @@ import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from pixelq.errors import UserError
-from pixelq.reports.tracking import COLUMNS, TAGS, Tracker, refuse_changed_csv
+from pixelq.reports.tracking import COLUMNS, TAGS, Tracker, check_csv_unchanged
 from small_disks import files_at_most
 
 
@@ -67,13 +67,13 @@ def test_a_byte_changed_before_the_checkpoint_is_found_and_one_after_it_is_cut_o
     for i in range(len(content)):
         (tmp_path / name).write_bytes(content[:i] + bytes([content[i] ^ 1]) + content[i + 1 :])
         with pytest.raises(UserError, match=f"{name}: .*changed") if i < length else contextlib.nullcontext():
-            refuse_changed_csv(tmp_path, at_checkpoint, name)
+            check_csv_unchanged(tmp_path, at_checkpoint, name)
     (tmp_path / name).write_bytes(content)
     Tracker(tmp_path, at_checkpoint).close()
     assert (tmp_path / name).read_bytes() == content[:length]
 
 
-def test_lengths_without_sums_as_older_checkpoints_have_them_are_taken(tmp_path: Path) -> None:
+def test_lengths_without_checksums_as_in_older_checkpoints_are_accepted(tmp_path: Path) -> None:
     tracker = Tracker(tmp_path)
     tracker.write("episodes.csv", episode(1))
     at_checkpoint = tracker.state_dict()
@@ -83,7 +83,7 @@ def test_lengths_without_sums_as_older_checkpoints_have_them_are_taken(tmp_path:
     assert len((tmp_path / "episodes.csv").read_text().splitlines()) == 2
 
 
-def test_without_a_checkpoint_everything_begins_anew(tmp_path: Path) -> None:
+def test_without_a_checkpoint_the_files_start_empty(tmp_path: Path) -> None:
     for _ in range(2):
         tracker = Tracker(tmp_path)
         tracker.write("episodes.csv", episode(1))

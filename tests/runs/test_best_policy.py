@@ -41,11 +41,14 @@ def test_the_best_evaluation_is_kept_and_of_equals_the_last(game: str, kept: lis
 def test_with_an_average_over_updates_it_is_the_average_that_is_tested_and_kept(in_folder: Path) -> None:
     """An average that never moves is the initial network: test games and kept weights tell that it was used."""
     for name, tau in (("averaged", 1e-12), ("plain", 0.0)):
-        start(configure("CartPole-v1", "gymnasium", SMALL | {"average_tau": tau, "eval_epsilon": 0.0}), Path(name))
-    initial, learned = (load_agent(Path(name)).network.output.bias for name in ("averaged/final", "plain/final"))
+        start(
+            configure("CartPole-v1", "gymnasium", SMALL | {"averaged_network_tau": tau, "eval_epsilon": 0.0}),
+            Path(name),
+        )
+    initial, learned = (load_agent(Path(name)).network.head.output.bias for name in ("averaged/final", "plain/final"))
     assert initial.abs().max() < 1e-9  # as it was made
     assert learned.abs().max() > 1e-4
-    assert load_agent(Path("averaged/best")).network.output.bias.abs().max() < 1e-9
+    assert load_agent(Path("averaged/best")).network.head.output.bias.abs().max() < 1e-9
     games = [Path(name, "evaluations.csv").read_text() for name in ("averaged", "plain")]
     assert games[0] != games[1]
     # Learning never looks at it: the games played while training are the same.

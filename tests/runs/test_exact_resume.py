@@ -25,7 +25,8 @@ CASES: dict[str, dict[str, Any]] = {
     "2015-eight-envs": {"recipe": "nature2015", "game": PLAIN, "num_envs": 8, "eval_every": 0},
     "double-adam-soft-3-steps-colour": {"recipe": "cleanrl", "loss": "double", "target": "soft", "n_step": 3,
                                         "grayscale": False, "opening_fire_max": 3, "eval_every": 0},
-    "parallel-bf16": {"recipe": "default", "num_envs": 8, "rollout_length": 4, "batch_size": 8, "average_tau": 0.1},
+    "parallel-bf16": {"recipe": "default", "num_envs": 8, "rollout_length": 4, "batch_size": 8,
+                      "averaged_network_tau": 0.1},
     "parallel-one-env-sticky": {"recipe": "default", "game": "ALE/Breakout-v5", "num_envs": 1, "rollout_length": 20,
                                 "batch_size": 5, "eval_every": 0},
 }  # fmt: skip

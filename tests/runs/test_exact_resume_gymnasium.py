@@ -21,20 +21,23 @@ SMALL: dict[str, Any] = {k: v for k, v in small_runs.SMALL.items() if k not in (
 PARALLEL = {"rollout_length": 5, "batch_size": 5, "learning_rate_end": None}
 
 CASES: dict[str, Config] = {
-    "one-cart-pole": configure("CartPole-v1", "cleanrl", SMALL | {"network": "mlp"}),
-    "eight-cart-poles": configure("CartPole-v1", "cleanrl", SMALL | {"network": "mlp", "num_envs": 8}),
+    "one-cart-pole": configure("CartPole-v1", "cleanrl", SMALL | {"torso": "mlp"}),
+    "eight-cart-poles": configure("CartPole-v1", "cleanrl", SMALL | {"torso": "mlp", "num_envs": 8}),
     "eight-cart-poles-3-steps-double-soft": configure(
         "CartPole-v1",
         "cleanrl",
-        SMALL | {"network": "mlp", "num_envs": 8, "n_step": 3, "loss": "double", "target": "soft", "frame_skip": 2},
+        SMALL | {"torso": "mlp", "num_envs": 8, "n_step": 3, "loss": "double", "target": "soft", "frame_skip": 2},
     ),
     "one-cart-pole-parallel": configure("CartPole-v1", "cartpole", SMALL | PARALLEL | {"num_envs": 1}),
     "eight-cart-poles-parallel": configure("CartPole-v1", "cartpole", SMALL | PARALLEL | {"num_envs": 8}),
-    "a-lunar-lander": configure("LunarLander-v3", "cleanrl", SMALL | {"network": "mlp", "eval_every": 0}),
+    "eight-cart-poles-parallel-dqn": configure(
+        "CartPole-v1", "cartpole", SMALL | PARALLEL | {"num_envs": 8, "loss": "dqn", "epsilon_begin": 100}
+    ),
+    "a-lunar-lander": configure("LunarLander-v3", "cleanrl", SMALL | {"torso": "mlp", "eval_every": 0}),
     "four-minatars": configure(
         "MinAtar/Breakout-v1",
         "cleanrl",
-        SMALL | {"network": "minatar", "num_envs": 4, "screen_size": 0, "grayscale": False},
+        SMALL | {"torso": "minatar", "num_envs": 4, "screen_size": 0, "grayscale": False},
     ),
 }
 

@@ -1,5 +1,6 @@
 """NaN, a failing environment, no memory: one line that says where, and the last good checkpoint stays."""
 
+import dataclasses
 import math
 import subprocess
 from pathlib import Path
@@ -16,7 +17,8 @@ from pixelq.config import Config
 from pixelq.envs.atari import AtariGames
 from pixelq.errors import RunError
 from pixelq.learner.learner import Learner
-from pixelq.loops.parallel_loop import Rollout
+from pixelq.loops.rollout import Rollout
+from pixelq.losses import Played
 from pixelq.replay import Batch
 from pixelq.runs.failures import FAILURE, POSTMORTEM
 from pixelq.runs.session import resume, start
@@ -39,7 +41,7 @@ def all_finite(folder: Path) -> bool:
 def poison(batch: Batch) -> Batch:
     returns = batch.return_n.clone()
     returns[1] = math.nan
-    return Batch(batch.state, batch.action, returns, batch.discount_n, batch.next_state)
+    return dataclasses.replace(batch, return_n=returns)
 
 
 @pytest.fixture
@@ -47,9 +49,9 @@ def poisoned_update(monkeypatch: pytest.MonkeyPatch) -> None:
     """The fifteenth update gets a return that is not a number."""
     update, count = Learner.update, []
 
-    def spoiled(self: Learner, batch: Batch, learning_rate: float) -> None:
+    def spoiled(self: Learner, batch: Batch, learning_rate: float) -> torch.Tensor:
         count.append(1)
-        update(self, poison(batch) if len(count) == 15 else batch, learning_rate)
+        return update(self, poison(batch) if len(count) == 15 else batch, learning_rate)
 
     monkeypatch.setattr(Learner, "update", spoiled)
 
@@ -66,11 +68,11 @@ def test_a_loss_that_is_nan_stops_the_run_and_its_batch_is_kept(in_folder: Path,
     assert not Path("r/final").exists()
     with safetensors.safe_open(Path("r") / POSTMORTEM, "pt") as file:
         assert file.metadata() == {"agent_steps": "136", "updates": "14", "reason": "the loss is nan"}
-        returns, state, weight = (
-            file.get_tensor(n) for n in ("batch.return_n", "batch.state", "network.hidden.0.weight")
-        )
+        names = ("batch.return_n", "batch.state", "batch.rows", "network.hidden.linears.0.weight")
+        returns, state, rows, weight = (file.get_tensor(name) for name in names)
     assert torch.isnan(returns).tolist() == [False, True, False, False]
     assert state.shape == (4, 4, 36, 36)
+    assert rows.shape == (4, 2)
     assert torch.isfinite(weight).all()  # the update was refused before it changed a weight
 
 
@@ -116,28 +118,32 @@ def test_a_weight_that_is_infinite_never_reaches_a_checkpoint_or_a_policy(
     )
     update = Learner.update
 
-    def overflowing(self: Learner, batch: Batch, learning_rate: float) -> None:
-        update(self, batch, learning_rate)
+    def overflowing(self: Learner, batch: Batch, learning_rate: float) -> torch.Tensor:
+        priority = update(self, batch, learning_rate)
         if self._summed_updates == 2:  # agent step 125
             with torch.no_grad():
-                self.network.hidden[0].bias[7] = math.inf
+                self.network.hidden.linears[0].bias[7] = math.inf
+        return priority
 
     monkeypatch.setattr(Learner, "update", overflowing)
-    with pytest.raises(RunError, match=r"weight hidden\.0\.bias is not finite at agent step 14[05]"):
+    with pytest.raises(RunError, match=r"weight hidden\.linears\.0\.bias is not finite at agent step 14[05]"):
         start(config, Path("r"))
     assert not Path("r/best").exists()
     assert not Path("r/final").exists()
     paths = CheckpointStore(Path("r/checkpoints")).paths()
     assert [p.name for p in paths] == ([] if where == "checkpoint" else ["step-000000000110"])
     with safetensors.safe_open(Path("r") / POSTMORTEM, "pt") as file:
-        assert not torch.isfinite(file.get_tensor("network.hidden.0.bias")).all()
+        assert not torch.isfinite(file.get_tensor("network.hidden.linears.0.bias")).all()
 
 
 def test_in_the_parallel_loop_too(in_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    next_values = Rollout.next_values
-    monkeypatch.setattr(
-        Rollout, "next_values", lambda self, last: next_values(self, last) * (math.nan if self.rewards.sum() > 0 else 1)
-    )
+    played = Rollout.played
+
+    def poisoned(self: Rollout) -> Played:
+        found = played(self)
+        return found._replace(next_values=found.next_values * (math.nan if found.rewards.sum() > 0 else 1))
+
+    monkeypatch.setattr(Rollout, "played", poisoned)
     with pytest.raises(RunError, match="the loss is nan at agent step"):
         start(quick("default", steps=4000, checkpoint_every=20, epsilon_start=1.0), Path("r"))
     assert all_finite(Path("r"))

@@ -3,7 +3,9 @@
 import csv
 import dataclasses
 import json
+import shutil
 import signal
+import subprocess
 import time
 from itertools import pairwise
 from pathlib import Path
@@ -18,11 +20,12 @@ from pixelq.atomic import write_bytes
 from pixelq.checkpoints.policy_file import load_agent
 from pixelq.config import Config
 from pixelq.errors import UserError
+from pixelq.recipes.choice import configure
 from pixelq.recipes.reading import read_config
 from pixelq.runs.evaluation import Evaluation
 from pixelq.runs.scores import Episode
 from pixelq.runs.session import resume, start
-from small_runs import SMALL, Killed, at_agent_step, die, small, terminate
+from small_runs import SMALL, Killed, at_agent_step, die, python, small, terminate
 
 
 def rows(file: Path) -> list[dict[str, str]]:
@@ -146,12 +149,12 @@ def test_the_best_evaluation_chooses_the_best_policy_of_equals_the_last(
     weights: list[torch.Tensor] = []
 
     def scored(policy: Any, config: Config, **kwargs: Any) -> Evaluation:
-        weights.append(policy._network.output.weight.clone())
+        weights.append(policy._network.head.output.weight.clone())
         return Evaluation([Episode(0, next(scores), 1)], 0.0, 0)
 
     monkeypatch.setattr("pixelq.runs.reporting.evaluate", scored)
     start(quick(steps=200, eval_every=50), Path("r"))
-    assert torch.equal(load_agent(Path("r/best")).network.output.weight, weights[2])
+    assert torch.equal(load_agent(Path("r/best")).network.head.output.weight, weights[2])
     assert not torch.equal(weights[1], weights[2])
     assert not torch.equal(weights[2], weights[3])
 
@@ -193,13 +196,28 @@ def test_weights_are_loaded_from_a_run_and_auto_takes_the_newest_fitting_one(
     start(quick(seed=3, load="auto", steps=76), Path("third"))
     assert "weights from runs/breakout/final/policy.safetensors" in capsys.readouterr().err
     assert read_config(Path("third/config.toml")).load == "runs/breakout/final/policy.safetensors"
-    first, third = (load_agent(Path(f)).network.output.weight for f in ("runs/breakout", "third"))
+    first, third = (load_agent(Path(f)).network.head.output.weight for f in ("runs/breakout", "third"))
     assert torch.equal(first, third)  # 76 agent steps: not one update yet
     start(quick(seed=3, load="auto", steps=80, game="seaquest"), Path("none fits"))
     assert read_config(Path("none fits/config.toml")).load == ""
-    with pytest.raises(UserError, match="weight output"):
+    with pytest.raises(UserError, match=r"weight head\.output"):
         start(quick(load="runs/breakout", game="pong"), Path("other"))
     assert not Path("other").exists()
+
+
+def test_a_policy_that_pixelq_0_1_trained_is_begun_with(in_folder: Path) -> None:
+    old = Path(__file__).parents[2] / "results" / "pong-default"
+    Path("runs/old/final").mkdir(parents=True)
+    shutil.copy(old / "config.toml", "runs/old")
+    shutil.copy(old / "policy.safetensors", "runs/old/final")
+    short = {"num_envs": 2, "rollout_length": 4, "batch_size": 8, "steps": 8, "eval_every": 0, "device": "cpu"}
+    start(configure("pong", "default", short | {"load": "auto", "learning_rate": 1e-30}), Path("new"))
+    assert read_config(Path("new/config.toml")).load == "runs/old/final/policy.safetensors"
+    before, after = (load_agent(path).network.state_dict() for path in (old, Path("new")))
+    assert before.keys() == after.keys()
+    assert all(torch.equal(before[name], after[name]) for name in before)
+    with pytest.raises(UserError, match="another network"):
+        start(configure("pong", "default", short | {"load": str(old), "hidden": [128]}), Path("other"))
 
 
 def test_a_deterministic_run_keeps_its_threads_and_device_and_says_so_when_they_changed(
@@ -265,3 +283,29 @@ def test_the_python_functions_train_and_load(in_folder: Path) -> None:
     observations = np.zeros((2, 4, 36, 36), np.uint8)
     assert pixelq.load(result.folder).act(observations).shape == (2,)
     assert pixelq.resume("r").agent_steps == 120
+
+
+def test_a_run_whose_checkpoints_were_deleted_is_not_begun_anew_without_asking(in_folder: Path) -> None:
+    start(quick(checkpoint_every=40), Path("run"))
+    rows = Path("run/episodes.csv").read_bytes()
+    shutil.rmtree("run/checkpoints")
+    shutil.rmtree("run/final")
+    with pytest.raises(UserError, match="and no checkpoint; restore run/checkpoints, or `pixelq resume --fallback`"):
+        resume(Path("run"))
+    assert Path("run/episodes.csv").read_bytes() == rows
+    assert resume(Path("run"), fallback=True).agent_steps == 120
+
+
+@pytest.mark.parametrize("variable", ["", "MPLBACKEND"])
+def test_a_plot_that_cannot_be_drawn_stops_nothing(variable: str, in_folder: Path) -> None:
+    """Text set by a TeX that is not there, and a backend that does not exist; in a process that reads such settings."""
+    if not variable:
+        (in_folder / "matplotlibrc").write_text("text.usetex: True\n")
+    code = "from small_runs import small\nfrom pathlib import Path\nfrom pixelq.runs.session import start, resume\n"
+    code += "start(small(eval_every=0, steps=160), Path('run'))\nprint(resume(Path('run'), steps=320).agent_steps)"
+    settings = {"PATH": "/nowhere"} | ({variable: "nonsense"} if variable else {})
+    child = python("-c", code, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=settings)
+    out, errors = child.communicate()
+    assert out.strip() == "320", errors
+    assert "no plot this time" in errors
+    assert "Traceback" not in errors

@@ -1,4 +1,4 @@
-"""Small games, and the way for the tests of this folder to import the file beside them."""
+"""Small games; lets the tests of this folder import `corridors`."""
 
 import sys
 from pathlib import Path
@@ -11,7 +11,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 @pytest.fixture
 def corridor_id():
-    """A Gymnasium id of `corridors.Corridor`, as long as the test runs."""
+    """A Gymnasium id of `corridors.Corridor`, registered while the test runs."""
     from corridors import Corridor
 
     gymnasium.register("PixelqCorridor-v0", entry_point=Corridor, max_episode_steps=20)
@@ -21,7 +21,7 @@ def corridor_id():
 
 @pytest.fixture(scope="session")
 def lake():
-    """FrozenLake on ice that does not slip."""
+    """FrozenLake without slippery ice."""
     from pixelq.tabular.game import open_game
 
     return open_game("FrozenLake-v1", slippery=False)

@@ -76,7 +76,7 @@ def test_a_missing_package_is_named_with_the_command_that_installs_it(monkeypatc
 
 
 def test_only_a_game_with_a_slippery_form_takes_the_choice():
-    with pytest.raises(UserError, match="has no slippery form; leave --no-slippery away"):
+    with pytest.raises(UserError, match="has no slippery form; leave --no-slippery out"):
         open_game("Taxi-v3", slippery=False)
 
 
@@ -88,10 +88,10 @@ def test_a_limit_below_one_is_refused():
 @pytest.mark.parametrize(
     ("table", "message"),
     [
-        ("absent", r"shows no transition table \(env.unwrapped.P\)"),
+        ("absent", r"has no transition table \(env.unwrapped.P\)"),
         ("short", "is not understood"),
-        ("half", "no probability distribution"),
-        ("outside", "no probability distribution"),
+        ("half", "not a probability distribution"),
+        ("outside", "not a probability distribution"),
         ("shifted", "numbered from 1"),
     ],
 )

@@ -39,7 +39,7 @@ def test_only_states_where_an_action_is_chosen_count(game, states, request):
     assert visitable.sum() == states
 
 
-def test_success_is_the_goal_alone(lake):
+def test_only_the_goal_is_a_success(lake):
     success = lake.model.success()
     assert [tuple(x) for x in np.argwhere(success)[:, :2]] == [(14, 2)]
 
@@ -55,10 +55,10 @@ def test_a_game_that_never_ends_has_no_success(corridor_id):
         ({}, [1.0], "is not understood"),
         ({0: {0: [(1.0, 0)]}}, [1.0], "is not understood"),
         ({0: {0: [(1.0, 0, "much", False)]}}, [1.0], "is not understood"),
-        ({0: {0: [(0.5, 0, 0, False)]}}, [1.0], "no probability distribution"),
-        ({0: {0: [(1.0, 1, 0, False)]}}, [1.0], "no probability distribution"),
-        ({0: {0: [(1.0, 0, 0, False)]}}, [0.5], "no probability distribution"),
-        ({0: {0: [(1.0, 0, 0, False)]}}, [0.5, 0.5], "no probability distribution"),
+        ({0: {0: [(0.5, 0, 0, False)]}}, [1.0], "not a probability distribution"),
+        ({0: {0: [(1.0, 1, 0, False)]}}, [1.0], "not a probability distribution"),
+        ({0: {0: [(1.0, 0, 0, False)]}}, [0.5], "not a probability distribution"),
+        ({0: {0: [(1.0, 0, 0, False)]}}, [0.5, 0.5], "not a probability distribution"),
     ],
 )
 def test_a_damaged_table_is_refused(table, start, message):

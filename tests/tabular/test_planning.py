@@ -127,6 +127,6 @@ def test_values_that_grow_without_end_are_refused(corridor_id, monkeypatch):
     monkeypatch.setattr(planning, "SWEEPS", 1000)
     assert value_iteration(endless, 0.5) == pytest.approx(2.0)
     with pytest.raises(
-        UserError, match=r"gamma = 1: value iteration does not settle in 1,000 sweeps; use a smaller --gamma"
+        UserError, match=r"gamma = 1: value iteration does not converge in 1,000 sweeps; use a smaller --gamma"
     ):
         value_iteration(endless, 1.0)

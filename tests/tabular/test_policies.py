@@ -19,7 +19,7 @@ def test_a_table_agent_acts_on_a_batch_and_on_one_state():
     assert a.q_values(np.array(1)).shape == (1, 3)
 
 
-def test_of_equal_actions_the_first_is_greedy():
+def test_in_a_tie_the_first_action_is_greedy():
     assert agent([[1, 2, 2]]).act(np.array([0])).tolist() == [1]
     assert agent([[1, 2, 2]]).probabilities().tolist() == [[0, 1, 0]]
 
@@ -62,6 +62,6 @@ def test_left_is_west_in_the_taxi(taxi):
 
 
 @pytest.mark.parametrize("name", ["4", "-1", "jump", "always-up", ""])
-def test_a_policy_that_is_none_is_refused_with_what_there_is(lake, name):
+def test_an_unknown_policy_is_refused_with_the_choices(lake, name):
     with pytest.raises(UserError, match=r"no such policy or action; choose q-learning, random, .* 0 left, 1 down"):
         handwritten_policy(name, lake, np.random.default_rng(0))

@@ -92,7 +92,7 @@ def test_a_test_keeps_its_table_while_learning_goes_on(slippery_lake):
     assert (first.q != second.q).any()
 
 
-def test_the_best_has_the_highest_mean_and_of_equals_is_the_latest(slippery_lake):
+def test_the_best_has_the_highest_mean_and_in_a_tie_is_the_latest(slippery_lake):
     tests = learned_by(slippery_lake, QLearning(steps=20_000, test_every=1000, stop_score=2))
     highest = -np.inf
     for test in tests:
@@ -118,7 +118,7 @@ def test_a_game_of_ones_own_stops_a_tenth_below_the_best(corridor_id):
     assert stop_score(open_game(corridor_id), QLearning()) == pytest.approx(0.9)
 
 
-def test_equal_actions_are_drawn_by_lot_while_learning():
+def test_ties_are_broken_at_random_while_learning():
     generator = np.random.default_rng(0)
     values = np.array([1.0, 3.0, 3.0])
     drawn = np.bincount([behaviour(values, 0.0, generator) for _ in range(2000)], minlength=3) / 2000

@@ -8,7 +8,7 @@ import pytest
 import safetensors.numpy
 
 from pixelq.errors import RunError, UserError
-from pixelq.tabular.optimality import compare
+from pixelq.tabular.optimality import measure_optimality
 from pixelq.tabular.q_learning import QLearning, learn
 from pixelq.tabular.table_run import create_table_run, is_table_run, load_table
 
@@ -27,7 +27,7 @@ def run(tmp_path, lake):
     folder = create_table_run(lake, SETTINGS, 7, tmp_path / "run")
     for test in tests:
         folder.add(test)
-    folder.finish(tests[-1], compare(tests[0].q, lake, 0.9), tests[0].evaluation)
+    folder.finish(tests[-1], measure_optimality(tests[0].q, lake, 0.9), tests[0].evaluation)
     return folder.path, tests
 
 
@@ -42,7 +42,7 @@ def test_a_run_is_read_back_as_it_was_written(run, lake):
 
 
 @pytest.mark.parametrize("slippery", [None, True, False])
-def test_the_games_own_choice_of_slipping_is_kept(tmp_path, lake, slippery):
+def test_the_games_own_choice_of_slippery_is_kept(tmp_path, lake, slippery):
     game = dataclasses.replace(lake, slippery=slippery)
     folder = create_table_run(game, QLearning(), 0, tmp_path / "run")
     folder.add(learned(lake)[0])
@@ -138,23 +138,23 @@ def test_a_file_without_a_table_and_a_run_without_a_file_are_refused(run):
     file.unlink()
     with pytest.raises(UserError, match="has no best table yet"):
         load_table(path)
-    with pytest.raises(UserError, match=r"no run of `pixelq tabular`"):
+    with pytest.raises(UserError, match=r"not a run of `pixelq tabular`"):
         load_table(path / "best")
 
 
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
-        ('"FrozenLake-v1"', '"antigravity:FrozenLake-v1"', "name no game that may be opened"),
-        ('"FrozenLake-v1"', "3", "name no game that may be opened"),
+        ('"FrozenLake-v1"', '"antigravity:FrozenLake-v1"', "is not a game that may be opened"),
+        ('"FrozenLake-v1"', "3", "is not a game that may be opened"),
         ('"FrozenLake-v1"', '"Zzz-v0"', "unknown environment"),
-        ("slippery = false", 'slippery = "no"', "name no game that may be opened"),
+        ("slippery = false", 'slippery = "no"', "is not a game that may be opened"),
         ("limit = 100", "limit = 0", "out of range"),
-        ("limit = 100", "limit = true", "limit = True is no number"),
-        ("seed = 7", "", "seed = None is no number"),
+        ("limit = 100", "limit = true", "limit = True is not a number"),
+        ("seed = 7", "", "seed = None is not a number"),
         ("alpha = 0.2", "alpha = 7.0", "--alpha 7 is out of range"),
-        ("alpha = 0.2", 'alpha = "0.2"', "alpha = '0.2' is no number"),
-        ("steps = 900", "steps = 900.5", "steps = 900.5 is no number"),
+        ("alpha = 0.2", 'alpha = "0.2"', "alpha = '0.2' is not a number"),
+        ("steps = 900", "steps = 900.5", "steps = 900.5 is not a number"),
         ("steps = 900", "steps = 900\nleaps = 2", "unknown field 'leaps'"),
         ("[q_learning]", "[learning]", r"the table \[q_learning\] is missing"),
         ("[q_learning]", "[q_learning", "cannot be read"),

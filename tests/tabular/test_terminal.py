@@ -5,10 +5,10 @@ import pytest
 from rich.console import Console
 
 from pixelq.tabular.episodes import Step, evaluate, play
-from pixelq.tabular.optimality import compare
+from pixelq.tabular.optimality import measure_optimality
 from pixelq.tabular.planning import value_iteration
 from pixelq.tabular.policies import TableAgent
-from pixelq.tabular.terminal import print_comparison, print_map, print_measured, print_trace
+from pixelq.tabular.terminal import print_evaluation, print_map, print_optimality, print_trace
 
 
 @pytest.fixture
@@ -89,7 +89,7 @@ def test_of_a_long_trace_the_middle_is_left_out_and_counted(console, lake, count
 
 def test_the_comparison_says_every_rate_and_share(console, slippery_lake):
     table = value_iteration(slippery_lake.model, 0.9)
-    print_comparison(console, compare(table, slippery_lake, 0.9), slippery_lake, 0.9)
+    print_optimality(console, measure_optimality(table, slippery_lake, 0.9), slippery_lake, 0.9)
     for words in (
         "0.7298",
         "0.7442",
@@ -103,5 +103,5 @@ def test_the_comparison_says_every_rate_and_share(console, slippery_lake):
 
 def test_measured_episodes_are_summed_up(console, lake):
     agent = TableAgent(value_iteration(lake.model, 0.9), np.random.default_rng(0))
-    print_measured(console, evaluate(agent, lake, episodes=5, seed=0))
+    print_evaluation(console, evaluate(agent, lake, episodes=5, seed=0))
     assert text(console) == ("5 episodes: mean 1.0000 (95% interval 1.0000 to 1.0000), std 0.0000, min 1, max 1\n")

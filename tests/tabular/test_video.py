@@ -9,7 +9,7 @@ from pixelq.errors import UserError
 from pixelq.tabular.game import open_game
 from pixelq.tabular.planning import value_iteration
 from pixelq.tabular.policies import TableAgent, handwritten_policy
-from pixelq.tabular.video import LAST, check_film, record_episode
+from pixelq.tabular.video import LAST, check_video, record_episode
 
 HAS_PYGAME = importlib.util.find_spec("pygame") is not None
 
@@ -19,36 +19,36 @@ needs_pygame = pytest.mark.skipif(
 
 
 def pictures(path):
-    with av.open(str(path)) as film:
-        return [frame.to_ndarray(format="rgb24") for frame in film.decode(video=0)]
+    with av.open(str(path)) as video:
+        return [frame.to_ndarray(format="rgb24") for frame in video.decode(video=0)]
 
 
 @needs_pygame
-def test_a_tables_episode_is_filmed_with_its_values_beside_it(lake, tmp_path, capfd):
+def test_the_video_of_a_table_has_its_values_beside_the_game(lake, tmp_path, capfd):
     agent = TableAgent(value_iteration(lake.model, 0.9), np.random.default_rng(0))
     environment = dict(os.environ)
     steps = record_episode(agent, lake, tmp_path / "new" / "lake.mp4", seed=1)
-    film = pictures(tmp_path / "new" / "lake.mp4")
+    video = pictures(tmp_path / "new" / "lake.mp4")
     assert len(steps) == 6
-    assert len(film) == 6 + LAST
-    assert film[0].shape == (420, 256 + 320, 3)
-    assert (np.abs(film[1].astype(int) - film[0])[:, :256] > 60).any(), "the elf has not moved"
-    assert (np.abs(film[3].astype(int) - film[2])[:, 256:] > 60).any(), "the values have not changed"
-    assert np.abs(film[-1].astype(int) - film[-2]).max() < 30
+    assert len(video) == 6 + LAST
+    assert video[0].shape == (420, 256 + 320, 3)
+    assert (np.abs(video[1].astype(int) - video[0])[:, :256] > 60).any(), "the elf has not moved"
+    assert (np.abs(video[3].astype(int) - video[2])[:, 256:] > 60).any(), "the values have not changed"
+    assert np.abs(video[-1].astype(int) - video[-2]).max() < 30
     assert [p.name for p in (tmp_path / "new").iterdir()] == ["lake.mp4"]
     assert capfd.readouterr() == ("", "")
     assert dict(os.environ) == environment
 
 
 @needs_pygame
-def test_a_handwritten_policy_is_filmed_alone(cliff, tmp_path):
+def test_the_video_of_a_handwritten_policy_has_only_the_game(cliff, tmp_path):
     game = open_game("CliffWalking-v1", limit=4)
     policy = handwritten_policy("up", game, np.random.default_rng(0))
     steps = record_episode(policy, game, tmp_path / "up.mp4", seed=0)
-    film = pictures(tmp_path / "up.mp4")
+    video = pictures(tmp_path / "up.mp4")
     assert [s.state for s in steps] == [36, 24, 12, 0]
-    assert film[0].shape == (256, 768, 3)
-    assert len(film) == 4 + LAST
+    assert video[0].shape == (256, 768, 3)
+    assert len(video) == 4 + LAST
 
 
 @needs_pygame
@@ -69,9 +69,9 @@ def test_without_pygame_the_install_command_is_named(lake, tmp_path, monkeypatch
 
 
 @pytest.mark.parametrize(
-    ("place", "message"), [(".", "is a folder"), ("file/a.mp4", "is no folder that can be written")]
+    ("place", "message"), [(".", "is a folder"), ("file/a.mp4", "is not a folder that can be written")]
 )
 def test_a_place_that_cannot_be_written_is_refused_before_the_work(tmp_path, place, message):
     (tmp_path / "file").write_text("")
     with pytest.raises(UserError, match=message):
-        check_film(tmp_path / place)
+        check_video(tmp_path / place)

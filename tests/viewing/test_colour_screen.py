@@ -7,7 +7,7 @@ from ale_py.vector_env import AtariVectorEnv
 from pixelq.config import Config
 from pixelq.envs import resolve_game
 from pixelq.envs.atari import AtariGames
-from pixelq.viewing.colour_screen import ColourScreen, FilmedGame
+from pixelq.viewing.colour_screen import ColourAtari, ColourScreen
 
 ONE = np.array([True])
 
@@ -60,9 +60,9 @@ def test_actions_have_their_ale_names():
     assert len(ColourScreen(config("breakout", full_action_set=True)).action_names) == 18
 
 
-def filmed(of_game, of_screen):
+def both_emulators(of_game, of_screen):
     games = AtariGames(of_game, resolve_game(of_game.game), num_envs=1, threads=1)
-    game = FilmedGame(games, ColourScreen(of_screen))
+    game = ColourAtari(games, ColourScreen(of_screen))
     game.reset_some(np.array([5]), ONE)
     return game
 
@@ -78,9 +78,9 @@ def play_to_the_end(game, steps=3000):
 
 def test_a_whole_game_is_the_same_on_both_emulators():
     chosen = config("breakout", sticky_actions=0.25)
-    assert play_to_the_end(filmed(chosen, chosen)) < 3000
+    assert play_to_the_end(both_emulators(chosen, chosen)) < 3000
 
 
 def test_a_screen_that_plays_another_game_is_noticed():
     with pytest.raises(RuntimeError, match="plays another game than the agent"):
-        play_to_the_end(filmed(config("breakout", sticky_actions=0.25), config("breakout", sticky_actions=0.0)))
+        play_to_the_end(both_emulators(config("breakout", sticky_actions=0.25), config("breakout", sticky_actions=0.0)))

@@ -148,7 +148,7 @@ def test_a_curve_is_not_continued_beyond_its_ends():
     assert np.isnan(on_grid(np.empty(0), np.empty(0), np.array([1.0]))).all()
 
 
-def test_of_games_that_ended_in_one_step_the_last_counts():
+def test_the_last_of_several_games_that_ended_in_one_step_is_used():
     at = on_grid(np.array([1.0, 1.0, 2.0]), np.array([5.0, 7.0, 9.0]), np.array([1.0, 1.5]))
     np.testing.assert_array_equal(at, [7.0, 8.0])
 

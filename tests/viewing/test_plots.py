@@ -20,7 +20,7 @@ def texts(figure):
 
 
 def line(axes, length):
-    """The one line of that many points which is a line (dots and diamonds have no line style)."""
+    """The only curve with that many points (dots and diamonds have no line style)."""
     found = [x for x in axes.lines if x.get_linestyle() == "-" and len(x.get_xdata()) == length]
     assert len(found) == 1
     return found[0].get_xydata()

@@ -1,4 +1,4 @@
-"""Films of games that draw themselves."""
+"""Videos of games that are drawn by their environment."""
 
 from fractions import Fraction
 from typing import Any
@@ -34,10 +34,10 @@ class Balancing:
         return np.array([[-push, push]], np.float32)
 
 
-def test_the_film_is_the_game_that_is_played_without_a_film() -> None:
+def test_the_video_shows_the_same_game_as_without_a_video() -> None:
     agent = Balancing()
-    filmed, envs = open_game(agent.config, 7)
-    moments = list(played(agent, filmed, envs, seed=7, epsilon=0.0))
+    shown, envs = open_game(agent.config, 7)
+    moments = list(played(agent, shown, envs, seed=7, epsilon=0.0))
     envs.close()
     plain = make_envs(agent.config, num_envs=1, seed=np.random.SeedSequence(7).spawn(2)[0])
     observations, _ = plain.reset()
@@ -51,8 +51,8 @@ def test_the_film_is_the_game_that_is_played_without_a_film() -> None:
 
 def test_each_picture_is_what_gymnasium_draws_after_the_step() -> None:
     agent = Balancing()
-    filmed, envs = open_game(agent.config, 3)
-    moments = played(agent, filmed, envs, seed=3, epsilon=0.0)
+    shown, envs = open_game(agent.config, 3)
+    moments = played(agent, shown, envs, seed=3, epsilon=0.0)
     reference = gymnasium.make("CartPole-v1", render_mode="rgb_array")
     first = [next(moments) for _ in range(5)]
     # `SeededEpisodes` draws the game's seed; the record of its actions begins with it.
@@ -79,13 +79,13 @@ def test_a_game_has_its_rate_and_the_names_of_its_actions(
 ) -> None:
     found = resolve_game(game)
     assert isinstance(found, GymnasiumGame)
-    filmed = rendered_game(config(game, **fields), found)
-    assert (filmed.action_names, filmed.rate) == (names, rate)
-    filmed.step(np.zeros(1, np.int64))
-    assert [screen.shape for screen in filmed.screens] == [(filmed.height, filmed.width, 3)]
-    assert filmed.screens[0].dtype == np.uint8
-    assert filmed.screens[0].max() > 50
-    filmed.close()
+    shown = rendered_game(config(game, **fields), found)
+    assert (shown.action_names, shown.rate) == (names, rate)
+    shown.step(np.zeros(1, np.int64))
+    assert [screen.shape for screen in shown.screens] == [(shown.height, shown.width, 3)]
+    assert shown.screens[0].dtype == np.uint8
+    assert shown.screens[0].max() > 50
+    shown.close()
 
 
 def test_minigrids_own_names_are_taken_and_unknown_actions_are_numbered() -> None:
@@ -105,8 +105,8 @@ def test_a_small_picture_is_made_large(tmp_path: Any) -> None:
 
     import av
 
-    film = record_game(Still(), tmp_path / "film.mp4", max_agent_steps=3)
-    with av.open(str(film.path)) as opened:
+    recorded = record_game(Still(), tmp_path / "video.mp4", max_agent_steps=3)
+    with av.open(str(recorded.path)) as opened:
         assert (opened.streams.video[0].height, opened.streams.video[0].width) == (420, 420 + 320)
 
 
@@ -118,5 +118,5 @@ def test_a_game_that_draws_nothing_is_refused_in_one_line(monkeypatch: pytest.Mo
     monkeypatch.setitem(gymnasium.registry, "Blind-v0", gymnasium.envs.registration.EnvSpec("Blind-v0", Blind))
     agent = Balancing(game="Blind-v0")
     with pytest.raises(UserError, match=r"game Blind-v0 draws no pictures"):
-        record_game(agent, tmp_path / "film.mp4")
+        record_game(agent, tmp_path / "video.mp4")
     assert list(tmp_path.iterdir()) == []

@@ -6,7 +6,7 @@ def labels(*folders):
     return {label: [run.folder.name for run in runs] for label, runs in grouped([read_run(f) for f in folders]).items()}
 
 
-def test_runs_that_differ_in_their_seed_alone_are_one_group(make_run):
+def test_runs_that_differ_only_in_their_seed_are_one_group(make_run):
     a, b = make_run("a", seed=1), make_run("b", seed=2, threads=4, log_every=100, steps=5)
     assert labels(a, b) == {"pong default": ["a", "b"]}
 

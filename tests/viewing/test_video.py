@@ -25,16 +25,16 @@ class LinearPlayer:
 
 
 def pictures(path):
-    with av.open(str(path)) as film:
-        stream = film.streams.video[0]
+    with av.open(str(path)) as video:
+        stream = video.streams.video[0]
         assert stream.codec_context.name == "h264"
         assert stream.codec_context.pix_fmt == "yuv420p"
-        return [frame.to_ndarray(format="rgb24") for frame in film.decode(stream)], float(stream.average_rate)
+        return [frame.to_ndarray(format="rgb24") for frame in video.decode(stream)], float(stream.average_rate)
 
 
 def screens_of(player, *, seed, epsilon, steps):
-    filmed, envs = open_game(player.config, seed)
-    moments = [m for m, _ in zip(played(player, filmed, envs, seed=seed, epsilon=epsilon), range(steps), strict=False)]
+    shown, envs = open_game(player.config, seed)
+    moments = [m for m, _ in zip(played(player, shown, envs, seed=seed, epsilon=epsilon), range(steps), strict=False)]
     envs.close()
     return [s for moment in moments for s in moment.screens], moments
 
@@ -42,12 +42,12 @@ def screens_of(player, *, seed, epsilon, steps):
 def test_the_game_picture_is_the_emulators_screen_at_twice_its_size(tmp_path):
     player = LinearPlayer("pong", 6, sticky_actions=0.25)
     game = record_game(player, tmp_path / "a.mp4", seed=3, epsilon=0.1, fps=60, max_agent_steps=20)
-    film, rate = pictures(game.path)
-    assert (len(film), game.frames, game.agent_steps, rate) == (80, 80, 20, 60.0)
-    assert film[0].shape == (420, 320 + WIDTH, 3)
+    video, rate = pictures(game.path)
+    assert (len(video), game.frames, game.agent_steps, rate) == (80, 80, 20, 60.0)
+    assert video[0].shape == (420, 320 + WIDTH, 3)
     screens, moments = screens_of(player, seed=3, epsilon=0.1, steps=20)
     assert game.score == moments[-1].score
-    for shown, screen in zip(film[::5], screens[::5], strict=True):
+    for shown, screen in zip(video[::5], screens[::5], strict=True):
         small = shown[:, :320].reshape(210, 2, 160, 2, 3).mean(axis=(1, 3))
         error = np.abs(small - screen)
         assert error.mean() < 4
@@ -57,27 +57,27 @@ def test_the_game_picture_is_the_emulators_screen_at_twice_its_size(tmp_path):
 def test_thirty_pictures_a_second_show_two_frames_each_so_that_nothing_that_flickers_is_lost(tmp_path):
     player = LinearPlayer("ms_pacman", 9)
     game = record_game(player, tmp_path / "a.mp4", seed=1, epsilon=0.0, max_agent_steps=30)
-    film, rate = pictures(game.path)
-    assert (len(film), rate) == (60, 30.0)
+    video, rate = pictures(game.path)
+    assert (len(video), rate) == (60, 30.0)
     screens, _ = screens_of(player, seed=1, epsilon=0.0, steps=30)
     for i in range(0, 60, 9):
-        small = film[i][:, :320].reshape(210, 2, 160, 2, 3).mean(axis=(1, 3))
+        small = video[i][:, :320].reshape(210, 2, 160, 2, 3).mean(axis=(1, 3))
         assert np.abs(small - np.maximum(screens[2 * i], screens[2 * i + 1])).mean() < 5
 
 
 @pytest.mark.parametrize(("scale", "size"), [(1, (420, 160 + WIDTH)), (3, (630, 480 + WIDTH))])
 def test_the_scale_is_a_whole_number_of_screen_pixels(tmp_path, scale, size):
     game = record_game(LinearPlayer("pong", 6), tmp_path / "a.mp4", scale=scale, max_agent_steps=2)
-    film, _ = pictures(game.path)
-    assert film[0].shape[:2] == size
+    video, _ = pictures(game.path)
+    assert video[0].shape[:2] == size
 
 
-def test_a_whole_game_is_filmed_to_its_end(tmp_path):
+def test_a_whole_game_is_recorded_to_its_end(tmp_path):
     game = record_game(LinearPlayer("breakout", 4), tmp_path / "videos" / "a.mp4", seed=2, epsilon=0.5, fps=15)
-    film, rate = pictures(game.path)
+    video, rate = pictures(game.path)
     assert game.finished
     assert game.agent_steps > 100
-    assert (len(film), rate) == (game.frames, 15.0)
+    assert (len(video), rate) == (game.frames, 15.0)
     assert game.frames == game.agent_steps
     assert [p.name for p in (tmp_path / "videos").iterdir()] == ["a.mp4"]
 
@@ -92,14 +92,14 @@ def test_a_game_cut_short_says_so(tmp_path):
     assert not record_game(LinearPlayer("pong", 6), tmp_path / "a.mp4", max_agent_steps=3).finished
 
 
-def test_the_same_seed_films_the_same_game_and_another_seed_another(tmp_path):
+def test_the_same_seed_records_the_same_game_and_another_seed_another(tmp_path):
     player = LinearPlayer("breakout", 4, sticky_actions=0.25)
-    films = [
+    videos = [
         pictures(record_game(player, tmp_path / "a.mp4", seed=seed, epsilon=0.3, scale=1, max_agent_steps=20).path)[0]
         for seed in (7, 7, 8)
     ]
-    np.testing.assert_array_equal(films[0], films[1])
-    assert (np.stack(films[0]) != np.stack(films[2])).any()
+    np.testing.assert_array_equal(videos[0], videos[1])
+    assert (np.stack(videos[0]) != np.stack(videos[2])).any()
 
 
 def test_the_agent_sees_its_own_preprocessing_and_takes_its_best_action():
@@ -154,7 +154,7 @@ def test_an_opening_fire_in_a_game_without_one_is_a_mistake(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_film_that_fails_leaves_nothing_behind(tmp_path):
+def test_a_video_that_fails_leaves_nothing_behind(tmp_path):
     player = LinearPlayer("pong", 6)
     calls = iter(range(5))
     play = player.q_values

@@ -1,1 +1,1 @@
-"""A run's state on disk: written beside the training, held to digests, never half there."""
+"""A run's state on disk: written during training, checked by digests, never half-written."""

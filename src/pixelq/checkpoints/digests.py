@@ -32,12 +32,17 @@ def checkpoint_digests(checkpoint: LoadedCheckpoint) -> dict[str, str]:
         digests["network"] = tree_digest(learner["network"])
         if "target_network" in learner:
             digests["target network"] = tree_digest(learner["target_network"])
+        if "averaged_network" in learner:
+            digests["averaged network"] = tree_digest(learner["averaged_network"])
         digests["optimizer"] = tree_digest(learner["optimizer"])
         digests["loss sums"] = tree_digest({"sums": learner["sums"], "updates": learner["summed_updates"]})
         if checkpoint.replay is not None:
             digests["replay"] = replay_digest(checkpoint.replay)
+        if state["sampler"]:
+            digests["sampler"] = tree_digest(state["sampler"])
         digests["environments"] = tree_digest(state["envs"])
-        digests["generators"] = tree_digest({"policy": state["policy"], "replay": state["replay_generator"]})
+        generators = {"policy": state["policy"], "replay": state["replay_generator"], "learner": learner["noise"]}
+        digests["generators"] = tree_digest(generators)
         digests["counters"] = tree_digest(state["counters"])
         digests["scores"] = tree_digest(state["scores"])
     except (KeyError, TypeError) as error:
@@ -46,10 +51,10 @@ def checkpoint_digests(checkpoint: LoadedCheckpoint) -> dict[str, str]:
 
 
 def replay_digest(snapshot: ReplaySnapshot) -> str:
-    """Digest of what a replay holds, whatever segments it came in. Every block is unpacked and checked on the way.
+    """Digest of what a replay holds, independent of the segments it was stored in. Every block is unpacked and checked.
 
     Raises:
-        UserError: its parts do not make a replay.
+        UserError: its parts do not form a replay.
     """
     meta = snapshot.meta
     try:
@@ -69,10 +74,10 @@ def replay_digest(snapshot: ReplaySnapshot) -> str:
 
 
 def csv_digest(file: Path) -> str:
-    """Digest of a run's CSV file without its columns of timings.
+    """Digest of a run's CSV file without its timing columns.
 
     Raises:
-        UserError: it cannot be read, its header is another, or a row has not one number for each column.
+        UserError: it cannot be read, its header is wrong, or a row does not have one number for each column.
     """
     columns = COLUMNS[file.name]
     try:

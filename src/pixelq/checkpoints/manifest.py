@@ -1,4 +1,4 @@
-"""A checkpoint's manifest: its files, each with size and digest. Nothing is parsed before it fits them."""
+"""A checkpoint's manifest: its files, each with size and digest, which are checked before a file is parsed."""
 
 from __future__ import annotations
 
@@ -12,7 +12,9 @@ from pixelq.atomic import write_bytes
 from pixelq.errors import UserError
 
 NAME = "manifest.json"
-FORMAT = 2
+FORMAT = 3
+OLDER = {1: "0.1", 2: "0.1"}
+"""Formats of older checkpoints: the version of pixelq that reads them."""
 
 
 @dataclass(frozen=True)
@@ -47,7 +49,7 @@ class Manifest:
 
 
 def write_manifest(folder: Path, manifest: Manifest) -> None:
-    """Write `manifest.json`, which ends in a digest of itself."""
+    """Write `manifest.json`, which ends with its own digest."""
     values = {"format": FORMAT, **asdict(manifest)}
     values["blake2b"] = digest(_canonical(values))
     write_bytes(folder / NAME, json.dumps(values, indent=1).encode())
@@ -57,20 +59,27 @@ def read_manifest(folder: Path) -> Manifest:
     """Read and check `manifest.json`.
 
     Raises:
-        UserError: it is missing, damaged, of another format, or names a file outside its place.
+        UserError: it is missing, damaged, of another format, or names a file outside the checkpoint.
     """
     file = folder / NAME
     try:
         values: Any = json.loads(file.read_bytes())
-        sound = isinstance(values, dict) and values.pop("blake2b", None) == digest(_canonical(values))
+        intact = isinstance(values, dict) and values.pop("blake2b", None) == digest(_canonical(values))
     except OSError as error:
         raise UserError(f"{file}: cannot be read ({error.strerror})") from None
     except (ValueError, RecursionError):
         raise UserError(f"{file}: not JSON: cut or damaged") from None
-    if not sound:
+    if not intact:
         raise UserError(f"{file}: its digest does not match: damaged")
-    if values.get("format") != FORMAT:
-        raise UserError(f"{file}: checkpoint format {values.get('format')!r}; this pixelq reads {FORMAT}")
+    found = values.get("format")
+    if type(found) is int and found in OLDER:
+        version = OLDER[found]
+        raise UserError(
+            f"{file}: a checkpoint of pixelq {version}; resume it with that version, or begin anew from its policy "
+            "with --load and this folder"
+        )
+    if found != FORMAT:
+        raise UserError(f"{file}: checkpoint format {found!r}; this pixelq reads {FORMAT}")
     manifest = Manifest(
         agent_steps=_whole_number(values, "agent_steps", file),
         files=[FileRecord(**_record(entry, file)) for entry in _list(values, "files", file)],
@@ -89,12 +98,12 @@ def read_manifest(folder: Path) -> Manifest:
 
 
 def folder_name(agent_steps: int) -> str:
-    """Name of a checkpoint's folder; names sort as the steps do."""
+    """Name of a checkpoint's folder; names sort in the order of the steps."""
     return f"step-{agent_steps:012d}"
 
 
 def read_checked(folder: Path, record: FileRecord) -> bytes:
-    """A file's content, held to its record.
+    """A file's content, checked against its record.
 
     Raises:
         UserError: it is missing, cut or changed.
@@ -111,7 +120,7 @@ def read_checked(folder: Path, record: FileRecord) -> bytes:
 
 
 def check_file(folder: Path, record: SegmentRecord) -> Path:
-    """The path of a file that is too large to hold twice, once it has been held to its record.
+    """The path of a file that is too large to be read into memory, checked against its record.
 
     Raises:
         UserError: it is missing, cut or changed.
@@ -128,12 +137,12 @@ def check_file(folder: Path, record: SegmentRecord) -> Path:
 
 
 def digest(data: bytes) -> str:
-    """BLAKE2b of 256 bits, as hexadecimal digits."""
+    """BLAKE2b with 256 bits, as hexadecimal digits."""
     return hashlib.blake2b(data, digest_size=32).hexdigest()
 
 
 def file_digest(file: Path) -> str:
-    """`digest` of a file's content, in pieces.
+    """`digest` of a file's content, which is read in pieces.
 
     Raises:
         OSError: it cannot be read.
@@ -149,7 +158,7 @@ def _check_size(file: Path, expected: int) -> None:
 
 
 def _record(entry: Any, file: Path) -> dict[str, Any]:
-    """Name, size and digest; the name may not lead anywhere else."""
+    """Name, size and digest; the name must not lead out of the checkpoint's folder."""
     name = entry.get("name") if isinstance(entry, dict) else None
     if not isinstance(name, str) or not isinstance(entry.get("blake2b"), str):
         raise UserError(f"{file}: an entry without name or digest; damaged")
@@ -161,14 +170,14 @@ def _record(entry: Any, file: Path) -> dict[str, Any]:
 def _list(values: dict[str, Any], name: str, file: Path) -> list[Any]:
     found = values.get(name)
     if not isinstance(found, list):
-        raise UserError(f"{file}: {name} is no list; damaged")
+        raise UserError(f"{file}: {name} is not a list; damaged")
     return found
 
 
 def _whole_number(values: dict[str, Any], name: str, file: Path) -> int:
     found = values.get(name)
     if type(found) is not int or not 0 <= found < 2**62:
-        raise UserError(f"{file}: {name} = {found!r} is no count; damaged")
+        raise UserError(f"{file}: {name} = {found!r} is not a count; damaged")
     return found
 
 

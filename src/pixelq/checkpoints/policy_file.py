@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import math
 from collections.abc import Mapping
@@ -21,38 +20,39 @@ from pixelq.checkpoints.state_tree import tree_digest
 from pixelq.config import Config
 from pixelq.errors import UserError
 from pixelq.learner.learner import load_weights
-from pixelq.networks import QNetwork, build_network
+from pixelq.networks import Network, build_network, network_sizes
 from pixelq.networks.observations import likely_observations
-from pixelq.networks.torsos import TORSOS, parameter_count
 from pixelq.policy import Agent
 from pixelq.recipes.reading import read_config, write_config
 
 FILE = "policy.safetensors"
 FACTS = "pixelq"
-"""Key of the file's metadata: all facts as one JSON text. Several keys would be written in random order by safetensors,
-and equal policies would differ in bytes."""
-FORMAT = "pixelq policy 2"
+"""Key of the file's metadata, under which all facts are one JSON text. safetensors writes several keys in random order:
+equal policies would differ in their bytes."""
+FORMAT = "pixelq policy 3"
 DIGEST = "blake2b"
-"""Name among the facts, whose others and the weights it covers."""
-MOST_ACTIONS = 1024
+"""Name of the fact that holds the digest of the other facts and the weights."""
+MOST_CLAIMED_ACTIONS = 1024
+"""Actions that a file may claim to have."""
 MOST_FACTS = 65_536
-"""Characters of facts that are read from a file."""
-MOST_NUMBERS = 2**24
-"""Of one state."""
+"""Maximum number of characters of the facts in a file."""
+MOST_CLAIMED_NUMBERS = 2**24
+"""Numbers that a file may claim one state has."""
 ALWAYS_BUILT = 2**26
-"""Weights (0.27 GB) that are made room for whatever the file holds, so that a message can say what is wrong with it."""
+"""Weights (0.27 GB). A network of at most this many is built even if the file holds fewer, so that the message can say
+which are missing."""
 
 
 def save_policy(
-    folder: Path, network: QNetwork, config: Config, facts: Mapping[str, str | float | int] | None = None
+    folder: Path, network: Network, config: Config, facts: Mapping[str, str | float | int] | None = None
 ) -> None:
     """Write the network's weights and the configuration into `folder`, each atomically, weights last.
 
     Args:
         folder: made if it is not there.
         network: Q(.; theta).
-        config: the run's.
-        facts: further entries of the file's metadata (`score`).
+        config: of the run.
+        facts: further entries of the file's metadata, for example `score`.
 
     Raises:
         OSError: the disk is full or the folder cannot be written.
@@ -74,9 +74,9 @@ def save_policy(
 
 
 def recorded_score(folder: Path) -> float | None:
-    """The `score` in the metadata of a folder's policy; None without a whole policy file or without a score in it."""
+    """The `score` in the metadata of a folder's policy; None if the file is missing or damaged or has no score."""
     try:
-        read_weights(folder / FILE)  # which holds it to its digest
+        read_weights(folder / FILE)  # checks the digest
         score = float(read_facts(folder / FILE)["score"])
     except (UserError, KeyError, TypeError, ValueError):
         return None
@@ -93,15 +93,9 @@ def load_agent(path: Path | str, device: torch.device | None = None) -> Agent:
     config = read_config(_config_beside(file))
     device = device or torch.device("cpu")
     weights, facts = read_weights(file), read_facts(file)
-    bias = weights.get("output.bias")
-    actions = len(bias) if bias is not None and bias.dim() == 1 else 0
-    if not 1 <= actions <= MOST_ACTIONS:
-        raise UserError(
-            f"{file}: weight output.bias is missing or not one number per action; this is not a pixelq policy"
-        )
-    # Files of format 1 do not say what they observe; they are all of Atari, where the recipe does.
+    # Files of format 1 do not name their observations; they are all for Atari games, where the recipe decides them.
     space = _observation_space(facts["observation"], file) if "observation" in facts else likely_observations(config)
-    network = _network_for(weights, dataclasses.replace(config, initialisation="torch"), space, actions, file)
+    network = _network_for(weights, config, space, _num_actions(facts, weights, file), file)
     load_weights(network, weights, where=str(file))
     return Agent(network.to(device), config, device)
 
@@ -124,7 +118,7 @@ def find_policy(path: Path) -> Path:
 
 
 def read_weights(file: Path) -> dict[str, Tensor]:
-    """The tensors of a safetensors file, held to the digest among its facts if there is one.
+    """The tensors of a safetensors file, checked against the digest among its facts if there is one.
 
     Raises:
         UserError: the file cannot be read or is damaged.
@@ -140,19 +134,19 @@ def read_weights(file: Path) -> dict[str, Tensor]:
     facts = _facts(header.get("__metadata__", {}), file)
     digest = facts.pop(DIGEST, None)
     try:
-        sound = digest is None or digest == tree_digest({"facts": facts, "weights": weights})
-    except RecursionError:  # facts of a thousand levels
-        sound = False
-    if not sound:
+        intact = digest is None or digest == tree_digest({"facts": facts, "weights": weights})
+    except RecursionError:  # facts nested a thousand levels deep
+        intact = False
+    if not intact:
         raise UserError(f"{file}: its digest does not match: damaged; restore it, or take another policy")
-    return weights
+    return _migrated(weights)
 
 
 def read_facts(file: Path) -> dict[str, Any]:
-    """What a policy's metadata says: `game`, `observation`, `score`, ... None of it is to be trusted.
+    """The facts in a policy's metadata: `game`, `observation`, `score`, ... They are not to be trusted.
 
     Raises:
-        UserError: the file cannot be read, or its facts are no JSON object.
+        UserError: the file cannot be read, or its facts are not a JSON object.
     """
     try:
         with safetensors.safe_open(file, framework="pt") as opened:
@@ -170,35 +164,64 @@ def _facts(metadata: dict[str, str], file: Path) -> dict[str, Any]:
     except (ValueError, RecursionError) as error:
         raise UserError(f"{file}: its facts cannot be read ({error}); it is damaged or another kind of file") from None
     if not isinstance(facts, dict):
-        raise UserError(f"{file}: its facts are no JSON object of at most {MOST_FACTS} characters; it is damaged")
+        raise UserError(f"{file}: its facts are not a JSON object of at most {MOST_FACTS} characters; it is damaged")
     return facts
 
 
 def _observation_space(said: Any, file: Path) -> Box:
-    """The space that a file's facts name, held to what a network can read."""
+    """The space that a file's facts name, if a network can read it.
+
+    Raises:
+        UserError: no network can."""
     shape = said.get("shape") if isinstance(said, dict) else None
     sides = shape if isinstance(shape, list) and all(type(side) is int and side >= 1 for side in shape) else []
-    if not 2 <= len(sides) <= 4 or math.prod(sides) > MOST_NUMBERS or said.get("dtype") not in ("uint8", "float32"):
+    right_size = 2 <= len(sides) <= 4 and math.prod(sides) <= MOST_CLAIMED_NUMBERS
+    if not right_size or said.get("dtype") not in ("uint8", "float32"):
         raise UserError(
-            f"{file}: it says that it observes {str(said)[:200]}, which is no shape and dtype of images or vectors; "
+            f"{file}: it says that it observes {str(said)[:200]}, which is not a shape and dtype of images or vectors; "
             "it is damaged"
         )
     low, high = (0, 255) if said["dtype"] == "uint8" else (-np.inf, np.inf)
     return Box(low, high, tuple(sides), np.dtype(said["dtype"]).type)
 
 
-def _network_for(weights: dict[str, Tensor], config: Config, space: Box, actions: int, file: Path) -> QNetwork:
-    """An empty network for these weights, whose size nobody but the file vouches for."""
+def _num_actions(facts: Mapping[str, Any], weights: Mapping[str, Tensor], file: Path) -> int:
+    """What a file says of its actions; files of format 1 say it by their last layer alone."""
+    bias = weights.get("head.output.bias")
+    said = facts.get("num_actions", len(bias) if bias is not None and bias.dim() == 1 else 0)
+    readable = isinstance(said, int) or (isinstance(said, str) and said.isdecimal() and len(said) < 9)
+    actions = int(said) if readable else 0
+    if not 1 <= actions <= MOST_CLAIMED_ACTIONS:
+        raise UserError(f"{file}: it does not say how many actions there are; this is not a pixelq policy")
+    return actions
+
+
+def _network_for(weights: dict[str, Tensor], config: Config, space: Box, actions: int, file: Path) -> Network:
+    """A network for these weights, not built if the file claims a large one without holding its weights."""
     held = sum(weight.numel() for weight in weights.values())
-    torso = TORSOS[config.network]
-    fits = (len(space.shape) == 2) != bool(torso.convolutions)
-    needed = parameter_count(torso, space.shape, actions) if fits else 0
-    if needed > max(held, ALWAYS_BUILT):
-        raise UserError(f"{file}: it holds {held:,} weights, and the network it names has {needed:,}; not this network")
     try:
-        return build_network(config, space, actions, torch.Generator())
+        needed = network_sizes(config, space, actions).parameters
+        if needed <= max(held, ALWAYS_BUILT):
+            return build_network(config, space, actions, None)
     except UserError as error:
         raise UserError(f"{file}: {error}") from None
+    raise UserError(f"{file}: it holds {held:,} weights, and the network it names has {needed:,}; not this network")
+
+
+def _migrated(weights: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Weights as pixelq 0.1 named them, in today's names; those of today as they are."""
+    if "output.weight" not in weights:
+        return weights
+    convolutions = sum(name.startswith("convolutions.") and name.endswith(".weight") for name in weights)
+
+    def today(name: str) -> str:
+        part, _, rest = name.partition(".")
+        index, _, last = rest.partition(".")
+        if part == "norms" and index.isdecimal() and len(index) < 9 and int(index) >= convolutions:
+            return f"hidden.norms.{int(index) - convolutions}.{last}"
+        return {"output": "head.output.", "hidden": "hidden.linears."}.get(part, f"torso.{part}.") + rest
+
+    return {today(name): weight for name, weight in weights.items()}
 
 
 def _config_beside(file: Path) -> Path:

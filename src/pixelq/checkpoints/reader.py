@@ -1,4 +1,4 @@
-"""Reading one checkpoint, a stranger's as well: nothing is parsed before its digest fits, nothing is executed."""
+"""Reading one checkpoint, also from a stranger: digests are checked before anything is parsed; nothing is executed."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from pixelq.replay.segments import read_segment
 
 @dataclass(frozen=True)
 class LoadedCheckpoint:
-    """A checkpoint as read and verified."""
+    """A checkpoint that has been read and verified."""
 
     path: Path
     agent_steps: int
@@ -29,7 +29,7 @@ class LoadedCheckpoint:
 
 
 def read_checkpoint(path: Path) -> LoadedCheckpoint:
-    """Read one checkpoint folder, every file held to its digest before it is parsed.
+    """Read one checkpoint folder; each file's digest is checked before it is parsed.
 
     Raises:
         UserError: a file is missing, cut or changed; the message names it.
@@ -38,8 +38,8 @@ def read_checkpoint(path: Path) -> LoadedCheckpoint:
     contents = {record.name: read_checked(path, record) for record in manifest.files}
     try:
         tree = json.loads(contents["state.json"])
-        whole = join(tree, safetensors.torch.load(contents["tensors.safetensors"]))
-        state, replay = whole["state"], whole["replay"]
+        joined = join(tree, safetensors.torch.load(contents["tensors.safetensors"]))
+        state, replay = joined["state"], joined["replay"]
         parts = None if replay is None else (dict(replay["meta"]), dict(replay["arrays"]))
     except UserError as error:
         raise UserError(f"{path}: {error}: damaged") from None

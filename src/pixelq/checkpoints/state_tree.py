@@ -16,9 +16,9 @@ _TENSOR, _ARRAY = "__tensor__", "__array__"
 
 
 def split(state: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Tensor]]:
-    """Copy a nested state into a JSON-able tree and a flat dictionary of tensors on the CPU.
+    """Copy a nested state into a tree for JSON and a flat dictionary of tensors on the CPU.
 
-    Tensors and arrays leave a marker in the tree with their path (`learner/network/output.weight`). Everything is
+    In the tree a marker with its path replaces each tensor or array (`learner/network/output.weight`). Everything is
     copied, so the state may change while the result is being written.
 
     Raises:
@@ -50,7 +50,7 @@ def split(state: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Tensor]]:
 
 
 def join(tree: dict[str, Any], tensors: dict[str, Tensor]) -> dict[str, Any]:
-    """The state that `split` took apart.
+    """The state from which `split` made `tree` and `tensors`.
 
     Raises:
         UserError: the tree names a tensor that is not there.
@@ -79,7 +79,7 @@ def tree_digest(part: dict[str, Any]) -> str:
     """Digest of nested dictionaries of numbers, text, arrays and tensors: names, types, shapes and bytes.
 
     Returns:
-        32 hexadecimal digits (BLAKE2b of 128 bits).
+        32 hexadecimal digits (BLAKE2b with 128 bits).
     """
     tree, tensors = split(part)
     total = hashlib.blake2b(json.dumps(tree, sort_keys=True).encode(), digest_size=16)

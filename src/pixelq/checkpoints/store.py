@@ -2,11 +2,11 @@
 
     checkpoints/
         step-000000250000/      state.json, tensors.safetensors, manifest.json
-        replay/                 segments of sealed replay blocks, each of the checkpoint whose manifest names it
+        replay/                 segments of sealed replay blocks; the manifests name them
 
-A checkpoint is a folder that gets its name only when all its files are on the disk. Replay blocks never change once
-sealed, so a checkpoint takes over the segments of the last but one, whose place it takes, and writes only the blocks
-sealed since then. The two checkpoints that are kept have no file in common: damage to one leaves the other whole.
+A checkpoint is a folder that gets its name only when all its files are on the disk. Sealed replay blocks never change,
+so a checkpoint reuses the segments of the checkpoint before the last, which it replaces, and writes only the blocks
+sealed since then. The two checkpoints that are kept have no file in common: damage to one does not affect the other.
 """
 
 from __future__ import annotations
@@ -44,23 +44,23 @@ KEPT = 2
 
 _CHECKPOINT = re.compile(r"step-\d{12}")
 _SEGMENT = re.compile(r"(\d{12}-)?\d{10,}-\d{10,}-[0-9a-f]{12}\.blocks|\.\d+\.writing")
-_STRAYS = re.compile(r"\.(old|writing|damaged)-step-\d{12}")
+_LEFTOVERS = re.compile(r"\.(old|writing|damaged)-step-\d{12}")
 
 
 @dataclass(frozen=True)
 class PendingCheckpoint:
-    """A run's state at one agent step, copied away from the run, ready to be written by another thread."""
+    """A copy of a run's state at one agent step, ready to be written by another thread."""
 
     agent_steps: int
     tree: dict[str, Any]
     tensors: dict[str, Any]
     replay: ReplaySnapshot | None
     logs: tuple[Path, ...]
-    """Files whose lengths the state names; they must be on the disk before the checkpoint is."""
+    """Files whose lengths are in the state; they must be on the disk before the checkpoint is."""
 
 
 class CheckpointStore:
-    """The checkpoints of one run folder, which this process has locked.
+    """The checkpoints of one run folder, which must be locked by this process.
 
     Args:
         folder: `checkpoints/` of the run; made when the first checkpoint is written.
@@ -69,9 +69,9 @@ class CheckpointStore:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._segments: list[SegmentRecord] = []
-        """Of the newest checkpoint."""
+        """Segments of the newest checkpoint."""
         self._replaced: list[SegmentRecord] = []
-        """Of the one before it, whose place the next one takes."""
+        """Segments of the one before it, which the next one replaces."""
         self._damaged: list[Path] = []
         self.newest: Path | None = None
         """The last checkpoint that this object wrote or loaded."""
@@ -79,13 +79,13 @@ class CheckpointStore:
     def capture(
         self, agent_steps: int, state: dict[str, Any], replay: Replay | None, logs: tuple[Path, ...] = ()
     ) -> PendingCheckpoint:
-        """Copy the state out of the running parts (milliseconds; training waits for this alone).
+        """Copy the state of the running parts (milliseconds; training waits only for this).
 
         Args:
             agent_steps: names the checkpoint.
             state: nested dictionaries of numbers, arrays and tensors.
             replay: None in the parallel loop.
-            logs: files whose lengths the state names.
+            logs: files whose lengths are in the state.
         """
         since = self._replaced[-1].last + 1 if self._replaced else 0
         snapshot = replay.snapshot(since=since) if replay is not None else None
@@ -94,9 +94,9 @@ class CheckpointStore:
         return PendingCheckpoint(agent_steps, tree, tensors, snapshot, logs)
 
     def write(self, pending: PendingCheckpoint) -> Path:
-        """Write a captured checkpoint and delete what is older than the one before it.
+        """Write a captured checkpoint, and delete those older than the one before it.
 
-        A run has one state at an agent step, so a checkpoint that this object wrote or loaded is not written again.
+        A run has only one state at an agent step, so the checkpoint written or loaded last is not written again.
 
         Raises:
             OSError: no space, or the folder is not writable; earlier checkpoints are untouched.
@@ -120,7 +120,7 @@ class CheckpointStore:
                 _write(temporary / "tensors.safetensors", safetensors.torch.save(pending.tensors)),
             ]
             write_manifest(temporary, Manifest(pending.agent_steps, files, segments))
-            if path.exists():  # damaged, and passed over when the run was resumed
+            if path.exists():  # damaged, and skipped when the run was resumed
                 _delete(path)
             temporary.replace(path)
         except BaseException:
@@ -131,7 +131,7 @@ class CheckpointStore:
             raise
         sync_folder(self._folder)
         self._replaced, self._segments, self.newest = self._segments, segments, path
-        with contextlib.suppress(OSError):  # what cannot be deleted now is tried again after the next checkpoint
+        with contextlib.suppress(OSError):  # what cannot be deleted now is deleted after a later checkpoint
             self._delete_old()
         return path
 
@@ -155,32 +155,32 @@ class CheckpointStore:
                 damage = damage or str(error)
                 if not fallback:
                     hint = (
-                        "`pixelq resume --fallback` goes on from the one before"
+                        "`pixelq resume --fallback` continues from the one before"
                         if i
                         else "there is no other checkpoint"
                     )
                     raise UserError(f"{error}; {hint}") from None
                 continue
             self._segments = read_manifest(path).segments
-            self._replaced = _whole_segments(paths[i - 1]) if i else []
+            self._replaced = _undamaged_segments(paths[i - 1]) if i else []
             self._damaged, self.newest = paths[i + 1 :], path
             return loaded
         raise UserError(f"{damage}; no good checkpoint is left: start the run again")
 
     def set_damaged_aside(self) -> None:
-        """Take the names from the damaged checkpoints that `load` passed over, lest a later load meets them again."""
+        """Rename the damaged checkpoints that `load` skipped, so that a later load does not find them."""
         for path in self._damaged:
             _rename(path, f".damaged-{path.name}")
         self._damaged = []
 
     def paths(self) -> list[Path]:
-        """The whole checkpoints, oldest first."""
+        """The complete checkpoints, oldest first."""
         return sorted(p for p in self._folder.glob("step-*") if p.is_dir() and _CHECKPOINT.fullmatch(p.name))
 
     def _write_segments(
         self, pending: PendingCheckpoint, snapshot: ReplaySnapshot, added: list[SegmentRecord]
     ) -> list[SegmentRecord]:
-        """Write the blocks that no segment taken over holds as one, noted in `added`; return all with a live block."""
+        """Write the new blocks as one segment, appended to `added`; return all segments that hold a live block."""
         live = [s for s in self._replaced if s.last >= snapshot.oldest_serial]
         if snapshot.sealed:
             folder = self._folder / "replay"
@@ -200,9 +200,9 @@ class CheckpointStore:
     def _delete_old(self) -> None:
         for path in self.paths()[:-KEPT]:
             _delete(path)
-        for stray in self._folder.glob(".*"):
-            if _STRAYS.fullmatch(stray.name):
-                shutil.rmtree(stray, ignore_errors=True)
+        for leftover in self._folder.glob(".*"):
+            if _LEFTOVERS.fullmatch(leftover.name):
+                shutil.rmtree(leftover, ignore_errors=True)
         try:
             named = {s.name for path in self.paths() for s in read_manifest(path).segments}
         except UserError:
@@ -212,8 +212,8 @@ class CheckpointStore:
                 file.unlink(missing_ok=True)
 
 
-def _whole_segments(path: Path) -> list[SegmentRecord]:
-    """Segments that a checkpoint names; none if one is damaged, so that the next checkpoint is written whole again."""
+def _undamaged_segments(path: Path) -> list[SegmentRecord]:
+    """The segments of a checkpoint; none if one is damaged, so that the next checkpoint writes all its blocks."""
     try:
         segments = read_manifest(path).segments
         for segment in segments:
@@ -234,6 +234,6 @@ def _delete(path: Path) -> None:
 
 
 def _rename(path: Path, name: str) -> Path:
-    """Rename a folder; one that a dead process left under the new name gives way."""
+    """Rename a folder; a folder with the new name, left by a dead process, is deleted."""
     shutil.rmtree(path.with_name(name), ignore_errors=True)
     return path.replace(path.with_name(name))

@@ -1,4 +1,4 @@
-"""Writing checkpoints beside the training, one at a time."""
+"""Writing checkpoints during training, one at a time."""
 
 from __future__ import annotations
 
@@ -14,12 +14,11 @@ from pixelq.replay import Replay
 class CheckpointWriter:
     """Captures the state at once and writes it in a thread; training waits only for the capture.
 
-    A disk that refuses a checkpoint does not end the run: the failure is kept for `take_message`, and the last good
-    checkpoints stay as they are.
+    If the disk is full, the run goes on: the failure is kept for `take_message`, and the last good checkpoints stay.
 
     Args:
         store: the run's checkpoints.
-        logs: files whose lengths the states name; see `CheckpointStore.capture`.
+        logs: files whose lengths are in the states; see `CheckpointStore.capture`.
     """
 
     def __init__(self, store: CheckpointStore, logs: tuple[Path, ...] = ()) -> None:
@@ -27,10 +26,12 @@ class CheckpointWriter:
         self._logs = logs
         self._thread: threading.Thread | None = None
         self._message = ""
+        self.failures: list[OSError] = []
+        """Of the checkpoints since the last good one."""
         self._failure: BaseException | None = None
 
     def write_soon(self, agent_steps: int, state: dict[str, Any], replay: Replay | None) -> None:
-        """Capture now, write in the background; waits first for a checkpoint still being written."""
+        """Capture now and write in the background; first waits until the checkpoint before has been written."""
         self.close()
         pending = self.store.capture(agent_steps, state, replay, self._logs)
         self._thread = threading.Thread(target=self._write, args=(pending,), name="checkpoint")
@@ -40,7 +41,7 @@ class CheckpointWriter:
         """Capture and write before returning.
 
         Raises:
-            OSError: the disk refused it.
+            OSError: it could not be written.
         """
         self.close()
         self.store.write(self.store.capture(agent_steps, state, replay, self._logs))
@@ -51,7 +52,7 @@ class CheckpointWriter:
         return message
 
     def close(self) -> None:
-        """Wait until nothing is being written; raises what a writing thread could not foresee."""
+        """Wait until nothing is being written; raises an unexpected exception of the writing thread."""
         if self._thread is not None:
             self._thread.join()
             self._thread = None
@@ -62,10 +63,12 @@ class CheckpointWriter:
     def _write(self, pending: PendingCheckpoint) -> None:
         try:
             self.store.write(pending)
+            self.failures.clear()
         except (OSError, MemoryError) as error:
             reason, advice = "out of memory", "close other programs"
             if isinstance(error, OSError):
                 reason, advice = error.strerror or str(error), remedy(error)
+                self.failures.append(error)
             self._message = (
                 f"checkpoint at agent step {pending.agent_steps:,} could not be written ({reason}); training goes on "
                 f"and the last good checkpoint stays: {advice}"

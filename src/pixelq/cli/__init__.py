@@ -13,18 +13,18 @@ COMMANDS = {
     "resume": "continue a run from its last checkpoint",
     "eval": "play whole test games with a trained policy",
     "record": "make a video of a game with the Q-values beside it",
-    "tabular": "learn a small game by a table and compare it with the exact optimum",
+    "tabular": "learn a small game with a table and compare it with the exact optimum",
     "plot": "draw the curves of one or more runs",
     "compare": "put runs beside published curves and scores",
-    "list": "list games or recipes",
+    "list": "list games, recipes or variants (losses, heads, torsos, ...)",
     "doctor": "check this machine: device, memory, disk, ROMs",
-    "bench": "measure how fast this machine plays and learns, and what bounds it",
+    "bench": "measure how fast this machine plays and learns, and what limits its speed",
     "verify": "check a run's files and print a digest of each part",
 }
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run one command; a user's mistake is one line on standard error and exit code 2, a failure one line and 1."""
+    """Run one command. A user's mistake is one line on standard error and exit code 2; a failure, code 1."""
     argv = sys.argv[1:] if argv is None else argv
     _let_idle_threads_sleep()
     try:
@@ -38,23 +38,24 @@ def main(argv: list[str] | None = None) -> int:
     except KeyboardInterrupt:
         return _say("interrupted", 130)
     except BrokenPipeError:
-        return 0  # the reader of a pipe (head, less) went away
+        return 0  # the reader of a pipe (head, less) has ended
 
 
 def _let_idle_threads_sleep() -> None:
-    """Have an OpenMP thread without work sleep after a fraction of a millisecond, for this process and its children.
+    """Let OpenMP threads without work sleep after a fraction of a millisecond, in this process and its children.
 
-    GNU's OpenMP, which PyTorch for Linux brings, keeps it spinning for some milliseconds, on a core that the emulators
-    could use: on two cores their step took 1.37 times as long after a matrix product as without one, and 1.03 times
-    with this setting; the parallel loop made 1.07 times as many agent steps (runs stopped and continued in turns).
-    It is read when torch is loaded, so it comes first, and it yields to whoever has set something in the environment.
+    GNU's OpenMP, which PyTorch for Linux contains, keeps them spinning for some milliseconds on cores that the
+    emulators could use: on two cores an emulator step took 1.37 times as long after a matrix product as without one,
+    and 1.03 times with this setting; the parallel loop made 1.07 times as many agent steps (runs stopped and continued
+    in turns).
+    torch reads the setting when it is loaded, so this comes first. It changes nothing that the user has set.
     """
     if "OMP_WAIT_POLICY" not in os.environ:
         os.environ.setdefault("GOMP_SPINCOUNT", "20000")
 
 
 def _say(message: str, code: int) -> int:
-    """Print one line, whatever is in the message: a name from a stranger's file may hold newlines or terminal codes."""
+    """Print the message as one line: a name from a stranger's file may contain newlines or terminal codes."""
     line = "".join(c if c.isprintable() else "?" for c in " ".join(message.split()))
     print(f"pixelq: {line}", file=sys.stderr)
     return code
@@ -69,13 +70,7 @@ def _dispatch(argv: list[str]) -> int:
 
         print(f"pixelq {version('pixelq')}")
         return 0
-    while argv and argv[0] == "--import":
-        from pixelq.envs.gymnasium_games import import_typed
-
-        if len(argv) < 3:
-            raise UserError("--import needs a module and a command: pixelq --import my_games eval runs/...")
-        import_typed(argv[1])
-        argv = argv[2:]
+    argv = _imported(argv)
     command = argv[0]
     if command not in COMMANDS:
         raise UserError(f"unknown command {command!r}; choose one of {', '.join(COMMANDS)} (pixelq --help)")
@@ -84,8 +79,27 @@ def _dispatch(argv: list[str]) -> int:
     return code
 
 
+def _imported(argv: list[str]) -> list[str]:
+    """Import the modules that `--import MODULE` names, wherever it stands; return the other arguments."""
+    from pixelq.envs.gymnasium_games import import_typed
+
+    rest: list[str] = []
+    words = iter(argv)
+    for word in words:
+        if word != "--import" and not word.startswith("--import="):
+            rest.append(word)
+            continue
+        module = next(words, "") if word == "--import" else word.removeprefix("--import=")
+        if not module or module.startswith("-"):
+            raise UserError("--import needs a module: pixelq --import my_variants train pong")
+        import_typed(module)
+    if not rest:
+        raise UserError("--import needs a command, too: pixelq --import my_games eval runs/...")
+    return rest
+
+
 def _help() -> str:
     rows = "\n".join(f"  {name:<8} {text}" for name, text in COMMANDS.items())
     title, usage = "pixelq: deep Q-learning from pixels", "usage: pixelq COMMAND ..."
-    trust = "pixelq --import MODULE COMMAND ... imports a module of yours first, which registers games in Gymnasium."
+    trust = "pixelq --import MODULE COMMAND ... first imports a module of yours that registers games or variants."
     return "\n\n".join([title, usage, rows, trust, "pixelq COMMAND --help says more."])

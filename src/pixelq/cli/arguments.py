@@ -35,6 +35,8 @@ def parse(kind: type[T], argv: Sequence[str], command: str, default: T | None = 
         with contextlib.redirect_stderr(frame):
             options: dict[str, Any] = {} if default is None else {"default": default}
             return tyro.cli(kind, args=argv, prog=f"pixelq {command}", config=MARKERS, **options)
+    except ValueError as error:  # of a dataclass that holds its fields to their ranges
+        raise UserError(f"{error}; see `pixelq {command} --help`") from None
     except SystemExit as stop:
         if not stop.code:
             raise

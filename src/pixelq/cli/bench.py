@@ -89,7 +89,7 @@ def measure(config: Config, seconds: float) -> dict[str, Any]:
     estimates = [
         estimate(config, play, network, best[network.precision])
         for network in networks
-        if network.network == config.network
+        if network.network == config.torso
         for play in plays
     ]
     return {
@@ -98,7 +98,7 @@ def measure(config: Config, seconds: float) -> dict[str, Any]:
         "loop": config.loop,
         "batch_size": config.batch_size,
         "num_envs": config.num_envs,
-        "network": config.network,
+        "network": config.torso,
         "precision": config.precision,
         "machine": {"device": device, "threads": threads, "processor": platform.processor() or platform.machine()},
         "multiplications_flops": best,
@@ -129,7 +129,7 @@ def _rates(run: Any, counts: tuple[int, ...], seconds: float) -> tuple[list[Play
         plays.append(rates)
         own = play if other is run else own
     assert own is not None
-    names = PAPERS if config.network in PAPERS else (config.network,)
+    names = PAPERS if config.torso in PAPERS else (config.torso,)
     pairs = [(name, precision) for name in names for precision in ("float32", "bf16")]
     return plays, [network_rates(run, own, name, precision, counts, 2 * seconds) for name, precision in pairs]  # type: ignore[arg-type]
 

@@ -1,4 +1,4 @@
-"""`pixelq compare RUN...`: runs beside published curves and scores, differences in protocol named."""
+"""`pixelq compare RUN...`: runs beside published curves and scores, with the differences in protocol."""
 
 from __future__ import annotations
 
@@ -33,13 +33,13 @@ class Args:
     reference: Path | None = None
     """CSV of published curves: game, agent, million_frames, mean_return, min_run, max_run, runs; none: Dopamine's.
 
-    Games that are no Atari games have none there: without a reference of their own the runs are drawn alone."""
+    Dopamine's has only Atari games. Runs of other games are drawn alone unless a reference is given."""
     agents: tuple[str, ...] = ("DQN (Adam + MSE in JAX)",)
     """Agents of the reference to show."""
     scores: Path | None = None
     """CSV of published final scores; none: published_scores.csv beside the curves, if it is there."""
     out: Path | None = None
-    """Where the figure goes, as .png and .svg; none: plots/compare in the run's folder, for several runs ./compare."""
+    """Path of the figure (.png and .svg); none: plots/compare in the run's folder, for several runs ./compare."""
 
 
 def run(argv: list[str]) -> int:
@@ -67,7 +67,7 @@ def run(argv: list[str]) -> int:
     else:
         figure = draw_runs(groups, band="range", games=100, rows=5.0)
     paths = write_figure(figure, args.out or alone)
-    # In a file or a pipe rich assumes 80 columns, too few for these tables.
+    # Without a terminal rich assumes 80 columns, too few for these tables.
     console = Console() if sys.stdout.isatty() else Console(width=150)
     if references:
         console.print(_curve_table(game, groups, references))
@@ -81,7 +81,7 @@ def run(argv: list[str]) -> int:
 
 
 def _references(args: Args, path: Path, game: str) -> list[ReferenceCurve]:
-    """The curves asked for; none for a game that is no Atari game and was given no reference."""
+    """The curves asked for; none for a game other than Atari's without --reference."""
     from pixelq.envs import Game, resolve_game
     from pixelq.viewing.reference import read_curves
 

@@ -1,4 +1,4 @@
-"""`pixelq doctor`: what this machine has, against what a recipe needs."""
+"""`pixelq doctor`: what this machine has, compared with what a recipe needs."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class Args:
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing looked at. `note` works but could be better; `missing` stops a run and says what mends it."""
+    """The result of one check. note: works but could be better. missing: stops a run; `detail` says how to fix it."""
 
     name: str
     status: Literal["ok", "note", "missing"]
@@ -47,7 +47,7 @@ class Finding:
 
 
 def run(argv: list[str]) -> int:
-    """Examine the machine; 0 if all is well, 1 if something is missing.
+    """Check the machine; the exit code is 0 if all is well, 1 if something is missing.
 
     Raises:
         UserError: no such recipe, or it is not valid.
@@ -55,7 +55,7 @@ def run(argv: list[str]) -> int:
     args = parse(Args, argv, "doctor")
     config = read_recipe(args.recipe)
     validate(config)
-    findings = examine(config)
+    findings = inspect_machine(config)
     well = all(finding.status != "missing" for finding in findings)
     if args.json:
         report = {"ok": well, "recipe": config.recipe, "findings": [dataclasses.asdict(f) for f in findings]}
@@ -65,8 +65,8 @@ def run(argv: list[str]) -> int:
     return 0 if well else 1
 
 
-def examine(config: Config) -> list[Finding]:
-    """Everything a run of this recipe needs from the machine, in the order it is needed."""
+def inspect_machine(config: Config) -> list[Finding]:
+    """Check everything that a run of this recipe needs, in the order in which it is needed."""
     return [_python(), _torch(), *_device(config), _cores(), _memory(config), _disk(config), *_roms()]
 
 
@@ -80,8 +80,8 @@ def _print(findings: list[Finding]) -> None:
 
 def _python() -> Finding:
     good = sys.version_info >= OLDEST_PYTHON
-    mend = "" if good else "; pixelq needs 3.11 or newer"
-    return Finding("python", "ok" if good else "missing", f"{platform.python_version()} on {platform.platform()}{mend}")
+    fix = "" if good else "; pixelq needs 3.11 or newer"
+    return Finding("python", "ok" if good else "missing", f"{platform.python_version()} on {platform.platform()}{fix}")
 
 
 def _torch() -> Finding:
@@ -90,8 +90,8 @@ def _torch() -> Finding:
     major, minor = (int(part) for part in torch.__version__.split(".")[:2])
     if OLDEST_TORCH <= (major, minor) < TOO_NEW_TORCH:
         return Finding("torch", "ok", torch.__version__)
-    mend = "mend it with: python -m pip install 'torch>=2.11,<2.14'"
-    return Finding("torch", "missing", f"{torch.__version__} is not a version pixelq is tested with; {mend}")
+    fix = "fix it with: python -m pip install 'torch>=2.11,<2.14'"
+    return Finding("torch", "missing", f"{torch.__version__} is not a version pixelq is tested with; {fix}")
 
 
 def _device(config: Config) -> list[Finding]:
@@ -107,7 +107,7 @@ def _device(config: Config) -> list[Finding]:
     if config.precision == "bf16":
         detail = f"not in hardware, and recipe {config.recipe} computes in it: --precision float32 may be faster"
         return [found, Finding("bf16", "note", detail)]
-    return [found, Finding("bf16", "ok", f"not in hardware; recipe {config.recipe} does without")]
+    return [found, Finding("bf16", "ok", f"not in hardware; recipe {config.recipe} does not use it")]
 
 
 def _cores() -> Finding:
@@ -128,8 +128,8 @@ def _memory(config: Config) -> Finding:
         return Finding("memory", "note", f"unknown how much is free on this system; {needs}")
     if needed <= available:
         return Finding("memory", "ok", f"{_gb(available)} free; {needs}")
-    mend = "close other programs, or use fewer transitions (--replay-capacity)"
-    return Finding("memory", "missing", f"{_gb(available)} free, but {needs}; {mend}")
+    fix = "close other programs, or use fewer transitions (--replay-capacity)"
+    return Finding("memory", "missing", f"{_gb(available)} free, but {needs}; {fix}")
 
 
 def _disk(config: Config) -> Finding:
@@ -151,8 +151,8 @@ def _roms() -> list[Finding]:
     try:
         games = list_games()
     except (ImportError, OSError, ValueError) as error:
-        mend = "mend it with: python -m pip install --force-reinstall ale-py"
-        return [Finding("ROMs", "missing", f"ale-py does not load ({error}); {mend}")]
+        fix = "fix it with: python -m pip install --force-reinstall ale-py"
+        return [Finding("ROMs", "missing", f"ale-py does not load ({error}); {fix}")]
     bad = []
     for game in games:
         try:
@@ -164,7 +164,7 @@ def _roms() -> list[Finding]:
     if not bad:
         return [Finding("ROMs", "ok", f"all {len(games)} games, checksums verified")]
     rest = len(bad) - MOST_ROMS_NAMED
-    more = [Finding("ROMs", "missing", f"and {rest} more of {len(games)}, likewise")] if rest > 0 else []
+    more = [Finding("ROMs", "missing", f"and {rest} more of {len(games)}")] if rest > 0 else []
     return bad[:MOST_ROMS_NAMED] + more
 
 

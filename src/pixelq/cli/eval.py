@@ -18,7 +18,7 @@ from pixelq.errors import UserError
 
 @dataclass(frozen=True)
 class Args:
-    """Play whole games, many at once, and say how well the policy does. Writes eval.json into the run folder."""
+    """Play whole games, many at once, and report the scores. Writes eval.json into the run folder."""
 
     run: Positional[Path]
     """Run folder (of `pixelq train` or `pixelq tabular`), or a policy.safetensors."""
@@ -65,7 +65,7 @@ def run(argv: list[str]) -> int:
 
 
 def evaluate_run(args: Args) -> dict[str, Any]:
-    """Play the games and write `eval.json` beside the policy's run."""
+    """Play the games and write `eval.json` into the run folder."""
     from pixelq.atomic import write_bytes
     from pixelq.checkpoints.policy_file import FILE, find_policy, load_agent
     from pixelq.device import choose_device, prepare_cpu
@@ -76,7 +76,7 @@ def evaluate_run(args: Args) -> dict[str, Any]:
     chosen = args.run / args.policy / FILE
     file = chosen if chosen.is_file() else find_policy(args.run)
     folder = args.run if args.run.is_dir() else file.parent
-    if not os.access(folder, os.W_OK):  # said now, not after all the games
+    if not os.access(folder, os.W_OK):  # before the games are played, not after
         raise UserError(f"{folder}/eval.json: the folder is not writable; evaluate a copy of the run")
     agent = load_agent(file, device)
     game = agent.config.game

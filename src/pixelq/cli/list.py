@@ -1,4 +1,4 @@
-"""`pixelq list games|recipes`: what there is to train, and how."""
+"""`pixelq list games|recipes|variants`: what there is to train, and how."""
 
 from __future__ import annotations
 
@@ -19,13 +19,17 @@ from pixelq.config import Config
 from pixelq.envs.gymnasium_games import WELL_KNOWN, extra_of
 from pixelq.errors import UserError
 from pixelq.recipes.reading import read_recipe, recipe_names
+from pixelq.variants import KINDS, Kind
 
 
 @dataclass(frozen=True)
 class Args:
-    """List the games or the recipes: a table on a terminal, one tab-separated line each in a pipe."""
+    """List games, recipes or variants: a table on a terminal, one tab-separated line each in a pipe.
 
-    what: Annotated[Positional[str], arg(metavar="games|recipes")] = ""
+    Variants are what a recipe chooses by name, such as its loss and its head, those of your own too (`--import`).
+    """
+
+    what: Annotated[Positional[str], arg(metavar="games|recipes|variants")] = ""
     """Which list."""
 
 
@@ -36,9 +40,9 @@ def run(argv: list[str]) -> int:
         UserError: no word, or one that names no list.
     """
     what = parse(Args, argv, "list").what
-    lists = {"games": _list_games, "recipes": _list_recipes}
+    lists = {"games": _list_games, "recipes": _list_recipes, "variants": _list_variants}
     if not what:
-        raise UserError("list what? `pixelq list games` or `pixelq list recipes`")
+        raise UserError("list what? `pixelq list games`, `pixelq list recipes` or `pixelq list variants`")
     if what not in lists:
         close = difflib.get_close_matches(what.lower(), lists, n=1)
         hint = f"; did you mean {close[0]}?" if close else ""
@@ -85,8 +89,38 @@ def _list_recipes(console: Console) -> None:
     console.print(table)
 
 
+def _list_variants(console: Console) -> None:
+    rows = [
+        (kind.name, name, kind.describe(name), _flags(kind, name)) for kind in KINDS.values() for name in kind.names()
+    ]
+    if not console.is_terminal:
+        _print_lines(rows)
+        return
+    for kind in KINDS.values():
+        table = Table(
+            "Name", "What it is, and its options", box=box.SIMPLE, show_lines=True, title=f"--{_flag(kind.name)}"
+        )
+        table.columns[0].no_wrap = True
+        for _, name, text, flags in (row for row in rows if row[0] == kind.name):
+            table.add_row(f"[bold]{escape(name)}[/]", escape(text) + (f"\n[dim]{escape(flags)}[/]" if flags else ""))
+        console.print(table)
+
+
+def _flags(kind: Kind, name: str) -> str:
+    """The options of a variant as flags with their defaults."""
+    return " ".join(f"--{_flag(option)} {_shown(value)}" for option, value in vars(kind.read_options(name, {})).items())
+
+
+def _flag(name: str) -> str:
+    return name.replace("_", "-")
+
+
+def _shown(value: object) -> str:
+    return " ".join(map(str, value)) if isinstance(value, tuple) else str(value)
+
+
 def _facts(config: Config) -> tuple[str, ...]:
-    return config.network, config.loss, config.optimizer, f"{config.steps:,}"
+    return config.torso, config.loss, config.optimizer, f"{config.steps:,}"
 
 
 def _print_lines(rows: Iterable[tuple[str, ...]]) -> None:

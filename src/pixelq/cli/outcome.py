@@ -1,4 +1,4 @@
-"""What `train` and `resume` say when they end."""
+"""What `train` and `resume` print when they end."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from pixelq.runs.session import Result
 
 
 def report(result: Result) -> int:
-    """Print where the run stands and what to do next; the exit code is 0, or 128 + the signal that stopped it."""
+    """Print the run's state and what to do next; the exit code is 0, or 128 + the signal that stopped it."""
     at = f"agent step {result.agent_steps:,}, mean of the last 100 games {result.mean_score:.1f}"
     if result.signal is not None:
         print(f"stopped at {at}; go on with: pixelq resume {result.folder}")

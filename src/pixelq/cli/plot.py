@@ -16,19 +16,19 @@ from pixelq.errors import UserError
 class Args:
     """Draw score, loss, mean Q and epsilon against agent steps and against hours. Runs may still be training.
 
-    Runs that differ in their seed alone become one line with a band.
+    Runs that differ only in their seed become one line with a band.
     """
 
     runs: Positional[tuple[Path, ...]]
     """Run folders."""
     out: Path | None = None
-    """Where the figure goes, as .png and .svg; none: plots/progress in the run's folder, for several runs ./plot."""
+    """Path of the figure (.png and .svg); none: plots/progress in the run's folder, for several runs ./plot."""
     band: Literal["range", "interval"] = "range"
     """Band over seeds: lowest to highest run, or the 95% interval of their mean (Student's t)."""
     games: int = 100
     """The score line is the mean of this many games."""
     rows: float = 5.0
-    """Span of the exponential mean of loss and mean Q, in rows of progress.csv; 1: as they are."""
+    """Span of the exponential mean of loss and mean Q, in rows of progress.csv; 1: not smoothed."""
 
 
 def run(argv: list[str]) -> int:

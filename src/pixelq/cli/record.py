@@ -1,4 +1,4 @@
-"""`pixelq record RUN`: films of whole games with the Q-values beside them."""
+"""`pixelq record RUN`: videos of whole games with the Q-values beside them."""
 
 from __future__ import annotations
 
@@ -14,35 +14,35 @@ from pixelq.errors import UserError
 
 @dataclass(frozen=True)
 class Args:
-    """Film whole games in colour and in the game's own time, with the Q-values as bars beside them (MP4, h264)."""
+    """Make videos of whole games, in colour and at the game's own speed, with the Q-values as bars (MP4, h264)."""
 
     run: Positional[Path]
     """Run folder (of `pixelq train` or `pixelq tabular`), or a policy.safetensors."""
     episodes: int = 1
-    """Games, one film each."""
+    """Games, one video each."""
     epsilon: float | None = None
     """Probability of a random action; none: 0.01, and 0 for a Q-table."""
     seed: int = 0
-    """Seed of the first game and its random actions; each further game takes the next."""
+    """Seed of the first game and its random actions; each further game uses the next one."""
     policy: str = "best"
     """Which policy: best or final of the run, or the path of another."""
     out: Path | None = None
-    """The film; with several games -1, -2, ... is put to its name. None: videos/<policy>-seed<seed>.mp4 in the run."""
+    """The video; several games get -1, -2, ... in the name. None: videos/<policy>-seed<seed>.mp4 in the run."""
     max_agent_steps: int | None = None
-    """Stop a film after this many agent steps (15 a second in Atari); none: the whole game."""
+    """Stop a video after this many agent steps (15 a second in Atari); none: the whole game."""
     scale: int | None = None
     """Screen pixels per game pixel; none: 2 in Atari (160x210 in most games), else as large as fits the Q-values."""
     fps: Literal[15, 30, 60] | None = None
-    """Pictures per second of an Atari film; none: 30. Other games are filmed at each agent step, at their own rate."""
+    """Pictures per second of an Atari video; none: 30. Other games have one picture per agent step, at their rate."""
     device: Literal["auto", "cpu", "cuda", "mps", "vulkan"] = "auto"
     """Where Q-values are computed."""
 
 
 def run(argv: list[str]) -> int:
-    """Film the games and say how they went."""
+    """Record the games and print their scores."""
     args = parse(Args, argv, "record")
     if args.episodes < 1:
-        raise UserError(f"--episodes {args.episodes} is out of range: film at least 1 game")
+        raise UserError(f"--episodes {args.episodes} is out of range: record at least 1 game")
     if args.seed < 0:
         raise UserError(f"--seed {args.seed} is out of range: it must be at least 0")
     # Imported late: torch, the emulator and PyAV take seconds, and a wrong argument should not wait for them.
@@ -56,22 +56,22 @@ def run(argv: list[str]) -> int:
     policy = _policy_file(args)
     agent = load_agent(policy, choose_device(args.device)[0])
     for game in range(args.episodes):
-        film = record_game(
+        recorded = record_game(
             agent,
-            _film(args, policy, game),
+            _video_path(args, policy, game),
             seed=args.seed + game,
             epsilon=0.01 if args.epsilon is None else args.epsilon,
             scale=args.scale,
             fps=args.fps,
             max_agent_steps=args.max_agent_steps,
         )
-        end = "" if film.finished else " (stopped before the game's end)"
-        print(f"{film.path}: score {film.score:g} in {film.agent_steps:,} agent steps{end}")
+        end = "" if recorded.finished else " (stopped before the game's end)"
+        print(f"{recorded.path}: score {recorded.score:g} in {recorded.agent_steps:,} agent steps{end}")
     return 0
 
 
 def _record_table(args: Args) -> int:
-    """Film episodes of a Q-table."""
+    """Record episodes of a Q-table."""
     from pixelq.cli.table_runs import record_table
 
     epsilon = args.epsilon or 0.0
@@ -81,15 +81,15 @@ def _record_table(args: Args) -> int:
         raise UserError(f"--policy {args.policy}: a Q-table's run has best and final")
     for name in ("scale", "fps", "max_agent_steps"):
         if getattr(args, name) is not None:
-            raise UserError(f"--{name.replace('_', '-')} has no use for the film of a Q-table; leave it away")
+            raise UserError(f"--{name.replace('_', '-')} has no effect on the video of a Q-table; leave it out")
     for game in range(args.episodes):
-        out = _film(args, args.run / args.policy / "q_table", game)
+        out = _video_path(args, args.run / args.policy / "q_table", game)
         print(record_table(args.run, args.policy, out, seed=args.seed + game, epsilon=epsilon))
     return 0
 
 
 def _policy_file(args: Args) -> Path:
-    """The policy that RUN and --policy mean together."""
+    """The policy file that RUN and --policy name together."""
     if args.run.is_file():
         return args.run
     if not (args.run / "config.toml").is_file():
@@ -103,7 +103,7 @@ def _policy_file(args: Args) -> Path:
         return path
     from pixelq.checkpoints.policy_file import FILE
 
-    # A run that was never evaluated has no best policy; its final one is then the best there is.
+    # A run that was never evaluated has no best policy; its final one is used.
     for name in ("best", "final") if args.policy == "best" else ("final",):
         path = args.run / name / FILE
         if path.is_file():
@@ -112,7 +112,7 @@ def _policy_file(args: Args) -> Path:
     raise UserError(f"{args.run}: this run has no {args.policy} policy yet; {hint}, or train it longer")
 
 
-def _film(args: Args, policy: Path, game: int) -> Path:
+def _video_path(args: Args, policy: Path, game: int) -> Path:
     if args.out is None:
         folder = args.run if args.run.is_dir() else policy.parent
         name = policy.parent.name if args.policy in ("best", "final") and args.run.is_dir() else policy.stem

@@ -18,13 +18,13 @@ class Args:
     run: Positional[Path]
     """Run folder."""
     fallback: bool = False
-    """If something is damaged, go on without it: from the checkpoint before, with the checkpoint's configuration."""
+    """If something is damaged, continue without it: from the checkpoint before, with the checkpoint's configuration."""
     steps: int | None = None
-    """New total length of the run, in agent steps (a learning rate that falls over the whole run then falls slower)."""
+    """New total length of the run, in agent steps; a learning rate that falls until its end then falls more slowly."""
     episodes: int | None = None
     """New total number of training games; 0: no limit but steps."""
     threads: int | None = None
-    """CPU threads from now on; a deterministic run is bit for bit the same only with those it was started with."""
+    """CPU threads from now on; a deterministic run stays bit for bit the same only with the number it started with."""
     device: Literal["auto", "cpu", "cuda", "mps", "vulkan"] | None = None
     """Where to compute from now on; none: as before."""
 

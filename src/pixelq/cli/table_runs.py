@@ -1,4 +1,4 @@
-"""`pixelq eval` and `pixelq record` of a Q-table's run folder, as of a deep agent's."""
+"""`pixelq eval` and `pixelq record` for the run folder of a Q-table."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pixelq.errors import UserError
 
 
 def evaluate_table(run: Path, which: str, *, episodes: int, epsilon: float, seed: int, as_json: bool) -> int:
-    """Play whole episodes by the table, print them beside the exact optimum, and write `eval.json` into the run.
+    """Play whole episodes with the table, compare it with the exact optimum, and write `eval.json` into the run.
 
     Args:
         run: the run folder.
@@ -29,26 +29,26 @@ def evaluate_table(run: Path, which: str, *, episodes: int, epsilon: float, seed
     from pixelq.atomic import write_bytes
     from pixelq.tabular.episodes import evaluate
     from pixelq.tabular.measurement import single_episode
-    from pixelq.tabular.optimality import compare
+    from pixelq.tabular.optimality import measure_optimality
     from pixelq.tabular.policies import TableAgent
     from pixelq.tabular.table_run import TABLE, load_table
-    from pixelq.tabular.terminal import print_comparison, print_map, print_measured
+    from pixelq.tabular.terminal import print_evaluation, print_map, print_optimality
 
     loaded = load_table(run, which)
     game, gamma = loaded.game, loaded.settings.gamma
     agent = TableAgent(loaded.table, np.random.default_rng(seed))
-    measured = evaluate(agent, game, episodes=episodes, epsilon=epsilon, seed=seed)
-    comparison = compare(loaded.table, game, gamma)
+    evaluation = evaluate(agent, game, episodes=episodes, epsilon=epsilon, seed=seed)
+    optimality = measure_optimality(loaded.table, game, gamma)
     report = {
         "policy": str(run / which / TABLE),
         "game": game.name,
         "episodes": episodes,
         "epsilon": epsilon,
         "seed": seed,
-        **measured.summary(),
-        "interval_95": list(measured.interval()),
-        "comparison": asdict(comparison),
-        "games": [asdict(played) for played in measured.games],
+        **evaluation.summary(),
+        "interval_95": list(evaluation.interval()),
+        "comparison": asdict(optimality),
+        "games": [asdict(played) for played in evaluation.games],
     }
     text = json.dumps(report, indent=1)
     try:
@@ -61,13 +61,13 @@ def evaluate_table(run: Path, which: str, *, episodes: int, epsilon: float, seed
     console = Console(highlight=False)
     console.print(f"{game.name}, {which} table of {run}, epsilon {epsilon:g}\n", soft_wrap=True, markup=False)
     print_map(console, loaded.table, game, gamma, single_episode(agent, game, seed, None))
-    print_comparison(console, comparison, game, gamma)
-    print_measured(console, measured)
+    print_optimality(console, optimality, game, gamma)
+    print_evaluation(console, evaluation)
     return 0
 
 
 def record_table(run: Path, which: str, out: Path, *, seed: int, epsilon: float) -> str:
-    """Film one episode of a table; what to tell of it, in one line.
+    """Record one episode of a table as a video; return a line that describes it.
 
     Raises:
         UserError: no such table, a damaged file, a package that is missing, or `out` cannot be written.

@@ -1,4 +1,4 @@
-"""`pixelq tabular ENV`: Q-learning with a table, held to the exact optimum, and hand-written policies beside it."""
+"""`pixelq tabular ENV`: Q-learning with a table, compared with the exact optimum, and hand-written policies."""
 
 from __future__ import annotations
 
@@ -18,22 +18,22 @@ if TYPE_CHECKING:
 
     from pixelq.tabular.episodes import Step
     from pixelq.tabular.game import TabularGame
-    from pixelq.tabular.measurement import Examination
+    from pixelq.tabular.measurement import Measurement
     from pixelq.tabular.q_learning import QLearning, Test
     from pixelq.tabular.table_run import TableRun
 
 
 @dataclass(frozen=True)
 class Args:
-    """Learn a game with few states by a table of Q-values, and compare it with the exact optimum.
+    """Learn a game with few states with a table of Q-values, and compare it with the exact optimum.
 
     FrozenLake-v1, FrozenLake8x8-v1, Taxi-v3 and CliffWalking-v1 are such games.
     """
 
     game: Annotated[Positional[str], arg(metavar="ENV|RUN")] = ""
-    """A Gymnasium id; or the run folder of an earlier `pixelq tabular`, whose best table is then played."""
+    """A Gymnasium id; or the run folder of an earlier `pixelq tabular`, whose best table is played."""
     no_slippery: FlagCreatePairsOff[bool] = False
-    """FrozenLake on ice that does not slip: every step goes where it should."""
+    """FrozenLake without slippery ice: every step goes where it should."""
     policy: str = "q-learning"
     """Who plays: q-learning (learns a table), random, always-left, left-right (each 1/2), or one action (2, right)."""
     alpha: float = 0.2
@@ -43,7 +43,7 @@ class Args:
     epsilon: float = 1.0
     """Probability of a random action while learning: 1 explores at random, less is epsilon-greedy."""
     steps: int = 1_000_000
-    """Most agent steps of learning."""
+    """Maximum number of agent steps of learning."""
     test_every: int = 3_000
     """Agent steps between two tests."""
     test_episodes: int = 20
@@ -53,35 +53,35 @@ class Args:
     max_episode_steps: int | None = None
     """Cut an episode after this many agent steps; none: the game's own limit, or 200 where it has none."""
     episodes: int = 1000
-    """Whole episodes played in the end to measure the policy, other ones than those that chose it."""
+    """Whole episodes played at the end to evaluate the policy, other ones than those of the tests that chose it."""
     trace_steps: int = 30
-    """Agent steps of one episode to print; of a longer one the middle is left out."""
+    """Maximum number of agent steps of one episode to print; the middle of a longer one is left out."""
     seed: int = 1
     """Seed of exploration, episodes and tests."""
     run_dir: Path | None = None
     """Folder of the run; none: runs/<game>-tabular-<seed>-<time>."""
     video: Path | None = None
-    """Film the printed episode into this file (MP4); needs the extra pixelq[toy-text]."""
+    """Write the printed episode as a video into this file (MP4); needs the extra pixelq[toy-text]."""
 
 
 LEARNING = ("alpha", "gamma", "epsilon", "steps", "test_every", "test_episodes", "stop_score", "run_dir")
 """Fields that only learning uses."""
 
 GAME = ("policy", "no_slippery", "max_episode_steps")
-"""Fields that a run folder has settled."""
+"""Fields that an earlier run has already set."""
 
 
 def run(argv: list[str]) -> int:
-    """Learn a table, or load one, or take a hand-written policy; then print, measure and film it."""
+    """Learn a table, or load one, or take a hand-written policy; then print and evaluate it, and make its video."""
     args = parse(Args, argv, "tabular")
     _check(args)
     # Imported late: torch and PyAV take seconds, and a wrong argument should not wait for them.
     from rich.console import Console
 
-    from pixelq.tabular.video import check_film
+    from pixelq.tabular.video import check_video
 
     if args.video is not None:
-        check_film(args.video)
+        check_video(args.video)
     console = Console(highlight=False)
     if os.path.exists(args.game):
         _replay(args, console)
@@ -93,7 +93,7 @@ def run(argv: list[str]) -> int:
 
 
 def _check(args: Args) -> None:
-    """Refuse values out of range, and settings of learning where nothing is learned."""
+    """Check that values are in range, and that no setting of learning is given where nothing is learned."""
     if not args.game:
         raise UserError("which game? for example: pixelq tabular FrozenLake-v1")
     for name, value, least in (
@@ -105,17 +105,17 @@ def _check(args: Args) -> None:
             raise UserError(f"--{name} {value} is out of range: it must be at least {least}")
     unused: tuple[str, ...] = ()
     if os.path.exists(args.game):
-        unused, why = (*LEARNING, *GAME), f"{args.game} has been learned already; give a Gymnasium id to learn anew"
+        unused, why = (*LEARNING, *GAME), f"{args.game} has been learned already; give a Gymnasium id to learn again"
     elif args.policy != "q-learning":
         unused, why = LEARNING, f"--policy {args.policy} learns nothing"
     for name in unused:
         if getattr(args, name) != getattr(Args(), name):
-            raise UserError(f"--{name.replace('_', '-')} has no use here: {why}")
+            raise UserError(f"--{name.replace('_', '-')} has no effect here: {why}")
 
 
 def _learn(args: Args, console: Console) -> None:
     from pixelq.tabular.heat_map import draw_heat_map, write_heat_map
-    from pixelq.tabular.measurement import examine
+    from pixelq.tabular.measurement import measure
     from pixelq.tabular.planning import value_iteration
     from pixelq.tabular.q_learning import QLearning
     from pixelq.tabular.table_run import create_table_run
@@ -125,14 +125,14 @@ def _learn(args: Args, console: Console) -> None:
     )
     settings.check()
     game = _open(args, console)
-    value_iteration(game.model, settings.gamma)  # a gamma without an exact answer is refused before the work
+    value_iteration(game.model, settings.gamma)  # raises now, before the work, if gamma has no exact answer
     folder = create_table_run(game, settings, args.seed, args.run_dir)
     best, last = _run_tests(game, settings, args.seed, folder, console)
-    result = examine(best.q, game, settings.gamma, episodes=args.episodes, seed=args.seed, video=args.video)
+    result = measure(best.q, game, settings.gamma, episodes=args.episodes, seed=args.seed, video=args.video)
     picture = folder.path / "plots" / "q_table.png"
     title = f"{game.name}, best table (agent step {best.agent_steps:,}, seed {args.seed})"
     write_heat_map(draw_heat_map(best.q, game, settings.gamma, title), picture)
-    folder.finish(last, result.comparison, result.measured)
+    folder.finish(last, result.optimality, result.evaluation)
     _show_table(args, game, settings.gamma, best.q, result, console)
     print(f"{picture}: the table as a heat map; play it again with: pixelq tabular {folder.path}")
 
@@ -140,7 +140,7 @@ def _learn(args: Args, console: Console) -> None:
 def _run_tests(
     game: TabularGame, settings: QLearning, seed: int, folder: TableRun, console: Console
 ) -> tuple[Test, Test]:
-    """Learn, and print and keep the tests; the best and the last of them."""
+    """Learn, print and write each test, and return the best and the last one."""
     import numpy as np
 
     from pixelq.tabular.q_learning import learn, stop_score
@@ -157,7 +157,7 @@ def _run_tests(
             console.print(
                 f"agent step {last.agent_steps:9,}: mean of {played} greedy episodes {mean:.3f}, the best so far"
             )
-    assert best is not None  # there is at least one agent step, and a test at the last
+    assert best is not None  # there is at least one agent step, and a test after the last one
     assert last is not None
     stop = stop_score(game, settings)
     if last.solved:
@@ -168,28 +168,28 @@ def _run_tests(
 
 
 def _replay(args: Args, console: Console) -> None:
-    from pixelq.tabular.measurement import examine
+    from pixelq.tabular.measurement import measure
     from pixelq.tabular.table_run import load_table
 
     loaded = load_table(Path(args.game))
     game, gamma = loaded.game, loaded.settings.gamma
     console.print(f"{game.name}, best table of {args.game}\n", soft_wrap=True, markup=False)
-    result = examine(loaded.table, game, gamma, episodes=args.episodes, seed=args.seed, video=args.video)
+    result = measure(loaded.table, game, gamma, episodes=args.episodes, seed=args.seed, video=args.video)
     _show_table(args, game, gamma, loaded.table, result, console)
 
 
 def _play_handwritten(args: Args, console: Console) -> None:
     import numpy as np
 
-    from pixelq.tabular.measurement import measure, single_episode
+    from pixelq.tabular.measurement import evaluate_on_new_seeds, single_episode
     from pixelq.tabular.planning import expected_score, success_rate
     from pixelq.tabular.policies import handwritten_policy
-    from pixelq.tabular.terminal import print_measured
+    from pixelq.tabular.terminal import print_evaluation
 
     game = _open(args, console)
     player = handwritten_policy(args.policy, game, np.random.default_rng(args.seed))
     _show_episode(args, game, single_episode(player, game, args.seed, args.video), console)
-    print_measured(console, measure(player, game, args.episodes, args.seed))
+    print_evaluation(console, evaluate_on_new_seeds(player, game, args.episodes, args.seed))
     pi = player.probabilities()
     score, rate = expected_score(game.model, pi, game.limit), success_rate(game.model, pi, game.limit)
     console.print(f"exactly: expected score {score:.4f}, success rate {rate:.4f}")
@@ -200,19 +200,19 @@ def _open(args: Args, console: Console) -> TabularGame:
 
     game = open_game(args.game, False if args.no_slippery else None, args.max_episode_steps)
     if game.name != args.game:
-        console.print(f"{args.game} is called {game.name} in this Gymnasium", markup=False)
+        console.print(f"{args.game} is called {game.name} in the installed Gymnasium", markup=False)
     return game
 
 
 def _show_table(
-    args: Args, game: TabularGame, gamma: float, table: np.ndarray, result: Examination, console: Console
+    args: Args, game: TabularGame, gamma: float, table: np.ndarray, result: Measurement, console: Console
 ) -> None:
-    from pixelq.tabular.terminal import print_comparison, print_map, print_measured
+    from pixelq.tabular.terminal import print_evaluation, print_map, print_optimality
 
     print_map(console, table, game, gamma, result.episode)
     _show_episode(args, game, result.episode, console)
-    print_comparison(console, result.comparison, game, gamma)
-    print_measured(console, result.measured)
+    print_optimality(console, result.optimality, game, gamma)
+    print_evaluation(console, result.evaluation)
 
 
 def _show_episode(args: Args, game: TabularGame, episode: list[Step], console: Console) -> None:
@@ -220,5 +220,5 @@ def _show_episode(args: Args, game: TabularGame, episode: list[Step], console: C
 
     print_trace(console, episode, game, args.trace_steps)
     if args.video is not None:
-        console.print(f"{args.video}: this episode as a film", markup=False, soft_wrap=True)
+        console.print(f"{args.video}: this episode as a video", markup=False, soft_wrap=True)
     console.print()

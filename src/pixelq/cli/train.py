@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated, Any
 
-from tyro.conf import Fixed
+from tyro.conf import Fixed, arg
 
 from pixelq.cli.arguments import parse
 from pixelq.config import Config
@@ -14,6 +16,8 @@ from pixelq.envs.gymnasium_games import import_module_of
 from pixelq.errors import UserError
 from pixelq.recipes.choice import configure
 from pixelq.recipes.reading import game_of_recipe, read_recipe
+from pixelq.recipes.values import FIELDS, OPTIONS, RENAMED, overridden, with_all_options
+from pixelq.variants import KINDS
 
 
 @dataclass(frozen=True)
@@ -43,9 +47,10 @@ def run(argv: list[str]) -> int:
     if game is None and not {"-h", "--help"} & set(rest):
         raise UserError("which game? for example: pixelq train pong (see `pixelq list games`)")
     config = configure(game, name) if game else read_recipe(name or "default")
-    shown: dict[str, object] = {f.name: getattr(config, f.name) for f in dataclasses.fields(config)}
-    args = parse(Args, rest, f"train {game or 'GAME'}", default=Args(**shown))  # type: ignore[arg-type]
-    config = Config(**{f.name: getattr(args, f.name) for f in dataclasses.fields(Config)})
+    # The variants that are named here decide which options there are.
+    config = with_all_options(overridden(config, _variants_named(rest)))
+    args = parse(_args_for(config), rest, f"train {game or 'GAME'}", default=_shown(config))
+    config = _chosen(args)
 
     from pixelq.cli.outcome import report
     from pixelq.runs.session import start
@@ -56,6 +61,54 @@ def run(argv: list[str]) -> int:
 
     with trace_window():
         return report(start(config, args.run_dir))
+
+
+def _args_for(config: Config) -> type[Args]:
+    """`Args` with the options of the configuration's variants, each a flag of its own: `--error huber`."""
+    classes = {table: kind.options_class(getattr(config, kind.name)) for table, kind in OPTIONS.items()}
+    taken = Counter([*FIELDS, *(f.name for options in classes.values() for f in dataclasses.fields(options))])
+    fields: list[tuple[str, Any, Any]] = []
+    for table, options in classes.items():
+        alone = all(taken[f.name] == 1 for f in dataclasses.fields(options))
+        fields.append((table, Annotated[options, arg(name="" if alone else None)], _options(config, table)))
+    for kind in KINDS.values():
+        fields.append((kind.name, Annotated[str, arg(metavar="|".join(kind.names()))], getattr(config, kind.name)))
+    made = dataclasses.make_dataclass("Args", fields, bases=(Args,), frozen=True)
+    made.__doc__ = Args.__doc__
+    return made
+
+
+def _shown(config: Config) -> Any:
+    """The configuration as `_args_for` has it."""
+    values = {name: getattr(config, name) for name in FIELDS}
+    return _args_for(config)(**values | {table: _options(config, table) for table in OPTIONS})
+
+
+def _options(config: Config, table: str) -> Any:
+    kind = OPTIONS[table]
+    return kind.read_options(getattr(config, kind.name), getattr(config, table))
+
+
+def _chosen(args: Args) -> Config:
+    values = {name: getattr(args, name) for name in FIELDS}
+    return with_all_options(Config(**values | {table: _plain(values[table]) for table in OPTIONS}))
+
+
+def _plain(options: Any) -> dict[str, Any]:
+    return {name: value for name, value in vars(options).items() if value is not None}
+
+
+def _variants_named(argv: list[str]) -> dict[str, str]:
+    """The variants among the arguments: kind -> name."""
+    named: dict[str, str] = {}
+    for word, following in zip(argv, [*argv[1:], ""], strict=False):
+        flag, _, value = word.partition("=")
+        field = flag.removeprefix("--").replace("-", "_")
+        if field in RENAMED and flag.startswith("--"):
+            raise UserError(f"{flag} is called --{RENAMED[field].replace('_', '-')} now")
+        if field in KINDS and flag.startswith("--"):
+            named[field] = value or following
+    return named
 
 
 def _recipe_argument(argv: list[str]) -> tuple[str | None, list[str]]:

@@ -21,11 +21,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Args:
-    """Hold every file of a run to its digest: checkpoints, and to the newest of them config.toml and the CSV files.
+    """Check every file of a run: checkpoints by their digests, config.toml and the CSV files by the newest checkpoint.
 
     Exit code 1 if one is damaged.
 
-    Two runs that did the same have the same digests, whatever interrupted them and however long they took.
+    Two runs that did the same have the same digests, even if they were interrupted or took different times.
     """
 
     run: Positional[Path]
@@ -46,7 +46,7 @@ class Report:
 
     @contextmanager
     def noting_damage(self) -> Iterator[None]:
-        """Note what a check finds damaged, and go on."""
+        """Note the damage that a check finds, and continue."""
         try:
             yield
         except UserError as error:
@@ -71,7 +71,7 @@ def verify(folder: Path) -> Report:
     from pixelq.checkpoints.digests import csv_digest, policy_digest
     from pixelq.checkpoints.policy_file import FILE
     from pixelq.checkpoints.store import CheckpointStore
-    from pixelq.reports.tracking import COLUMNS, refuse_changed_csv
+    from pixelq.reports.tracking import COLUMNS, check_csv_unchanged
     from pixelq.runs.session import run_configuration
 
     report = Report(str(folder))
@@ -80,13 +80,13 @@ def verify(folder: Path) -> Report:
         with report.noting_damage():
             newest = _verify_checkpoint(report, path) or newest
     if not report.checkpoints and not report.damaged:
-        raise UserError(f"{folder}: no checkpoint yet, so there is nothing to verify; wait or train on")
+        raise UserError(f"{folder}: no checkpoint yet, so there is nothing to verify; wait or train longer")
     with report.noting_damage():
         run_configuration(folder / "config.toml", newest)
     for name in COLUMNS:
         with report.noting_damage():
             if newest is not None:
-                refuse_changed_csv(folder, newest.state.get("tracker", {}), name)
+                check_csv_unchanged(folder, newest.state.get("tracker", {}), name)
             report.csv[name] = csv_digest(folder / name)
     for name in ("best", "final"):
         if (folder / name / FILE).exists():
@@ -103,10 +103,10 @@ def _verify_checkpoint(report: Report, path: Path) -> LoadedCheckpoint | None:
         checkpoint = read_checkpoint(path)
         report.checkpoints[path.name] = checkpoint_digests(checkpoint)
     except UserError:
-        if path.exists():  # else the run, which is still training, has just deleted it for a newer one
+        if path.exists():  # if not, the run, which is still training, has just replaced it by a newer one
             raise
         return None
-    return dataclasses.replace(checkpoint, replay=None)  # which may be large, and the next one comes
+    return dataclasses.replace(checkpoint, replay=None)  # it may be large, and the next checkpoint is read after it
 
 
 def _print(report: Report) -> None:

@@ -20,18 +20,19 @@ __all__ = ["Game", "GymnasiumGame", "list_games", "make_envs", "resolve_game", "
 def make_envs(config: Config, *, num_envs: int, seed: int | np.random.SeedSequence, threads: int = 0) -> SeededEpisodes:
     """Return `num_envs` copies of `config.game`, stepped together; call `reset` (or `load_state_dict`) first.
 
-    Rewards are the game's own and a lost life is only reported, so training and evaluation play the same games.
+    Rewards are the game's own, and a lost life is reported but does not end an episode, so training and evaluation
+    play the same games.
 
     Args:
         config: `game` and the preprocessing fields.
         num_envs: N; observations are uint8 `(N, stack, H, W)` (`(N, stack, H, W, 3)` in colour) for images, float32
             `(N, stack, d)` for vectors and Discrete observations.
-        seed: root of all seeds the games are given.
-        threads: emulator threads; 0: as many as cores, at most N. Environments that are no Atari games have none.
+        seed: root of all seeds that the games get.
+        threads: emulator threads; 0: as many as cores, at most N. Only Atari games and EnvPool's cars use them.
 
     Raises:
         UserError: an unknown game, a missing ROM or extra, spaces that pixelq does not learn from, or options that the
-            game has not.
+            game does not have.
     """
     # Imported late: names and ROM checks need neither Gymnasium nor the emulator.
     from pixelq.envs.seeded_episodes import SeededEpisodes
@@ -42,7 +43,7 @@ def make_envs(config: Config, *, num_envs: int, seed: int | np.random.SeedSequen
 
         return SeededEpisodes(CarRacings(config, num_envs=num_envs, threads=threads), seed, reseed_after=0)
     if config.backend != "gymnasium":
-        raise UserError(f"backend = {config.backend}: only CarRacing-v3 has it; use --backend gymnasium")
+        raise UserError(f"backend = {config.backend}: only CarRacing-v3 has this backend; use --backend gymnasium")
     if isinstance(game, GymnasiumGame):
         from pixelq.envs.generic import GymnasiumEnvs
 

@@ -1,4 +1,4 @@
-"""The record from which N environments can be brought back to where they are: seeds, and every action since."""
+"""The record from which N environments can be restored: their seeds, and every action since."""
 
 from __future__ import annotations
 
@@ -8,13 +8,16 @@ import numpy as np
 
 from pixelq.errors import UserError
 
+MOST_ACTIONS = 256
+"""An action is recorded as a byte."""
+
 _WORDS = 4
 
 
 class ActionRecord:
-    """For each of N environments the seed it was last given and its actions since, over as many episodes as it played.
+    """For each of N environments the last seed it got and its actions since then, over one or more episodes.
 
-    The j-th seed of environment i depends on (root seed, i, j) alone: each environment has its own stream (128 bits, a
+    The j-th seed of environment i depends only on (root seed, i, j): each environment has its own stream (128 bits, a
     child of the root), and its j-th seed is the stream's j-th child. So the streams and the counts of seeds drawn are
     all the random state there is.
     """
@@ -23,14 +26,14 @@ class ActionRecord:
         """Prepare the streams; nothing is recorded before `begin`.
 
         Raises:
-            ValueError: more than 256 actions, which a byte cannot hold.
+            ValueError: more than `MOST_ACTIONS` actions.
         """
-        if num_actions > 256:
-            raise ValueError(f"{num_actions} actions: the record holds at most 256")
+        if num_actions > MOST_ACTIONS:
+            raise ValueError(f"{num_actions} actions: the record holds at most {MOST_ACTIONS}")
         self._num_actions = num_actions
         self._rows = np.arange(num_envs)
         root = seed if isinstance(seed, np.random.SeedSequence) else np.random.SeedSequence(seed)
-        # Children are named, not spawned: spawn() would count them in the caller's object.
+        # Children get explicit keys: spawn() would change the caller's object.
         children = [np.random.SeedSequence(root.entropy, spawn_key=(*root.spawn_key, i)) for i in range(num_envs)]
         self._streams = np.stack([child.generate_state(_WORDS) for child in children]).astype(np.int64)
         self._drawn = np.zeros(num_envs, np.int64)
@@ -39,7 +42,7 @@ class ActionRecord:
         self.lengths = np.zeros(num_envs, np.int64)
 
     def begin(self, mask: np.ndarray) -> None:
-        """Draw the next seed, 1..2^31-1, of each environment where `mask` (N,) is true, and forget its actions."""
+        """Draw the next seed, 1..2^31-1, of each environment where `mask` (N,) is true, and delete its actions."""
         for i in np.flatnonzero(mask):
             self._drawn[i] += 1
             self.seeds[i] = self._last_seed(int(i))
@@ -68,7 +71,7 @@ class ActionRecord:
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Take over a record made by `state_dict`.
+        """Load a record made by `state_dict`.
 
         Raises:
             UserError: a part is missing, has another type or shape, or is out of range. Nothing is changed then.

@@ -17,8 +17,9 @@ from pixelq.envs.games import Game, rom_file
 from pixelq.envs.seeded_episodes import Opening
 from pixelq.errors import UserError
 
-# The emulator stops at its cap before it has grabbed the last frame, so the state a truncated episode bootstraps from
-# would show an older one. The cap is therefore counted here, and the emulator's own is out of reach.
+# At its cap the emulator stops before it has read the last frame, so the state from which a truncated episode
+# bootstraps would contain an older one. The frames are therefore counted here, and the emulator's cap is set so high
+# that it is never reached.
 _NO_CAP = 2**30
 
 
@@ -26,14 +27,14 @@ class AtariGames:
     """N copies of one game, each restarted from a given seed (satisfies `seeded_episodes.SeededStarts`).
 
     An observation is uint8 `(stack, H, W)` (`(stack, H, W, 3)` in colour), newest frame last, zeros before the start.
-    Rewards are the game's own. Where a game ended, its newest frame repeats the last one grabbed while it was on.
+    Rewards are the game's own. Where a game ended, the newest frame repeats the last one read before the end.
     """
 
     def __init__(self, config: Config, game: Game, *, num_envs: int, threads: int = 0) -> None:
         """Start the emulators.
 
         Args:
-            config: its preprocessing fields. `config.sticky_actions` holds: `configure` has merged the id's into it.
+            config: its preprocessing fields; `configure` has put the sticky actions of the game's id into it.
             game: from `games.resolve_game`.
             num_envs: N.
             threads: worker threads; 0: as many as cores, at most N.
@@ -96,9 +97,9 @@ class AtariGames:
 
 
 def opening_fire(games: AtariGames, config: Config, game: Game) -> Opening | None:
-    """Return how FIRE begins episodes and lives; None where the recipe asks for none.
+    """Return how FIRE begins episodes and lives; None if the recipe does not use it.
 
-    A game without FIRE, as EnvPool has it, begins its lives without.
+    A game without FIRE begins its lives without it, as in EnvPool.
 
     Raises:
         UserError: the recipe holds FIRE at the start of an episode and the game has no such action.
@@ -117,8 +118,9 @@ def opening_fire(games: AtariGames, config: Config, game: Game) -> Opening | Non
 def reseed_after(num_envs: int) -> int:
     """Return how many agent steps each of `num_envs` games plays between seeds.
 
-    ale-py takes a seed only by loading the ROM anew, at the price of some 250 agent steps (it searches a palette for
-    64^3 colours); an episode without a new seed starts for 10. Rare seeds make play faster and a resume slower, for it
-    plays all since the last seed again: up to 128 games, at most 131,072 agent steps and each game's last episode.
+    ale-py takes a seed only by loading the ROM again, which takes as long as about 250 agent steps (it searches a
+    palette for 64^3 colours); starting an episode without a new seed takes as long as 10. Rare seeds make play faster
+    and a resume slower, because it replays everything since the last seed: with up to 128 games at most 131,072 agent
+    steps plus each game's last episode.
     """
     return int(np.clip(131_072 // num_envs, 1024, 16_384))

@@ -18,7 +18,7 @@ ACTION_NAMES = ("NOTHING", "RIGHT", "LEFT", "GAS", "BRAKE")
 SIDE = 84
 """Height and width of the view, in pixels."""
 LEFT = 6
-"""First column of the view among the 96 that are drawn. Its rows are 0 to 83: the status bar fills the other 12."""
+"""First column of the view among the 96 that are drawn. Its rows are 0 to 83; the status bar fills the other 12."""
 
 _WEIGHTS = np.array([2989, 5870, 1140], np.float32)
 """Luminance of red, green and blue (ITU-R BT.601) in ten-thousandths, so that every sum below is a whole number."""
@@ -31,13 +31,13 @@ class Cars(Protocol):
         """Put one car on a new track; return its picture.
 
         Args:
-            car: which, from 0.
-            seed: decides the track; `NO_SEED`: the next one of the random stream that the last seed began.
+            car: its number, from 0.
+            seed: decides the track; `NO_SEED`: the next track of the random stream that the last seed began.
         """
         ...
 
     def drive(self, cars: np.ndarray, actions: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Drive some cars (n,) by one frame each with `actions` (n,), numbers of `ACTION_NAMES`.
+        """Drive some cars (n,) for one frame each with `actions` (n,), numbers of `ACTION_NAMES`.
 
         Returns:
             pictures (n, 96, 96, 3), rewards (n,) and terminated (n,) bool: the lap is done or the car left the field.
@@ -45,7 +45,7 @@ class Cars(Protocol):
         ...
 
     def large_picture(self) -> np.ndarray:
-        """What the first car's driver sees, uint8 (400, 600, 3)."""
+        """The full picture of the first car, uint8 (400, 600, 3)."""
         ...
 
     def close(self) -> None:
@@ -67,7 +67,7 @@ def road_view(picture: np.ndarray, grayscale: bool = True) -> np.ndarray:
     if not grayscale:
         return np.ascontiguousarray(view)
     red, green, blue = (view[..., i] * _WEIGHTS[i] for i in range(3))
-    # Below 2^24 float32 holds whole numbers exactly, and the quotient is far enough from the next whole one.
+    # Below 2^24 float32 holds whole numbers exactly, and the quotient is far enough from the next whole number.
     gray: np.ndarray = ((red + green + blue + np.float32(5000)) / np.float32(10000)).astype(np.uint8)
     return gray
 
@@ -85,12 +85,12 @@ class CarRacings:
         Args:
             config: `backend`, `frame_stack`, `frame_skip`, `grayscale`, `max_frames_per_episode`.
             num_envs: N.
-            threads: cars that EnvPool drives at a time; 0: all. Gymnasium drives one after the other.
+            threads: cars that EnvPool drives at the same time; 0: all. Gymnasium drives them one after the other.
 
         Raises:
-            UserError: an option that this game has not, or a package that is not installed.
+            UserError: an option that this game does not have, or a package that is not installed.
         """
-        _refuse_other_options(config)
+        _check_options(config)
         self._cars = _cars(config.backend, num_envs, threads)
         self.num_envs = num_envs
         shape = (config.frame_stack, SIDE, SIDE, *(() if config.grayscale else (3,)))
@@ -139,7 +139,7 @@ class CarRacings:
         return observations, rewards, terminated, truncated, self._lives
 
     def render(self) -> np.ndarray:
-        """Return what the first car's driver sees, uint8 `(400, 600, 3)`."""
+        """Return the full picture of the first car, uint8 `(400, 600, 3)`."""
         return self._cars.large_picture()
 
     def close(self) -> None:
@@ -148,7 +148,7 @@ class CarRacings:
 
 
 def _cars(backend: str, num_envs: int, threads: int) -> Cars:
-    """Imported late: a person who has one of the packages need not have the other.
+    """Make the simulators. Imported late: only the package of the chosen backend has to be installed.
 
     Raises:
         UserError: the package is missing.
@@ -163,18 +163,18 @@ def _cars(backend: str, num_envs: int, threads: int) -> Cars:
         return GymnasiumCars(num_envs)
     except (ImportError, DependencyNotInstalled) as error:
         extra = "envpool" if backend == "envpool" else "box2d"
-        missing = str(error).split(",")[0]  # Gymnasium goes on with a command of its own
+        missing = str(error).split(",")[0]  # Gymnasium's message continues with its own command
         raise UserError(
-            f"game {ID}: a package that it needs is missing ({missing}); mend it with: "
+            f"game {ID}: a package that it needs is missing ({missing}); fix it with: "
             f"python -m pip install 'pixelq[{extra}]'"
         ) from None
 
 
-def _refuse_other_options(config: Config) -> None:
-    """Refuse what would make another game of it, and what this one has not."""
+def _check_options(config: Config) -> None:
+    """Check that no option is set that would change the game or that this game does not have."""
     wanted = {"sticky_actions": 0.0, "opening_fire_max": 0, "full_action_set": False, "screen_size": SIDE}
     for name, value in wanted.items():
         if getattr(config, name) != value:
             flag = name.replace("_", "-")
-            mend = f"--no-{flag}" if value is False else f"--{flag} {value:g}"
-            raise UserError(f"{name} = {getattr(config, name)}: {ID} does not have that; use {mend}")
+            fix = f"--no-{flag}" if value is False else f"--{flag} {value:g}"
+            raise UserError(f"{name} = {getattr(config, name)}: {ID} does not have that; use {fix}")

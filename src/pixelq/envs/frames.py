@@ -1,4 +1,4 @@
-"""From what a Gymnasium environment shows to one frame: bytes for an image, float32 numbers for a vector."""
+"""From a Gymnasium observation to one frame: bytes for an image, float32 numbers for a vector."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ LUMINANCE = np.array([0.2989, 0.5870, 0.1140], np.float32)
 """Weights of red, green and blue in the brightness of a pixel (ITU-R BT.601)."""
 
 LEAST_SIDE = 3
-"""Pixels; a smaller array of bytes is taken for numbers."""
+"""Pixels; a smaller array of bytes counts as a vector of numbers."""
 
 MOST_NUMBERS = 65_536
-"""Numbers in a vector."""
+"""Maximum size of a vector."""
 
 MINIGRID_SCALE = 25
-"""MiniGrid's numbers (kinds, colours and states of things) are 0 to 10, and become 0 to 250."""
+"""MiniGrid's numbers (for kind, colour and state of an object) are 0 to 10; multiplied by this they are 0 to 250."""
 
 
 @dataclass(frozen=True)
@@ -33,11 +33,11 @@ class Frames:
     """Makes frames of one environment's observations."""
 
     shape: tuple[int, ...]
-    """Of a frame: (H, W), (H, W, C) or (d,)."""
+    """Shape of a frame: (H, W), (H, W, C) or (d,)."""
     dtype: Any
     """uint8 for an image, float32 for a vector."""
     make: Callable[[Any], np.ndarray]
-    """An observation -> its frame."""
+    """Observation -> frame."""
 
     def stacked_space(self, stack: int) -> Box:
         """The space of `stack` frames."""
@@ -46,19 +46,19 @@ class Frames:
 
 
 def frames_of(space: gymnasium.Space[Any], config: Config, game: str) -> Frames:
-    """Say how an observation becomes a frame.
+    """Return how an observation becomes a frame.
 
-    A Box of bytes or truths with two axes, or three of which the last holds channels, is an image: truths become 0
-    and 255, red-green-blue becomes brightness where the recipe asks for it, and `screen_size` above 0 resizes. Any
-    other Box of numbers becomes a flat vector (bytes divided by 255), a Discrete observation a one-hot vector.
+    A Box of bytes or booleans with two axes, or three with channels last, is an image: booleans become 0 and 255,
+    red-green-blue becomes brightness if the recipe asks for it, and `screen_size` above 0 resizes. Any other Box of
+    numbers becomes a flat vector (bytes divided by 255), a Discrete observation a one-hot vector.
 
     Args:
         space: of one observation.
-        config: `grayscale` and `screen_size` count for images.
+        config: `grayscale` and `screen_size` are used for images.
         game: the id, for the message and for MiniGrid's numbers.
 
     Raises:
-        UserError: another space, or a grayscale of something that is not red-green-blue.
+        UserError: another space, or `grayscale` for an image that is not red-green-blue.
     """
     if isinstance(space, Discrete) and int(space.n) <= MOST_NUMBERS:
         return _one_hot(int(space.n), int(space.start))
@@ -77,7 +77,7 @@ def frames_of(space: gymnasium.Space[Any], config: Config, game: str) -> Frames:
 
 
 def is_image(space: gymnasium.Space[Any]) -> bool:
-    """Return whether the observations are an image: bytes or truths, (H, W) or (H, W, C), 3x3 at least."""
+    """Return whether the observations are images: bytes or booleans, (H, W) or (H, W, C), at least 3x3."""
     return (
         isinstance(space, Box)
         and space.dtype in (np.dtype(np.uint8), np.dtype(np.bool_))
@@ -103,13 +103,13 @@ def _image(space: Box, config: Config, game: str) -> Frames:
             f"game {game}: its images have {count} channels, which are not red, green and blue; use --no-grayscale"
         )
     gray = config.grayscale and count == 3
-    truths = space.dtype == np.bool_
+    booleans = space.dtype == np.bool_
     symbols = game.startswith(("MiniGrid-", "BabyAI-"))
     size = (config.screen_size, config.screen_size) if config.screen_size else (height, width)
 
     def make(observation: Any) -> np.ndarray:
         image = np.asarray(observation).reshape(height, width, count)
-        if truths:
+        if booleans:
             image = image.astype(np.uint8) * np.uint8(255)
         if symbols:
             image = image * np.uint8(MINIGRID_SCALE)
@@ -125,7 +125,7 @@ def _image(space: Box, config: Config, game: str) -> Frames:
 
 
 def _resized(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """`image` (H, W, C) at another size, float32: bilinear, and an average over what falls on a pixel if it shrinks."""
+    """`image` (H, W, C) at another size, float32: bilinear, with antialiasing if it shrinks."""
     planes = torch.from_numpy(np.ascontiguousarray(image.transpose(2, 0, 1), np.float32))
     resized = F.interpolate(planes[None], size, mode="bilinear", antialias=True, align_corners=False)[0]
     return resized.clamp(0, 255).numpy().transpose(1, 2, 0)

@@ -1,4 +1,4 @@
-"""Game names: what a person may type, the ROM or the Gymnasium environment it means, and whether the ROM is there."""
+"""Game names: the ROM or the Gymnasium environment that a name means, and whether the ROM is there."""
 
 from __future__ import annotations
 
@@ -16,23 +16,23 @@ from pixelq.errors import UserError
 # ale-py ships these, but they have no single-player mode (ale_py.registration leaves them out for the same reason).
 _TWO_PLAYERS_ONLY = frozenset({"combat", "joust", "maze_craze", "warlords"})
 _ID = re.compile(r"(?P<ale>ALE/)?(?P<game>[^/]+?)(?P<skip>NoFrameskip|Deterministic)?-v(?P<version>\d+)")
-_MEND = "python -m pip install --force-reinstall ale-py"
+_REINSTALL = "python -m pip install --force-reinstall ale-py"
 
 
 @dataclass(frozen=True, order=True)
 class Game:
-    """One Atari 2600 game, as it was asked for."""
+    """One Atari 2600 game."""
 
     rom: str
     """Name of the ROM in ale-py, e.g. `ms_pacman`."""
     title: str
     """Name in a Gymnasium id, e.g. `MsPacman`."""
     sticky_actions: float | None = None
-    """Probability of a repeated action that a full id asks for; None for a bare name: the recipe's holds."""
+    """Probability of a repeated action, from a Gymnasium id; None for a bare name: the recipe's value is used."""
 
     @property
     def name(self) -> str:
-        """What tells it apart from other games: the ROM's name."""
+        """The name that identifies the game: the ROM's."""
         return self.rom
 
 
@@ -51,8 +51,8 @@ def resolve_game(name: str) -> Game | GymnasiumGame:
             `module:id` one of a module that is already imported.
 
     Raises:
-        UserError: an unknown game (the nearest are named), one without a single-player mode, an id whose frame skip
-            pixelq does not have, a missing extra, or a module that was not imported.
+        UserError: an unknown game (the message names similar ones), one without a single-player mode, an id whose
+            frame skip pixelq does not have, a missing extra, or a module that was not imported.
     """
     name = name.strip()
     if _key(name) == "carracing":
@@ -82,28 +82,28 @@ def rom_file(rom: str) -> Path:
     """Return the path of a shipped ROM, its checksum verified.
 
     Raises:
-        UserError: the file is missing, unreadable or not the ROM that ale-py knows; with the command that mends it.
+        UserError: the file is missing, unreadable or not the ROM that ale-py knows. The message says how to fix it.
     """
     import ale_py.roms
 
     folder = os.environ.get("ALE_ROMS_DIR")
     path = Path(folder or Path(ale_py.roms.__file__).parent) / f"{rom}.bin"
-    mend = f"unset ALE_ROMS_DIR, or put the ROM there (now {folder})" if folder else _MEND
+    fix = f"unset ALE_ROMS_DIR, or put the ROM there (now {folder})" if folder else _REINSTALL
     try:
-        with contextlib.redirect_stdout(io.StringIO()):  # ale-py prints the folder, and stdout may be somebody's JSON
+        with contextlib.redirect_stdout(io.StringIO()):  # ale-py prints the folder, and stdout may be JSON
             ale_py.roms.get_rom_path(rom)
     except FileNotFoundError:
-        raise UserError(f"ROM {path}: the file is missing; mend it with: {mend}") from None
+        raise UserError(f"ROM {path}: the file is missing; fix it with: {fix}") from None
     except NotADirectoryError:
-        raise UserError(f"ROM {path}: its folder does not exist; mend it with: {mend}") from None
+        raise UserError(f"ROM {path}: its folder does not exist; fix it with: {fix}") from None
     except OSError as error:
         reason = "its checksum is wrong" if "hash" in str(error) else f"it cannot be read ({error})"
-        raise UserError(f"ROM {path}: {reason}; mend it with: {mend}") from None
+        raise UserError(f"ROM {path}: {reason}; fix it with: {fix}") from None
     return path
 
 
 def _means_gymnasium(name: str, match: re.Match[str] | None) -> bool:
-    """Whether `name` is to be looked up in Gymnasium's registry: `module:id`, `.../Name-v0`, or no Atari game's id."""
+    """Whether `name` belongs to Gymnasium's registry: `module:id`, `.../Name-v0`, or an id that is not Atari's."""
     if name.startswith("ALE/") or not re.search(r"-v\d+$", name):
         return ":" in name
     return ":" in name or match is None or is_gymnasium_id(name) or not _like_a_rom(match["game"])
@@ -115,7 +115,7 @@ def _like_a_rom(game: str) -> bool:
 
 
 def _rom(game: str, name: str) -> str:
-    """Return the ROM whose name is `game` but for capitals and separators; `name` is what the person typed."""
+    """Return the ROM named `game`, ignoring case and separators; `name` is what the user typed."""
     by_key = {_key(rom): rom for rom in _shipped_roms()}
     rom = by_key.get(_key(game)) if re.fullmatch(r"[\w -]*", game) else None
     if rom is None:
@@ -132,7 +132,7 @@ def _rom(game: str, name: str) -> str:
 
 
 def _shipped_roms() -> list[str]:
-    # Imported late: ale-py loads its C++ library, and a person who asks for --help should not wait for it.
+    # Imported late: ale-py loads its C++ library, and --help should not wait for it.
     from ale_py.roms import get_all_rom_ids
 
     return get_all_rom_ids()

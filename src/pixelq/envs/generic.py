@@ -10,17 +10,15 @@ import numpy as np
 from gymnasium.spaces import Box, Discrete
 
 from pixelq.config import Config
+from pixelq.envs.action_record import MOST_ACTIONS
 from pixelq.envs.frames import frames_of
 from pixelq.envs.gymnasium_games import GymnasiumGame, make_environment, missing_package
 from pixelq.envs.seeded_episodes import NO_SEED
 from pixelq.errors import UserError
 
-MOST_ACTIONS = 256
-"""An action is recorded as a byte."""
-
 LEAKING = ("MinAtar/",)
-"""Ids of environments that carry something into the next episode, whatever its seed: they are made anew for each.
-MinAtar: the last action, which a sticky one repeats (`minatar.Environment.last_action`)."""
+"""Beginnings of ids of environments that carry something over into the next episode, whatever its seed: each episode
+gets a new environment. MinAtar: the last action, which a sticky one repeats (`minatar.Environment.last_action`)."""
 
 
 class GymnasiumEnvs:
@@ -37,12 +35,12 @@ class GymnasiumEnvs:
             config: `frame_stack`, `frame_skip`, `max_frames_per_episode`; `grayscale` and `screen_size` for images.
             game: from `games.resolve_game`.
             num_envs: N.
-            render_mode: Gymnasium's; None: it draws nothing.
+            render_mode: Gymnasium's; None: nothing is drawn.
 
         Raises:
-            UserError: a missing package, a space that pixelq does not learn from, or an option that only Atari has.
+            UserError: a missing package, a space from which pixelq does not learn, or an option that only Atari has.
         """
-        _refuse_atari_options(config, game)
+        _check_no_atari_options(config, game)
         self._game = game
         self._render_mode = render_mode
         self._envs: list[gymnasium.Env[Any, Any]] = []
@@ -106,7 +104,7 @@ class GymnasiumEnvs:
         return observations, rewards, terminated, truncated & ~terminated, self._lives
 
     def render(self) -> np.ndarray:
-        """Return what the first environment draws now, uint8 `(height, width, 3)`.
+        """Return a picture of the first environment, uint8 `(height, width, 3)`.
 
         Raises:
             UserError: a package for drawing is missing.
@@ -119,7 +117,7 @@ class GymnasiumEnvs:
 
     @property
     def first(self) -> gymnasium.Env[Any, Any]:
-        """The first environment, to be asked for its names and rates; playing it is not the caller's."""
+        """The first environment, to read its names and rates; the caller must not step it."""
         return self._envs[0]
 
     def close(self) -> None:
@@ -141,7 +139,7 @@ def discrete_actions(env: gymnasium.Env[Any, Any], game: GymnasiumGame) -> Discr
     """Return the environment's actions.
 
     Raises:
-        UserError: they are not Discrete, or too many.
+        UserError: they are not Discrete, or there are too many.
     """
     space = env.action_space
     if isinstance(space, Box):
@@ -158,10 +156,10 @@ def discrete_actions(env: gymnasium.Env[Any, Any], game: GymnasiumGame) -> Discr
     return space
 
 
-def _refuse_atari_options(config: Config, game: GymnasiumGame) -> None:
-    """Refuse what would make another game of it and can only be had in Atari's emulator."""
+def _check_no_atari_options(config: Config, game: GymnasiumGame) -> None:
+    """Check that no option is set that only Atari's emulator has and that would change the game."""
     for name, nothing in (("sticky_actions", 0.0), ("opening_fire_max", 0), ("full_action_set", False)):
         if getattr(config, name) != nothing:
             flag = name.replace("_", "-")
-            mend = f"--no-{flag}" if nothing is False else f"--{flag} {nothing:g}"
-            raise UserError(f"{name} = {getattr(config, name)}: {game.id} is no Atari game; use {mend}")
+            fix = f"--no-{flag}" if nothing is False else f"--{flag} {nothing:g}"
+            raise UserError(f"{name} = {getattr(config, name)}: {game.id} is not an Atari game; use {fix}")

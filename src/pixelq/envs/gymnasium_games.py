@@ -1,4 +1,4 @@
-"""Gymnasium environments by their ids: which there are, which package each needs, and whose code may be imported."""
+"""Gymnasium environments by their ids: which exist, which package each needs, and which modules may be imported."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ _EXTRAS = {
     "minatar": "pixelq[minatar]",
     "minigrid": "pixelq[minigrid]",
 }
-"""Package of an environment -> what to install where it finds something missing."""
+"""Package of an environment -> what to install if it needs a missing package."""
 
 
 WELL_KNOWN = (
@@ -46,7 +46,7 @@ WELL_KNOWN = (
     *(f"MinAtar/{game}-v1" for game in ("Asterix", "Breakout", "Freeway", "Seaquest", "SpaceInvaders")),
     *(f"MiniGrid-{room}-v0" for room in ("Empty-5x5", "Empty-8x8", "DoorKey-5x5", "FourRooms", "LavaGapS5")),
 )
-"""Ids that `pixelq list games` shows; any other with discrete actions is as welcome."""
+"""Ids that `pixelq list games` shows; any other one with discrete actions works too."""
 
 
 @dataclass(frozen=True, order=True)
@@ -58,23 +58,23 @@ class GymnasiumGame:
 
     @property
     def name(self) -> str:
-        """What tells it apart from other games: the id."""
+        """The name that identifies the game: the id."""
         return self.id
 
     @property
     def title(self) -> str:
-        """Name to be shown, e.g. `CartPole`, `MinAtar Breakout`."""
+        """Name for display, e.g. `CartPole`, `MinAtar Breakout`."""
         return _VERSION.sub("", self.id).replace("/", " ")
 
 
 def find_gymnasium_game(name: str) -> GymnasiumGame:
-    """Return the environment that an id means. Imports no code that is not installed as a part of pixelq's extras.
+    """Return the environment that an id means. Imports only modules of pixelq's extras.
 
     Args:
         name: a registered id, or `module:id` of a module that has been imported already (`import_module_of`).
 
     Raises:
-        UserError: an unknown id (the nearest are named), an extra that is not installed, or a module not imported.
+        UserError: an unknown id (the message names similar ones), a missing extra, or a module that is not imported.
     """
     module, _, plain = name.rpartition(":")
     if module and module not in sys.modules:
@@ -92,12 +92,12 @@ def find_gymnasium_game(name: str) -> GymnasiumGame:
 
 
 def is_gymnasium_id(name: str) -> bool:
-    """Return whether `name` is a registered id of an environment that is none of ale-py's."""
+    """Return whether `name` is a registered id of an environment that is not ale-py's."""
     return name in _registry()
 
 
 def nearest_ids(word: str) -> list[str]:
-    """Return at most three registered ids with a name like `word` (with or without a version), the newest of each."""
+    """Return at most three registered ids similar to `word` (with or without a version), each in its newest version."""
     by_key = {_key(_base(known)): known for known in sorted(_registry(), key=_version)}
     key = _key(_base(word))
     if key in by_key:
@@ -106,10 +106,10 @@ def nearest_ids(word: str) -> list[str]:
 
 
 def import_module_of(name: str) -> None:
-    """Import the module of a `module:id` that a person typed. Only what was typed, never what was read from a file.
+    """Import the module of a `module:id` that a person typed. Never call it with a name that was read from a file.
 
     Raises:
-        UserError: no such module, or it fails.
+        UserError: there is no such module, or its code fails.
     """
     if ":" in name:
         import_typed(name.rpartition(":")[0])
@@ -140,22 +140,22 @@ def extra_of(game_id: str) -> str:
 
 
 def make_environment(game: GymnasiumGame, render_mode: str | None = None) -> gymnasium.Env[Any, Any]:
-    """Make one environment, with the time limit of its registration; MiniGrid's shows its image alone.
+    """Make one environment, with the time limit of its registration. MiniGrid's observations are reduced to the image.
 
     Args:
         game: from `find_gymnasium_game`.
-        render_mode: Gymnasium's; None: it draws nothing.
+        render_mode: Gymnasium's; None: nothing is drawn.
 
     Raises:
         UserError: a package is missing (with the command that installs it), or it cannot be made.
     """
     import gymnasium
 
-    # Not every environment of a person's own takes a render mode.
+    # A user's own environment may not take a render mode.
     options: dict[str, Any] = {} if render_mode is None else {"render_mode": render_mode}
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # that there is a newer version; errors say what matters
+            warnings.simplefilter("ignore")  # about newer versions; what matters is raised as an error
             env = gymnasium.make(game.id, disable_env_checker=True, **options)
     except (gymnasium.error.DependencyNotInstalled, ImportError) as error:
         raise missing_package(game, error) from None
@@ -169,29 +169,29 @@ def make_environment(game: GymnasiumGame, render_mode: str | None = None) -> gym
 
 
 def missing_package(game: GymnasiumGame, error: Exception) -> UserError:
-    """Return the error that names the command which installs what the environment found missing."""
+    """Return the error that names the command to install the package that the environment needs."""
     entry = str(_registry()[game.id].entry_point)
     package = next((extra for start, extra in _EXTRAS.items() if entry.startswith(start)), None)
-    mend = f"mend it with: python -m pip install '{package}'" if package else "install what it needs"
-    return UserError(f"game {game.id}: a package that it needs is missing ({error}); {mend}")
+    fix = f"fix it with: python -m pip install '{package}'" if package else "install what it needs"
+    return UserError(f"game {game.id}: a package that it needs is missing ({error}); {fix}")
 
 
 def _register_plugin(name: str) -> None:
-    """Import the extra that registers ids which begin like `name`; Gymnasium does not look for plugins itself."""
+    """Import the extra that registers ids that begin like `name`; Gymnasium does not do that itself."""
     for prefix, (module, extra) in _PLUGINS.items():
         if name.startswith(prefix):
             try:
                 plugin = importlib.import_module(module)
             except ImportError as error:
                 raise UserError(
-                    f"game {name}: it needs {extra} ({error}); mend it with: python -m pip install 'pixelq[{extra}]'"
+                    f"game {name}: it needs {extra} ({error}); fix it with: python -m pip install 'pixelq[{extra}]'"
                 ) from None
             if extra == "minatar" and not any(known.startswith(prefix) for known in _registry()):
                 plugin.register_envs()
 
 
 def _registry() -> dict[str, Any]:
-    """Registered environments by id, without ale-py's (pixelq plays those itself) and Gymnasium's shims."""
+    """Registered environments by id, without ale-py's (pixelq has its own) and Gymnasium's compatibility wrappers."""
     import gymnasium
 
     return {

@@ -1,4 +1,4 @@
-"""Vector environments that are decided by seeds and actions alone, and can therefore be resumed exactly."""
+"""Vector environments that depend only on seeds and actions, and can therefore be resumed exactly."""
 
 from __future__ import annotations
 
@@ -18,22 +18,22 @@ NO_SEED = -1
 
 
 class Opening(NamedTuple):
-    """An action that begins episodes or lives, whatever the caller of `step` passes."""
+    """An action that begins episodes or lives, in place of the action passed to `step`."""
 
     action: int
     longest: int = 0
-    """It is held for k agent steps of an episode, k drawn from 1..longest by a generator with the environment's seed;
-    0: k is 0."""
+    """The action is held for the first k agent steps of an episode; k is drawn from 1..longest by a generator with the
+    environment's seed. 0: k is 0."""
     after_lost_lives: bool = False
-    """It is taken for one agent step after every lost life too."""
+    """Whether the action is also taken for one agent step after every lost life."""
 
 
 class EnvironmentFailedError(Exception):
-    """An environment raised an exception, which is the cause of this one.
+    """An environment raised an exception, which is the cause (`__cause__`) of this one.
 
     Args:
-        message: says which environment, as far as the exception told (its attribute `environment`, if it has one).
-        state_is_whole: `SeededEpisodes.state_dict` still is what it was before the step that failed.
+        message: says which environment, if the exception has an attribute `environment`.
+        state_is_whole: `SeededEpisodes.state_dict` still returns the state before the step that failed.
     """
 
     def __init__(self, message: str, state_is_whole: bool) -> None:
@@ -42,10 +42,10 @@ class EnvironmentFailedError(Exception):
 
 
 class SeededStarts(Protocol):
-    """What `SeededEpisodes` needs of N environments that step together.
+    """N environments that step together, as `SeededEpisodes` needs them.
 
-    A seed and the actions after it, over any number of episodes, must decide what is seen, whatever the environment did
-    before the seed. Returned arrays are never written again, neither here nor there.
+    A seed and the actions after it, over any number of episodes, must decide the observations, whatever the environment
+    did before the seed. Neither side writes to a returned array afterwards.
     """
 
     num_envs: int
@@ -56,11 +56,11 @@ class SeededStarts(Protocol):
         """Start an episode where `mask` (N,) bool is true.
 
         Args:
-            seeds: int64, one per true entry; `NO_SEED`: go on with the environment's own random stream.
+            seeds: int64, one per true entry; `NO_SEED`: continue the environment's own random stream.
             mask: which environments.
 
         Returns:
-            observations (N, ...) of all environments, those not restarted as they were, and lives (N,) int.
+            observations (N, ...) of all environments (unchanged where not restarted) and lives (N,) int.
         """
         ...
 
@@ -80,9 +80,9 @@ class SeededStarts(Protocol):
 class SeededEpisodes(VectorEnv):
     """A `VectorEnv` (autoreset SAME_STEP) that seeds its environments itself and records their actions.
 
-    `state_dict` and `load_state_dict` carry it over a restart of the process to the bit, by playing the recorded
-    actions again. An environment gets a fresh seed at the end of the first episode after `reseed_after` agent steps:
-    this bounds what a resume has to play. The j-th seed of environment i depends on (seed, i, j) alone.
+    `state_dict` and `load_state_dict` restore it bit for bit in another process, by playing the recorded actions again.
+    An environment gets a new seed at the end of the first episode after `reseed_after` agent steps, which limits what a
+    resume has to play. The j-th seed of environment i depends only on (seed, i, j).
     """
 
     metadata: dict[str, Any] = {"autoreset_mode": AutoresetMode.SAME_STEP}  # noqa: RUF012 (Gymnasium's own pattern)
@@ -101,9 +101,9 @@ class SeededEpisodes(VectorEnv):
         Args:
             inner: the environments.
             seed: root of all seeds.
-            reseed_after: agent steps of one environment between seeds, the last episode played out; 0: every episode
-                has its own seed. Above 0 where a seed costs more than an episode's start.
-            opening: what begins episodes and lives; None: the caller's actions do.
+            reseed_after: agent steps of one environment between seeds, rounded up to whole episodes; 0: every episode
+                has its own seed. Above 0 where setting a seed is slower than starting an episode.
+            opening: the action that begins episodes and lives; None: the caller's.
         """
         self._inner = inner
         self.num_envs = inner.num_envs
@@ -122,7 +122,7 @@ class SeededEpisodes(VectorEnv):
 
     @property
     def observations(self) -> np.ndarray:
-        """The current observations, uint8 (N, ...): what `reset`, `step` or `load_state_dict` came to last."""
+        """The current observations (N, ...): the last from `reset`, `step` or `load_state_dict`."""
         if self._observations is None:
             raise gymnasium.error.ResetNeeded("call reset() or load_state_dict() first")
         return self._observations
@@ -130,13 +130,13 @@ class SeededEpisodes(VectorEnv):
     def reset(
         self, *, seed: int | list[int | None] | None = None, options: dict[str, Any] | None = None
     ) -> tuple[np.ndarray, dict[str, Any]]:
-        """Start an episode everywhere, from each stream's next seed; with an int `seed`, from new streams.
+        """Start an episode in every environment, from its stream's next seed; with an int `seed`, from new streams.
 
         Returns:
             observations (N, ...), and an empty info.
 
         Raises:
-            ValueError: a list of seeds, or options: seeds come from the streams.
+            ValueError: a list of seeds, or options (seeds come only from the streams).
         """
         if options or not (seed is None or isinstance(seed, int)):
             raise ValueError("reset takes one int seed or none, and no options")
@@ -148,16 +148,16 @@ class SeededEpisodes(VectorEnv):
         return self._observations, {}
 
     def step(self, actions: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, dict[str, np.ndarray]]:
-        """Take one agent step everywhere; where an episode ends, the next one begins at once.
+        """Take one agent step in every environment; where an episode ends, the next one begins at once.
 
         Args:
             actions: (N,) integers in 0..num_actions-1.
 
         Returns:
-            observations (N, ...), the next episode's first where one ended; rewards float32 (N,), raw; terminated and
-            truncated (N,) bool, never both; info with `final_obs` (N, ...), the ended episode's last observation
-            (rows of episodes that go on mean nothing), `life_lost` (N,) bool, a life was lost and the game was not,
-            and `action` int64 (N,), the actions really taken. All arrays are the caller's to keep, not to write to.
+            observations (N, ...), where an episode ended the first of the next one; rewards float32 (N,), raw;
+            terminated and truncated (N,) bool, never both; info with `final_obs` (N, ...), the ended episode's last
+            observation (in other rows without meaning), `life_lost` (N,) bool, a life was lost and the game goes on,
+            and `action` int64 (N,), the actions really taken. The caller may keep the arrays but not write to them.
 
         Raises:
             ValueError: actions of the wrong shape, type or range (ale-py would hang on them).
@@ -179,17 +179,17 @@ class SeededEpisodes(VectorEnv):
         return self._observations, rewards.astype(np.float32), terminated, truncated, info
 
     def state_dict(self) -> dict[str, Any]:
-        """Return all that decides the future, as numpy arrays: the streams, the recorded actions and where they led.
+        """Return everything that decides the future, as numpy arrays: the streams and the recorded actions.
 
-        The last, lives (N,) and a CRC-32 of each current observation (N,), lets `load_state_dict` prove its result.
+        Also lives (N,) and the CRC-32 of each current observation (N,), with which `load_state_dict` checks its result.
         """
         return self._record.state_dict() | {"lives": self._lives.astype(np.int64), "crc32": _crcs(self.observations)}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Play the recorded actions again; takes as many steps as the longest record. On an error call `reset` next.
+        """Play the recorded actions again; takes as many steps as the longest record. After an error call `reset`.
 
         Raises:
-            UserError: the state is damaged, or this emulator or its settings lead the same actions elsewhere.
+            UserError: the state is damaged, or the same actions give another result with this emulator or its settings.
         """
         lives = checked_array(state, "lives", np.int64, (self.num_envs,), -(2**31), 2**31)
         crcs = checked_array(state, "crc32", np.int64, (self.num_envs,), 0, 2**32 - 1)
@@ -209,7 +209,7 @@ class SeededEpisodes(VectorEnv):
         self._inner.close()
 
     def _start(self, mask: np.ndarray, seeds: np.ndarray) -> np.ndarray:
-        """Start an episode where `mask`, from `seeds` (N,); return all observations."""
+        """Start an episode where `mask` is true, from `seeds` (N,); return all observations."""
         try:
             observations, self._lives = self._inner.reset_some(seeds[mask], mask)
         except Exception as error:
@@ -239,12 +239,12 @@ class SeededEpisodes(VectorEnv):
         return EnvironmentFailedError(f"{which} failed ({type(error).__name__}: {error})", state_is_whole)
 
     def _replay(self) -> np.ndarray:
-        """Play the records so that all end together: the environments can only step in lockstep."""
+        """Play the records so that all end at the same step: the environments can only step together."""
         record = self._record
         observations = self._start(np.ones(self.num_envs, np.bool_), record.seeds)
         for remaining in range(int(record.lengths.max()), 0, -1):
             observations, _, terminated, truncated = self._advance(record.actions_before_end(remaining))
-            # One that waits for its turn plays idly till then; its seed clears what it did.
+            # An environment whose record has not begun takes steps without meaning; its seed then undoes them.
             turn = record.lengths == remaining - 1
             start = terminated | truncated | turn
             if start.any():

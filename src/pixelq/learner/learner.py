@@ -11,12 +11,12 @@ from torch import Tensor, nn
 
 from pixelq.config import Config
 from pixelq.errors import UserError
+from pixelq.generators import load_generator
 from pixelq.learner.compiled_update import CompiledUpdate
 from pixelq.learner.graphed_update import GraphedUpdate
 from pixelq.learner.optimizers import build_optimizer
-from pixelq.losses import loss_function
-from pixelq.losses.penalty import PENALTIES
-from pixelq.networks import QNetwork
+from pixelq.losses import bound_loss
+from pixelq.networks import Network
 from pixelq.replay.batch import Batch
 
 
@@ -31,75 +31,86 @@ class Learner:
         network: Q(.; theta), on `device`.
         config: loss, optimizer, clipping and target choices.
         device: where updates are computed.
+        noise: for noisy layers and sampled quantiles, on `device`; None: one with a seed of its own.
     """
 
-    def __init__(self, network: QNetwork, config: Config, device: torch.device) -> None:
+    def __init__(
+        self, network: Network, config: Config, device: torch.device, noise: torch.Generator | None = None
+    ) -> None:
         self.network = network
         # Without a target network the bootstrap comes from theta itself (Mnih et al. 2013, algorithm 1).
         self.target_network = network if config.target == "none" else _frozen_copy(network)
-        self.tested_network = network if config.average_tau == 0.0 else _frozen_copy(network)
+        self.averaged_network = network if config.averaged_network_tau == 0.0 else _frozen_copy(network)
         """What test games are played with and policies are saved of: theta, or its average over updates (Polyak and
         Juditsky 1992), which learning never looks at."""
         self.optimizer = build_optimizer(config, network.parameters())
         self.device = device
+        self.noise = torch.Generator(device).manual_seed(config.seed) if noise is None else noise
         self._config = config
-        self._loss = loss_function(config.loss)
-        self._penalty = PENALTIES[config.error]
+        self._loss = bound_loss(config)
         self._parameters = list(network.parameters())
         # Sums since the last `take_means`, kept on the device so that the loop never waits for a number.
         self._sums = torch.zeros(2, dtype=torch.float64 if device.type == "cpu" else torch.float32, device=device)
         self._summed_updates = 0
         self._recorded: GraphedUpdate | CompiledUpdate | None = None
-        networks = (network, self.target_network, self.tested_network)
         # Exact resume needs one way of computing: an update is recorded some updates after a start, so none then.
         if device.type == "cuda" and not config.deterministic:
-            self._recorded = GraphedUpdate(self._step, networks, self.optimizer, device)
+            self._recorded = GraphedUpdate(self._step, self.optimizer, device, self.noise)
         elif device.type == "cpu" and config.compile:
-            self._recorded = CompiledUpdate(self._step, networks, self.optimizer)
+            self._recorded = CompiledUpdate(self._step, self.optimizer)
+        self.changes = 0
+        """How often the weights of the network (and of the averaged one) have changed."""
         self.last_batch: Batch | None = None
         """The batch of the last update, by reference, for a post-mortem."""
 
-    def update(self, batch: Batch, learning_rate: float) -> None:
+    def update(self, batch: Batch, learning_rate: float) -> Tensor:
         """One gradient step on theta, and the soft target average where the recipe asks for it.
 
         Args:
             batch: B transitions; moved to the device if they are elsewhere.
             learning_rate: step size of this update.
 
+        Returns:
+            how much there is to learn from each transition, float32 `(B,)`, on the device.
+
         Raises:
             NotFiniteError: on the CPU and not compiled, the loss is not finite; the weights are then as they were.
             UserError: the update cannot be recorded as a CUDA graph, or compiled.
         """
         self.last_batch = batch
+        self.network.train()
         if self._recorded is not None:
-            self._recorded(batch, learning_rate)
+            priority = self._recorded(batch, learning_rate)
         else:
             for group in self.optimizer.param_groups:
                 group["lr"] = learning_rate
-            self._step(batch.to(self.device))
+            priority = self._step(batch.to(self.device))
+        self.network.eval()
+        self.changes += 1
         self._summed_updates += 1
+        return priority
 
-    def _step(self, batch: Batch) -> None:
+    def _step(self, batch: Batch) -> Tensor:
         """The update of a batch on the device. What lasts is changed in place, for a recording repeats it blindly."""
-        loss, _, q = self._loss(self.network, self.target_network, batch, self._penalty)
-        total = loss.mean() if self._config.reduction == "mean" else loss.sum()
+        loss, priority, q = self._loss(self.network, self.target_network, batch, self.noise)
+        weighted = loss * batch.weight
+        total = weighted.mean() if self._config.reduction == "mean" else weighted.sum()
         # On the CPU a look at the number is free. A GPU would have to be waited for, and a recording does not see
-        # numbers: see `refuse_not_finite`.
+        # numbers: see `check_finite`.
         if self.device.type == "cpu" and self._recorded is None and not math.isfinite(total.item()):
             raise NotFiniteError(f"the loss is {total.item()}")
         self.optimizer.zero_grad(set_to_none=True)
         total.backward()
         if self._summed_updates == 0:
-            refuse_mixed_formats(self._parameters)
+            check_same_formats(self._parameters)
         self._clip_gradients()
         self.optimizer.step()
-        # Fused optimizers change weights without raising their version counter, by which stale copies are known.
-        torch.autograd.graph.increment_version(self._parameters)
         if self._config.target == "soft":
             self._average_into(self.target_network, self._config.target_tau)
-        if self.tested_network is not self.network:
-            self._average_into(self.tested_network, self._config.average_tau)
+        if self.averaged_network is not self.network:
+            self._average_into(self.averaged_network, self._config.averaged_network_tau)
         self._sums += torch.stack([loss.detach().mean(), q.mean()])
+        return priority
 
     def copy_to_target(self) -> None:
         """theta- <- theta: the hard copy every C steps (Mnih et al. 2015, algorithm 1)."""
@@ -113,7 +124,8 @@ class Learner:
             UserError: they are not this network's; `where` says whose they are.
         """
         load_weights(self.network, weights, where)
-        for copied in (self.target_network, self.tested_network):
+        self.changes += 1
+        for copied in (self.target_network, self.averaged_network):
             if copied is not self.network:
                 self._average_into(copied, 1.0)
 
@@ -124,7 +136,7 @@ class Learner:
         self._summed_updates = 0
         return loss, q
 
-    def refuse_not_finite(self) -> None:
+    def check_finite(self) -> None:
         """Look at the losses since the last `take_means` and at every weight (a millisecond; waits for the device).
 
         Raises:
@@ -143,11 +155,12 @@ class Learner:
             "optimizer": self._optimizer_state(),
             "sums": self._sums,
             "summed_updates": self._summed_updates,
+            "noise": self.noise.get_state(),
         }
         if self.target_network is not self.network:
             state["target_network"] = self.target_network.state_dict()
-        if self.tested_network is not self.network:
-            state["averaged_network"] = self.tested_network.state_dict()
+        if self.averaged_network is not self.network:
+            state["averaged_network"] = self.averaged_network.state_dict()
         return state
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -156,11 +169,12 @@ class Learner:
         Raises:
             UserError: a tensor is missing, of another shape, or not finite.
         """
+        self.changes += 1
         load_weights(self.network, state["network"], where="network")
         if self.target_network is not self.network:
             load_weights(self.target_network, state["target_network"], where="target network")
-        if self.tested_network is not self.network:
-            load_weights(self.tested_network, state["averaged_network"], where="averaged network")
+        if self.averaged_network is not self.network:
+            load_weights(self.averaged_network, state["averaged_network"], where="averaged network")
         group = self.optimizer.param_groups[0]
         counts_on_device = bool(group.get("fused") or group.get("capturable"))
         for name, parameter in self.network.named_parameters():
@@ -170,10 +184,10 @@ class Learner:
                     raise UserError(f"optimizer state {key} of {name} has shape {tuple(value.shape)}: not this network")
                 if not isinstance(value, Tensor) or value.dtype != torch.float32 or not torch.isfinite(value).all():
                     raise UserError(f"optimizer state {key} of {name} is not finite float32 numbers")
-            if moments:
-                self.optimizer.state[parameter] = {k: _like(v, parameter, counts_on_device) for k, v in moments.items()}
+            self.optimizer.state[parameter] = {k: _like(v, parameter, counts_on_device) for k, v in moments.items()}
         self._sums.copy_(state["sums"])
         self._summed_updates = int(state["summed_updates"])
+        load_generator(self.noise, state["noise"])
         if self._recorded is not None:
             self._recorded.forget()  # it writes to the optimizer's old moments
 
@@ -187,18 +201,19 @@ class Learner:
             nn.utils.clip_grad_value_(self._parameters, self._config.gradient_clip_at)
 
     @torch.no_grad()
-    def _average_into(self, network: QNetwork, tau: float) -> None:
-        """theta- <- (1 - tau) theta- + tau theta, for the weights theta- of `network`."""
+    def _average_into(self, network: Network, tau: float) -> None:
+        """theta- <- (1 - tau) theta- + tau theta, for the weights theta- of `network`; buffers are copied."""
         target: list[Tensor] = list(network.parameters())
         online: list[Tensor] = [*self._parameters]
         if tau == 1.0:
             torch._foreach_copy_(target, online)
         else:
             torch._foreach_lerp_(target, online, tau)
-        torch.autograd.graph.increment_version(target)  # multi-tensor kernels of a GPU do not
+        for copied, buffer in zip(network.buffers(), self.network.buffers(), strict=True):
+            copied.copy_(buffer)
 
 
-def refuse_mixed_formats(parameters: list[nn.Parameter]) -> None:
+def check_same_formats(parameters: list[nn.Parameter]) -> None:
     """A fused optimizer reads parameter and gradient as flat memory: different formats would pair wrong elements.
 
     Raises:
@@ -240,5 +255,5 @@ def _like(value: Tensor, parameter: nn.Parameter, count_on_device: bool) -> Tens
     return value.to(parameter.device if count_on_device else "cpu", copy=True)
 
 
-def _frozen_copy(network: QNetwork) -> QNetwork:
-    return copy.deepcopy(network).requires_grad_(False)
+def _frozen_copy(network: Network) -> Network:
+    return copy.deepcopy(network).requires_grad_(False).eval()

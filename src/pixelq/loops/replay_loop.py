@@ -18,34 +18,35 @@ def replay_loop(run: Run) -> None:
     assert replay is not None
     epsilon, learning_rate = epsilon_schedule(config), learning_rate_schedule(config)
 
-    phi = run.first_observations()  # phi_1 = phi(s_1)
+    state = run.first_observations()
     while run.goes_on():
         t = counters.agent_steps
 
-        # With probability epsilon select a random action a_t, otherwise a_t = argmax_a Q(phi(s_t), a; theta).
-        action = policy(phi, epsilon(t))
+        # With probability epsilon select a random action a_t, otherwise a_t = argmax_a Q(s_t, a; theta).
+        action = policy(state, epsilon(t))
 
-        # Execute a_t in the emulator and observe reward r_t and image x_{t+1}.
-        next_phi, reward, terminated, truncated, info = envs.step(action)
+        # Execute a_t in the emulator and observe reward r_t and state s_{t+1}.
+        next_state, reward, terminated, truncated, info = envs.step(action)
 
-        # Store transition (phi_t, a_t, r_t, phi_{t+1}) in D; a frame is stored once, however many stacks it is in.
+        # Store transition (s_t, a_t, r_t, s_{t+1}) in D; a frame is stored once, however many stacks it is in.
         replay.add(
-            phi,
+            state,
             info["action"],
             run.learning_reward(reward),
             run.target_ends(terminated, info["life_lost"]),
             terminated | truncated,
             info["final_obs"],
         )
-        phi = next_phi
+        state = next_state
         run.count_step(reward, terminated | truncated)
 
         if counters.agent_steps >= config.replay_start:
             updates = counters.agent_steps // config.train_every - t // config.train_every
-            # Sample random minibatches of transitions (phi_j, a_j, r_j, phi_{j+1}) from D, one for each update.
+            # Sample random minibatches of transitions (s_j, a_j, r_j, s_{j+1}) from D, one for each update.
             for batch in minibatches(replay, updates, config.batch_size, parts.replay_generator, parts.device):
-                # Gradient step on (y_j - Q(phi_j, a_j; theta))^2; y_j as in pixelq/losses/<loss>.py.
-                learner.update(batch, learning_rate(t))
+                # Gradient step on (y_j - Q(s_j, a_j; theta))^2; y_j as in pixelq/losses/<loss>.py.
+                priority = learner.update(batch, learning_rate(t))
+                replay.learned(batch.rows, priority)
                 counters.updates += 1
 
             # Every C agent steps: theta- = theta.

@@ -10,6 +10,9 @@ from gymnasium.spaces import Box
 from gymnasium.vector import VectorEnv
 from torch import Tensor
 
+from pixelq.losses import Played
+from pixelq.replay.batch import Batch
+
 
 class Rollout:
     """Arrays over T agent steps (rows) and N environments (columns), filled anew each time.
@@ -17,42 +20,75 @@ class Rollout:
     Args:
         length: T, agent steps of each environment.
         envs: says how many environments there are and what they show.
+        gamma: discount of one agent step.
     """
 
-    def __init__(self, length: int, envs: VectorEnv) -> None:
+    def __init__(self, length: int, envs: VectorEnv, gamma: float) -> None:
         n, space = envs.num_envs, cast(Box, envs.single_observation_space)
-        self._states = torch.from_numpy(np.zeros((length, n, *space.shape), space.dtype))
-        self._values = torch.zeros((length, n))
+        self._length, self._num_envs, self._gamma = length, n, gamma
+        self._states = torch.from_numpy(np.zeros((length + 1, n, *space.shape), space.dtype))
+        self._finals: dict[int, Tensor] = {}
+        """Last observations `(N, stack, ...)` of the rows in which an episode was truncated."""
+        self._values = torch.zeros((length + 1, n))
         self._final_values = torch.zeros((length, n))
-        self.actions = torch.zeros((length, n), dtype=torch.int64)
-        """int64 `(T, N)`."""
-        self.rewards = torch.zeros((length, n))
-        """r_t as learning sees it, float32 `(T, N)`."""
-        self.target_ends = torch.zeros((length, n))
-        """1 where no future follows (terminated, or a life lost), float32 `(T, N)`."""
-        self.truncated = torch.zeros((length, n))
-        """1 where the episode was cut although it had a future, float32 `(T, N)`."""
+        self._actions = torch.zeros((length, n), dtype=torch.int64)
+        self._rewards = torch.zeros((length, n))
+        self._target_ends = torch.zeros((length, n))
+        self._truncated = torch.zeros((length, n))
+        places = np.indices((n, length)).reshape(2, n, length).transpose(2, 1, 0)
+        self._rows = torch.from_numpy(np.ascontiguousarray(places)).flatten(0, 1)
 
     def store(self, t: int, state: np.ndarray, action: np.ndarray, reward: np.ndarray, value: np.ndarray,
               target_ends: np.ndarray) -> None:  # fmt: skip
         """Row t: states `(N, stack, ...)` as observed, actions, rewards, max_a Q(s_t, a), ends, each `(N,)`."""
+        if t == 0:
+            self._finals.clear()
         self._states[t] = torch.from_numpy(state)
-        self.actions[t] = torch.from_numpy(action)
-        self.rewards[t] = torch.from_numpy(reward)
+        self._actions[t] = torch.from_numpy(action)
+        self._rewards[t] = torch.from_numpy(reward)
         self._values[t] = torch.from_numpy(value)
-        self.target_ends[t] = torch.from_numpy(target_ends)
-        self.truncated[t] = 0.0
+        self._target_ends[t] = torch.from_numpy(target_ends)
+        self._truncated[t] = 0.0
 
-    def cut(self, t: int, where: np.ndarray, final_values: np.ndarray) -> None:
-        """Mark environments truncated after row t, with max_a Q of their last observations, float32 `(N,)`."""
-        self.truncated[t] = torch.from_numpy(where)
+    def cut(self, t: int, where: np.ndarray, final: np.ndarray, final_values: np.ndarray) -> None:
+        """Mark environments truncated after row t, with their last observations and max_a Q of these, `(N, ...)`."""
+        self._truncated[t] = torch.from_numpy(where)
+        self._finals[t] = torch.from_numpy(final)
         self._final_values[t] = torch.from_numpy(final_values)
 
-    def next_values(self, last: np.ndarray) -> Tensor:
-        """max_a Q(s_{t+1}, a) of every row, float32 `(T, N)`; `last` is that of the observations after the rollout."""
-        following = torch.cat([self._values[1:], torch.from_numpy(last).unsqueeze(0)])
-        return torch.where(self.truncated.bool(), self._final_values, following)
+    def end(self, state: np.ndarray, value: np.ndarray) -> None:
+        """What follows the last row: states `(N, stack, ...)` and max_a Q of them `(N,)`."""
+        self._states[self._length] = torch.from_numpy(state)
+        self._values[self._length] = torch.from_numpy(value)
 
-    def states(self, chosen: Tensor) -> Tensor:
-        """States `(B, stack, ...)` by flat index t * N + environment."""
+    def played(self) -> Played:
+        """What returns are made of."""
+        next_values = torch.where(self._truncated.bool(), self._final_values, self._values[1:])
+        return Played(self._rewards, self._gamma * (1.0 - self._target_ends), next_values, self._truncated)
+
+    def batch(self, chosen: Tensor, returns: Tensor | None) -> Batch:
+        """The transitions of some rows.
+
+        Args:
+            chosen: int64 `(B,)`, flat indices t * N + environment.
+            returns: targets `(T, N)`, nothing left to bootstrap from; None: the rewards of single agent steps, whose
+                next states are bootstrapped from.
+        """
+        state, action = self._taken(chosen), self._actions.view(-1)[chosen]
+        weight, rows = torch.ones(len(chosen)), self._rows.index_select(0, chosen)
+        if returns is not None:
+            target = returns.view(-1)[chosen]
+            return Batch(state, action, target, torch.zeros_like(target), state, weight, rows)
+        reward = self._rewards.view(-1)[chosen]
+        discount = self._gamma * (1.0 - self._target_ends.view(-1)[chosen])
+        return Batch(state, action, reward, discount, self._next_states(chosen), weight, rows)
+
+    def _taken(self, chosen: Tensor) -> Tensor:
         return self._states.flatten(0, 1).index_select(0, chosen)  # copies whole rows; indexing goes byte by byte
+
+    def _next_states(self, chosen: Tensor) -> Tensor:
+        states = self._taken(chosen + self._num_envs)
+        for i in self._truncated.view(-1)[chosen].nonzero().flatten().tolist():
+            t, env = divmod(int(chosen[i]), self._num_envs)
+            states[i] = self._finals[t][env]
+        return states

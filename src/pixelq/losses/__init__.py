@@ -1,61 +1,97 @@
-"""Losses: one file per target, each a pure function of networks and batch."""
+"""Losses: one file per target, each with a pure function `loss` of networks and batch, and perhaps `Options`.
+
+A file may also say
+
+- `HEADS`: names of the heads whose output it can learn, the first being the usual one; without it, any head that has
+  Q-values;
+- `LOOPS`: the loops it is made for (replay, parallel); without it, both;
+- `returns(played, options)`: targets of a whole rollout, `(T, N)`, which the parallel loop then hands to `loss` as
+  `batch.return_n`; without it, that loop hands over single agent steps, as the replay loop does with n = 1.
+"""
 
 from __future__ import annotations
 
-import importlib
-import pkgutil
 from collections.abc import Callable
-from importlib.metadata import entry_points
-from typing import NamedTuple
+from typing import Any, NamedTuple, Protocol
 
-from torch import Tensor
+import torch
+from torch import Tensor, nn
 
-from pixelq.errors import UserError
-from pixelq.losses.penalty import Penalty
+from pixelq.config import Config
 from pixelq.replay.batch import Batch
+from pixelq.variants import KINDS
 
-__all__ = ["Loss", "LossFunction", "loss_function", "loss_names"]
-
-Network = Callable[[Tensor], Tensor]
-"""Maps states uint8 `(B, stack, H, W)` to Q-values float32 `(B, A)`."""
+__all__ = ["BoundLoss", "Loss", "Played", "QNetwork", "bound_loss"]
 
 
-GROUP = "pixelq.losses"
-"""Entry-point group in which a package of one's own adds losses: `name = "module:function"`."""
+class QNetwork(Protocol):
+    """What a loss may ask of a network; noise is a generator for noisy layers and sampled quantiles, or None."""
+
+    head: nn.Module
+    """What it knows of its own output (its support, its quantiles)."""
+
+    def __call__(self, state: Tensor, noise: torch.Generator | None = None) -> Tensor:
+        """The head's output for states `(B, stack, ...)`, float32."""
+        ...
+
+    def features(self, state: Tensor, noise: torch.Generator | None = None) -> Tensor:
+        """What the head is given, `(B, d)`."""
+        ...
+
+    def q_values(self, state: Tensor, noise: torch.Generator | None = None) -> Tensor:
+        """Q(s, .), float32 `(B, A)`."""
+        ...
 
 
 class Loss(NamedTuple):
     """What a loss says of each transition of a batch, all float32 `(B,)`; only `loss` carries a gradient."""
 
     loss: Tensor
-    td_error: Tensor
+    priority: Tensor
+    """How much there is to learn from it, at least 0: |delta| of a TD error. For samplers that go by it."""
     q: Tensor
+    """Q(s, a), for the curves."""
 
 
-LossFunction = Callable[[Network, Network, Batch, Penalty], Loss]
-"""`loss(network, target_network, batch, penalty)`: network is Q(.; theta), target_network Q(.; theta-)."""
+class Played(NamedTuple):
+    """A rollout of T agent steps in N environments, as returns are made of it, all float32 `(T, N)`."""
+
+    rewards: Tensor
+    """r_t as learning sees it."""
+    discounts: Tensor
+    """gamma, 0 where s_{t+1} is terminal."""
+    next_values: Tensor
+    """max_a Q(s_{t+1}, a); of the last observation where an episode was truncated."""
+    truncated: Tensor
+    """1 where an episode was truncated after t: what follows belongs to another one."""
 
 
-def loss_names() -> list[str]:
-    """Names of the losses: the files in this folder, and what installed packages add in the group `pixelq.losses`."""
-    files = [m.name for m in pkgutil.iter_modules(__path__) if m.name != "penalty"]
-    return files + sorted(entry_points(group=GROUP).names)
+LossFunction = Callable[[QNetwork, QNetwork, Batch, Any, torch.Generator | None], Loss]
+"""`loss(network, target_network, batch, options, noise)`: Q(.; theta) and Q(.; theta-)."""
 
 
-def loss_function(name: str) -> LossFunction:
-    """The function `loss` of `pixelq/losses/<name>.py`, or the one that an installed package adds under that name.
+class BoundLoss(NamedTuple):
+    """A recipe's loss with its options."""
 
-    A configuration names a loss, never a file or module to import: a stranger's run executes no code of its own.
+    function: LossFunction
+    options: Any
+    returns: Callable[[Played, Any], Tensor] | None
+    """Targets of a rollout, if the loss has its own."""
+
+    def __call__(
+        self, network: QNetwork, target_network: QNetwork, batch: Batch, noise: torch.Generator | None
+    ) -> Loss:
+        """The loss of each transition."""
+        return self.function(network, target_network, batch, self.options, noise)
+
+
+def bound_loss(config: Config) -> BoundLoss:
+    """The loss that a recipe names, with its options.
 
     Raises:
-        UserError: there is no such loss.
+        UserError: there is no such loss or option.
     """
-    if name not in loss_names():
-        raise UserError(f"unknown loss {name!r}; choose one of {', '.join(loss_names())}")
-    added = entry_points(group=GROUP)
-    function: LossFunction
-    if name in added.names:
-        function = added[name].load()
-    else:
-        function = importlib.import_module(f"pixelq.losses.{name}").loss
-    return function
+    kind = KINDS["loss"]
+    found = kind.find(config.loss)
+    options = kind.read_options(config.loss, config.loss_options)
+    return BoundLoss(found.loss, options, getattr(found, "returns", None))

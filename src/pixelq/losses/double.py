@@ -5,19 +5,22 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from pixelq.losses import Loss, Network
-from pixelq.losses.penalty import Penalty
+from pixelq.losses import Loss, QNetwork
+from pixelq.losses.penalty import ErrorOptions as Options
+from pixelq.losses.penalty import td_loss
 from pixelq.replay.batch import Batch
+
+__all__ = ["Options", "double_q_target", "loss"]
 
 
 def double_q_target(return_n: Tensor, discount_n: Tensor, next_q: Tensor, next_q_target: Tensor) -> Tensor:
-    """y_j = r_j + gamma Q(phi_{j+1}, argmax_a Q(phi_{j+1}, a; theta); theta-) (van Hasselt et al. 2015, section 3).
+    """y_j = r_j + gamma Q(s', argmax_a Q(s', a; theta); theta-) (van Hasselt et al. 2015, section 3).
 
     Args:
         return_n: float32 `(B,)`.
-        discount_n: float32 `(B,)`; 0 where phi_{j+1} is terminal.
-        next_q: Q(phi_{j+1}, .; theta), float32 `(B, A)`: chooses.
-        next_q_target: Q(phi_{j+1}, .; theta-), float32 `(B, A)`: values.
+        discount_n: float32 `(B,)`; 0 where s' is terminal.
+        next_q: Q(s', .; theta), float32 `(B, A)`: chooses.
+        next_q_target: Q(s', .; theta-), float32 `(B, A)`: values.
 
     Returns:
         float32 `(B,)`.
@@ -26,12 +29,12 @@ def double_q_target(return_n: Tensor, discount_n: Tensor, next_q: Tensor, next_q
     return return_n + discount_n * next_q_target.gather(1, best_action).squeeze(1)
 
 
-def loss(network: Network, target_network: Network, batch: Batch, penalty: Penalty) -> Loss:
-    """Penalty on y_j - Q(phi_j, a_j; theta)."""
+def loss(
+    network: QNetwork, target_network: QNetwork, batch: Batch, options: Options, noise: torch.Generator | None
+) -> Loss:
+    """Penalty on y - Q(s, a; theta)."""
     with torch.no_grad():
-        y = double_q_target(
-            batch.return_n, batch.discount_n, network(batch.next_state), target_network(batch.next_state)
-        )
-    q = network(batch.state).gather(1, batch.action.unsqueeze(1)).squeeze(1)
-    td_error = y - q
-    return Loss(penalty(td_error), td_error.detach(), q.detach())
+        next_q = network.q_values(batch.next_state, noise)
+        next_q_target = target_network.q_values(batch.next_state, noise)
+        y = double_q_target(batch.return_n, batch.discount_n, next_q, next_q_target)
+    return td_loss(y, network, batch, options, noise)

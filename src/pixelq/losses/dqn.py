@@ -1,13 +1,16 @@
-"""The Q-learning target: y_j = r_j + gamma max_a' Q(phi_{j+1}, a'; theta-)."""
+"""The Q-learning target: y = r + gamma max_a' Q(s', a'; theta-)."""
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor
 
-from pixelq.losses import Loss, Network
-from pixelq.losses.penalty import Penalty
+from pixelq.losses import Loss, QNetwork
+from pixelq.losses.penalty import ErrorOptions as Options
+from pixelq.losses.penalty import td_loss
 from pixelq.replay.batch import Batch
+
+__all__ = ["Options", "loss", "q_learning_target"]
 
 
 def q_learning_target(return_n: Tensor, discount_n: Tensor, next_q: Tensor) -> Tensor:
@@ -15,8 +18,8 @@ def q_learning_target(return_n: Tensor, discount_n: Tensor, next_q: Tensor) -> T
 
     Args:
         return_n: r_j, or the sum of n discounted rewards, float32 `(B,)`.
-        discount_n: gamma, or gamma^n; 0 where phi_{j+1} is terminal, float32 `(B,)`.
-        next_q: Q(phi_{j+1}, .; theta-), float32 `(B, A)`.
+        discount_n: gamma, or gamma^n; 0 where s' is terminal, float32 `(B,)`.
+        next_q: Q(s', .; theta-), float32 `(B, A)`.
 
     Returns:
         float32 `(B,)`.
@@ -24,10 +27,10 @@ def q_learning_target(return_n: Tensor, discount_n: Tensor, next_q: Tensor) -> T
     return return_n + discount_n * next_q.max(dim=1).values
 
 
-def loss(network: Network, target_network: Network, batch: Batch, penalty: Penalty) -> Loss:
-    """Penalty on y_j - Q(phi_j, a_j; theta)."""
+def loss(
+    network: QNetwork, target_network: QNetwork, batch: Batch, options: Options, noise: torch.Generator | None
+) -> Loss:
+    """Penalty on y - Q(s, a; theta)."""
     with torch.no_grad():
-        y = q_learning_target(batch.return_n, batch.discount_n, target_network(batch.next_state))
-    q = network(batch.state).gather(1, batch.action.unsqueeze(1)).squeeze(1)
-    td_error = y - q
-    return Loss(penalty(td_error), td_error.detach(), q.detach())
+        y = q_learning_target(batch.return_n, batch.discount_n, target_network.q_values(batch.next_state, noise))
+    return td_loss(y, network, batch, options, noise)

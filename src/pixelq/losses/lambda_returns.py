@@ -2,12 +2,31 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from typing import Literal
+
 import torch
 from torch import Tensor
 
-from pixelq.losses import Loss, Network
-from pixelq.losses.penalty import Penalty
+from pixelq.losses import Loss, Played, QNetwork
+from pixelq.losses.penalty import ErrorOptions, td_loss
 from pixelq.replay.batch import Batch
+
+LOOPS = ("parallel",)
+
+
+@dataclass(frozen=True)
+class Options(ErrorOptions):
+    """Options of PQN's loss."""
+
+    error: Literal["squared", "huber"] = "squared"
+    """Penalty on the TD error delta: squared (delta^2) or huber (delta clipped to 1)."""
+    trace_lambda: float = 0.65
+    """lambda of the lambda-returns, 0 (one step) to 1 (to the end of the rollout)."""
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.trace_lambda <= 1:
+            raise ValueError(f"trace_lambda = {self.trace_lambda} must be between 0 and 1")
 
 
 def lambda_returns(rewards: Tensor, discounts: Tensor, next_values: Tensor, traces: Tensor) -> Tensor:
@@ -32,8 +51,14 @@ def lambda_returns(rewards: Tensor, discounts: Tensor, next_values: Tensor, trac
     return returns
 
 
-def loss(network: Network, target_network: Network, batch: Batch, penalty: Penalty) -> Loss:
+def returns(played: Played, options: Options) -> Tensor:
+    """R_t of every agent step of a rollout, float32 `(T, N)`."""
+    traces = options.trace_lambda * (1.0 - played.truncated)
+    return lambda_returns(played.rewards, played.discounts, played.next_values, traces)
+
+
+def loss(
+    network: QNetwork, target_network: QNetwork, batch: Batch, options: Options, noise: torch.Generator | None
+) -> Loss:
     """Penalty on R_t - Q(s_t, a_t; theta); `batch.return_n` already is the lambda-return R_t."""
-    q = network(batch.state).gather(1, batch.action.unsqueeze(1)).squeeze(1)
-    td_error = batch.return_n - q
-    return Loss(penalty(td_error), td_error.detach(), q.detach())
+    return td_loss(batch.return_n, network, batch, options, noise)

@@ -1,13 +1,17 @@
-"""How a TD error delta becomes a loss, elementwise."""
+"""How a TD error delta becomes a loss."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
 
+import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-Penalty = Callable[[Tensor], Tensor]
+from pixelq.losses import Loss, QNetwork
+from pixelq.replay.batch import Batch
 
 
 def squared(td_error: Tensor) -> Tensor:
@@ -20,4 +24,27 @@ def huber(td_error: Tensor) -> Tensor:
     return F.huber_loss(td_error, td_error.new_zeros(()).expand_as(td_error), reduction="none")
 
 
-PENALTIES: dict[str, Penalty] = {"squared": squared, "huber": huber}
+PENALTIES: dict[str, Callable[[Tensor], Tensor]] = {"squared": squared, "huber": huber}
+
+
+@dataclass(frozen=True)
+class ErrorOptions:
+    """Options of every loss on a TD error."""
+
+    error: Literal["squared", "huber"] = "huber"
+    """Penalty on the TD error delta: squared (delta^2) or huber (delta clipped to 1)."""
+
+
+def td_loss(y: Tensor, network: QNetwork, batch: Batch, options: ErrorOptions, noise: torch.Generator | None) -> Loss:
+    """Penalty on the TD error delta = y - Q(s, a; theta).
+
+    Args:
+        y: targets, float32 `(B,)`, without gradient.
+        network: Q(.; theta).
+        batch: B transitions.
+        options: which penalty.
+        noise: for noisy layers.
+    """
+    q = network.q_values(batch.state, noise).gather(1, batch.action.unsqueeze(1)).squeeze(1)
+    td_error = y - q
+    return Loss(PENALTIES[options.error](td_error), td_error.detach().abs(), q.detach())

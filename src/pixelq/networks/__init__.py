@@ -1,55 +1,135 @@
-"""Torsos and heads."""
+"""Networks: a torso, hidden layers, a head; each found by the name that the recipe gives."""
 
 from __future__ import annotations
 
+import dataclasses
+from typing import Any, NamedTuple
+
 import torch
 from gymnasium.spaces import Box
+from torch import nn
+from torch.nn.utils import convert_conv2d_weight_memory_format
 
 from pixelq.config import Config
 from pixelq.errors import UserError
-from pixelq.networks.q_network import QNetwork
-from pixelq.networks.torsos import TORSOS, Torso, output_size
+from pixelq.networks.layers import Layers
+from pixelq.networks.network import Network
+from pixelq.variants import KINDS, TORSOS
 
-__all__ = ["QNetwork", "build_network"]
+__all__ = ["Network", "NetworkSizes", "build_network", "network_sizes", "reads_images"]
 
 
-def build_network(config: Config, observation_space: Box, num_actions: int, generator: torch.Generator) -> QNetwork:
+def build_network(
+    config: Config, observation_space: Box, num_actions: int, generator: torch.Generator | None
+) -> Network:
     """The network a recipe asks for, with fresh weights.
 
     Args:
-        config: `network`, `norm`, `initialisation`, `precision`.
+        config: `torso`, `linear`, `head` with their options, `padding`, `norm`, `initialisation`, `precision`.
         observation_space: of one environment: images (stack, H, W) or (stack, H, W, channels), vectors (stack, d).
         num_actions: A.
-        generator: source of the weights.
+        generator: source of the weights; None: they are left as they lie in memory, because others will be loaded.
 
     Raises:
-        UserError: the recipe's torso does not fit the observations.
+        UserError: the recipe's torso does not fit the observations, or a variant of one's own fails.
     """
-    torso, shape = TORSOS[config.network], observation_space.shape
-    _refuse_misfit(config.network, torso, shape)
-    return QNetwork(
-        torso,
-        observation_space=observation_space,
-        num_actions=num_actions,
-        norm=config.norm,
-        initialisation=config.initialisation,
-        precision=config.precision,
-        generator=generator,
-    )
+    _check_fit(config, observation_space.shape)
+    # Modules of one's own that draw their first weights from torch's global generator repeat with the seed, too.
+    with torch.random.fork_rng(devices=[]):
+        if generator is not None:
+            torch.default_generator.manual_seed(generator.initial_seed())
+        network = _built(config, observation_space, num_actions, Layers(config, generator))
+    convert_conv2d_weight_memory_format(network, torch.channels_last)
+    return network.eval()
 
 
-def _refuse_misfit(name: str, torso: Torso, shape: tuple[int, ...]) -> None:
+class NetworkSizes(NamedTuple):
+    """How large a network is."""
+
+    parameters: int
+    """Weights and biases."""
+    activations: int
+    """Numbers that its layers give for one state."""
+
+
+def network_sizes(config: Config, observation_space: Box, num_actions: int) -> NetworkSizes:
+    """How large the recipe's network is, which is not made in memory for that.
+
+    Raises:
+        UserError: as `build_network`.
+    """
+    _check_fit(config, observation_space.shape)
+    config = dataclasses.replace(config, precision="float32")
+    activations = 0
+
+    def count(module: nn.Module, given: Any, output: Any) -> None:
+        nonlocal activations
+        activations += output.numel()
+
+    with torch.device("meta"):
+        network = _built(config, observation_space, num_actions, Layers(config, None))
+        network.fast = None
+        for module in network.modules():
+            if not list(module.children()):
+                module.register_forward_hook(count)
+        state = torch.empty((1, *observation_space.shape), dtype=torch.float32)
+        network(state)
+    return NetworkSizes(sum(parameter.numel() for parameter in network.parameters()), activations)
+
+
+def reads_images(config: Config) -> bool:
+    """Whether the recipe's torso reads images; else vectors."""
+    kind = KINDS["torso"]
+    reads = getattr(kind.find(config.torso).Torso, "reads_images", None)
+    return True if reads is None else bool(reads(kind.read_options(config.torso, config.torso_options)))
+
+
+def _built(config: Config, space: Box, num_actions: int, layers: Layers) -> Network:
+    torso_kind, head_kind = KINDS["torso"], KINDS["head"]
+    head_class: Any = head_kind.find(config.head).Head
+    head_options = head_kind.read_options(config.head, config.head_options)
+    torso_options = torso_kind.read_options(config.torso, config.torso_options)
+    try:
+        torso: Any = torso_kind.find(config.torso).Torso(space, torso_options, layers)
+        units: tuple[int, ...] = getattr(torso, "hidden", ())
+        takes_hidden = getattr(head_class, "TAKES_HIDDEN", False)
+        hidden = layers.hidden(torso.features, units[:-1] if takes_hidden else units)
+        own = {"hidden": units[-1:]} if takes_hidden else {}
+        head: nn.Module = head_class(hidden.features, num_actions, head_options, layers, **own)
+    except (ValueError, RuntimeError, TypeError, AttributeError) as error:
+        names = f"torso = {config.torso}, head = {config.head}, linear = {config.linear}"
+        raise UserError(
+            f"{names}: no network of them reads observations of shape {space.shape} ({type(error).__name__}: {error})"
+        ) from error
+    return Network(torso, hidden, head, observation_space=space, num_actions=num_actions, precision=config.precision)
+
+
+def _check_fit(config: Config, shape: tuple[int, ...]) -> None:
+    """Refuse observations of another kind or size than the torso reads, naming torsos that fit."""
+    images = reads_images(config)
     if len(shape) == 2:
-        if torso.convolutions:
+        if images:
             raise UserError(
-                f"network = {name} reads images, and this game shows vectors of {shape[1]} numbers: use --network mlp"
+                f"torso = {config.torso} reads images; this game shows vectors of {shape[1]} numbers: use --torso mlp"
             )
         return
     if len(shape) not in (3, 4):
-        raise UserError(f"network = {name}: observations of shape {shape} are neither images nor vectors")
+        raise UserError(f"torso = {config.torso}: observations of shape {shape} are neither images nor vectors")
     height, width = shape[1:3]
-    fitting = [other for other, one in TORSOS.items() if one.convolutions and min(output_size(one, height, width)) > 0]
-    if name not in fitting:
-        why = "is too large for" if torso.convolutions else "reads vectors, and this game shows"
-        mend = f"use --network {' or '.join(fitting)}" if fitting else "no network of pixelq's fits them"
-        raise UserError(f"network = {name} {why} images of {height}x{width} pixels: {mend}")
+    if images and (config.torso not in TORSOS or _fits(config.torso, config.padding, height, width)):
+        return
+    fitting = [name for name, (_, sizes) in TORSOS.items() if sizes["channels"]]
+    fitting = [name for name in fitting if _fits(name, config.padding, height, width)]
+    why = "is too large for" if images else "reads vectors, and this game shows"
+    advice = f"use --torso {' or '.join(fitting)}" if fitting else "no torso of pixelq's fits them"
+    raise UserError(f"torso = {config.torso} {why} images of {height}x{width} pixels: {advice}")
+
+
+def _fits(torso: str, padding: str, height: int, width: int) -> bool:
+    """Whether a named torso leaves something of an image of so many pixels."""
+    side, sizes = min(height, width), TORSOS[torso][1]
+    for kernel, stride in zip(sizes["kernels"], sizes["strides"], strict=True):
+        side = -(-side // stride) if padding == "same" else (side - kernel) // stride + 1
+        if side < 1:
+            return False
+    return True

@@ -1,1 +1,1 @@
-"""Where a training loop's time goes: its parts timed or traced from outside, rates, timed segments."""
+"""Where a training loop spends its time: its parts timed or traced from outside, rates, timed segments."""

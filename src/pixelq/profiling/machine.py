@@ -1,4 +1,4 @@
-"""What `pixelq bench` measures: each part of a recipe's loop alone, and what a loop of them can make at most."""
+"""What `pixelq bench` measures: each part of a recipe's loop alone, and the highest speed of a loop of these parts."""
 
 from __future__ import annotations
 
@@ -14,23 +14,25 @@ import torch
 from pixelq.config import Config
 from pixelq.learner.learner import Learner
 from pixelq.loops.rollout import Rollout
-from pixelq.networks import QNetwork, build_network
+from pixelq.losses import bound_loss
+from pixelq.networks import Network, build_network
 from pixelq.policy import EpsilonGreedy
 from pixelq.profiling.rates import acting_flops, calls_per_second, update_flops
 from pixelq.profiling.recorded_play import RecordedPlay
+from pixelq.recipes.values import overridden
 from pixelq.replay.batch import Batch
 from pixelq.runs.run import Run
 
 Precision = Literal["float32", "bf16"]
 PLAYED = 4_000
-"""Agent steps of real play that the parts work on."""
+"""Agent steps of real play with which the parts are measured."""
 STORED = 20_000
-"""Transitions in the replay that is sampled from."""
+"""Transitions in the replay from which minibatches are sampled."""
 
 
 @dataclass(frozen=True)
 class PlayRates:
-    """What depends on the number of environments, per second: agent steps over all of them, and minibatches."""
+    """Rates that depend on the number of environments: agent steps and minibatches per second over all of them."""
 
     num_envs: int
     emulator: float
@@ -40,7 +42,7 @@ class PlayRates:
 
 @dataclass(frozen=True)
 class NetworkRates:
-    """What depends on network and precision: states acted on a second by number of environments, updates a second."""
+    """Rates that depend on network and precision: actions a second by number of environments, and updates a second."""
 
     network: str
     precision: Precision
@@ -54,18 +56,18 @@ class NetworkRates:
 
 @dataclass(frozen=True)
 class Estimate:
-    """What one recipe can make if its parts take turns: seconds of each part for one agent step."""
+    """The speed of one recipe if its parts run one after the other: seconds of each part for one agent step."""
 
     num_envs: int
     network: str
     precision: Precision
     seconds: dict[str, float]
     floor_seconds: float
-    """Emulator, and the arithmetic of acting and updates at this machine's best rate."""
+    """Seconds of the emulator, plus the arithmetic of acting and updates at this machine's best rate."""
 
     @property
     def agent_steps_per_second(self) -> float:
-        """Of the parts one after the other."""
+        """With the parts one after the other."""
         return 1 / sum(self.seconds.values())
 
     @property
@@ -75,7 +77,7 @@ class Estimate:
 
 
 def play_rates(run: Run, seconds: float) -> tuple[PlayRates, RecordedPlay]:
-    """Measure emulator, storing and sampling of a run's own parts, each for `seconds`; the play it was done with."""
+    """Measure emulator, storing and sampling of a run's own parts, each for `seconds`; return also the play used."""
     config, generator = run.config, np.random.default_rng(run.config.seed)
     n = run.parts.envs.num_envs
     run.parts.envs.reset()
@@ -95,22 +97,23 @@ def play_rates(run: Run, seconds: float) -> tuple[PlayRates, RecordedPlay]:
 def _rollout_rates(run: Run, play: RecordedPlay, seconds: float) -> tuple[float, float]:
     """Transitions stored and minibatches taken a second (parallel loop)."""
     config, n = run.config, run.parts.envs.num_envs
-    rollout = Rollout(config.rollout_length, run.parts.envs)
+    rollout = Rollout(config.rollout_length, run.parts.envs, config.gamma)
     observations, numbers = run.parts.envs.observations, np.zeros(n, np.float32)
     rows = itertools.cycle(range(config.rollout_length))
     storing = n * calls_per_second(
         lambda: rollout.store(next(rows), observations, numbers.astype(np.int64), numbers, numbers, numbers), seconds
     )
     order = torch.randperm(config.rollout_length * n, generator=torch.Generator().manual_seed(config.seed))
+    returns = None if _bootstraps(config) else torch.zeros(config.rollout_length, n)
     chosen = itertools.cycle(order.split(config.batch_size))
-    return storing, calls_per_second(lambda: rollout.states(next(chosen)), seconds)
+    return storing, calls_per_second(lambda: rollout.batch(next(chosen), returns), seconds)
 
 
 def network_rates(
     run: Run, play: RecordedPlay, network: str, precision: Precision, env_counts: tuple[int, ...], seconds: float
 ) -> NetworkRates:
     """Measure acting and updates of one network in one precision, each for `seconds`, on what a run has played."""
-    config = dataclasses.replace(run.config, network=network, precision=precision)  # type: ignore[arg-type]
+    config = overridden(run.config, {"torso": network, "precision": precision})
     generator = np.random.default_rng(config.seed)
     q = _fresh_network(run, config)
     learner, policy = Learner(q, config, run.parts.device), EpsilonGreedy(q, run.parts.device, generator)
@@ -122,19 +125,19 @@ def network_rates(
 
     acting = {n: n * calls_per_second(acts(n), seconds / len(env_counts)) for n in env_counts}
     batches = play.batches(8, config.batch_size, generator)
-    turns = itertools.cycle(_targets_known(batches) if config.loop == "parallel" else batches)
+    turns = itertools.cycle(batches if _bootstraps(config) else _without_bootstrap(batches))
     update = calls_per_second(lambda: learner.update(next(turns), config.learning_rate), seconds, run.parts.device)
-    flops = update_flops(q, batches[0], bootstraps=config.loop == "replay")
+    flops = update_flops(q, batches[0], bootstraps=_bootstraps(config))
     return NetworkRates(network, precision, acting, update, acting_flops(q, batches[0]), flops)
 
 
 def estimate(config: Config, play: PlayRates, network: NetworkRates, multiplications: float) -> Estimate:
-    """What the recipe can make with these rates.
+    """Estimate the speed of the recipe with these rates.
 
     Args:
-        config: says how many updates there are for an agent step.
-        play: with the number of environments in question.
-        network: in the precision in question.
+        config: decides the number of updates per agent step.
+        play: rates for the recipe's number of environments.
+        network: rates in the recipe's precision.
         multiplications: floating-point operations a second in that precision.
     """
     updates = 1 / config.train_every if config.loop == "replay" else config.epochs / config.batch_size
@@ -151,13 +154,18 @@ def estimate(config: Config, play: PlayRates, network: NetworkRates, multiplicat
     )
 
 
-def _fresh_network(run: Run, config: Config) -> QNetwork:
+def _fresh_network(run: Run, config: Config) -> Network:
     weights = torch.Generator().manual_seed(config.seed)
     actions = int(run.parts.envs.single_action_space.n)
-    network: QNetwork = build_network(config, run.parts.envs.single_observation_space, actions, weights)  # type: ignore[arg-type]
+    network: Network = build_network(config, run.parts.envs.single_observation_space, actions, weights)  # type: ignore[arg-type]
     return network.to(run.parts.device)
 
 
-def _targets_known(batches: list[Batch]) -> list[Batch]:
-    """As the parallel loop hands them over: nothing left to bootstrap from."""
-    return [Batch(b.state, b.action, b.return_n, torch.zeros_like(b.discount_n), b.state) for b in batches]
+def _bootstraps(config: Config) -> bool:
+    """Whether the loss looks at next states; it does not where the parallel loop hands it returns."""
+    return config.loop == "replay" or bound_loss(config).returns is None
+
+
+def _without_bootstrap(batches: list[Batch]) -> list[Batch]:
+    """The minibatches as the parallel loop makes them: returns are complete targets, nothing is bootstrapped."""
+    return [dataclasses.replace(b, discount_n=torch.zeros_like(b.discount_n), next_state=b.state) for b in batches]

@@ -1,4 +1,4 @@
-"""The parts of the training loops, wrapped from outside while a block runs: the loops' pages know nothing of it."""
+"""The parts of the training loops, wrapped from outside while a block runs: the loops need no code for it."""
 
 from __future__ import annotations
 
@@ -21,21 +21,21 @@ from pixelq.replay import Replay
 PARTS: dict[str, tuple[tuple[type, tuple[str, ...]], ...]] = {
     "emulator": ((SeededEpisodes, ("step",)),),
     "acting": ((EpsilonGreedy, ("__call__", "act_and_value", "q_values")),),
-    "storing": ((Replay, ("add",)), (Rollout, ("store", "cut"))),
-    "sampling": ((Replay, ("sample",)), (Rollout, ("states",))),
+    "storing": ((Replay, ("add",)), (Rollout, ("store", "cut", "end"))),
+    "sampling": ((Replay, ("sample",)), (Rollout, ("batch",))),
     "update": ((Learner, ("update", "copy_to_target")),),
 }
-"""What the loops call, by part. A loop that kept such a method in a variable would escape the wrapping."""
+"""The methods that the loops call, by part. Calls through a variable that holds such a method are not wrapped."""
 
 Around = Callable[[str], AbstractContextManager[Any]]
-"""Given a part's name, what each of its calls runs inside of."""
+"""From a part's name, the context manager in which each of its calls runs."""
 
 
 @contextmanager
 def wrapped_parts(around: Around) -> Iterator[None]:
-    """Inside the block, every call of a part in this process runs inside `around(part)`; afterwards none does.
+    """Inside the block, every call of a part in this process runs inside `around(part)`; after the block no longer.
 
-    Methods of a part may call each other: then one `around` of that name is inside another.
+    Methods of a part may call each other; then one `around(part)` is inside another.
     """
     originals: list[tuple[type, str, Any]] = []
     try:
@@ -63,18 +63,18 @@ def _wrapped(method: Callable[..., Any], part: str, around: Around) -> Callable[
 class Stopwatch:
     """Adds up the seconds of each part; hand it to `wrapped_parts`.
 
-    Of calls inside a call only the outermost counts, so that the parts add up. A GPU is waited for at the end of each
-    call: this takes away what it would have done beside the next part, so the parts may add up to more than the loop.
+    Of nested calls only the outermost counts, so that the parts add up. At the end of each call it waits for the GPU,
+    which therefore cannot work during the next part; so the sum of the parts may be longer than the loop.
 
     Args:
-        device: where the network lives.
+        device: of the network.
     """
 
     def __init__(self, device: torch.device) -> None:
         self.seconds: dict[str, float] = defaultdict(float)
-        """By part, of calls on the thread that made this."""
+        """By part, for calls on the thread that made this object."""
         self.beside: dict[str, float] = defaultdict(float)
-        """By part, of calls on other threads: they ran while this one did something else."""
+        """By part, for calls on other threads, which ran at the same time."""
         self._waits = device.type == "cuda"
         self._owner = threading.get_ident()
         self._local = threading.local()

@@ -1,4 +1,4 @@
-"""How often this machine can do a thing in a second, and the floating-point operations that learning asks for."""
+"""How many calls this machine makes in a second, and how many floating-point operations learning needs."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ from collections.abc import Callable
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from pixelq.networks import QNetwork
+from pixelq.networks import Network
 from pixelq.replay.batch import Batch
 
 SIDE = {"cpu": 2048, "cuda": 8192}
-"""Of the square matrices multiplied, by device: large enough for the device's best."""
+"""Side of the square matrices that are multiplied, by device: large enough for the device's best rate."""
 
 
 def calls_per_second(call: Callable[[], object], seconds: float, device: torch.device | None = None) -> float:
-    """How often `call` can be made in a second: the median of five slices of `seconds` / 6, after a first one unseen.
+    """Calls of `call` per second: the median of five periods of `seconds` / 6, after a first one that is not counted.
 
     Args:
-        call: made over and over, at least once a slice.
-        seconds: in all, about.
-        device: is waited for at the end of each slice.
+        call: called at least once in each period.
+        seconds: approximate length of the measurement.
+        device: a GPU is waited for at the end of each period.
     """
 
     def rate() -> float:
@@ -41,7 +41,7 @@ def calls_per_second(call: Callable[[], object], seconds: float, device: torch.d
 
 
 def multiplication_rate(dtype: torch.dtype, device: torch.device, seconds: float) -> float:
-    """Floating-point operations a second of a large matrix product, with the threads torch has."""
+    """Floating-point operations a second of a large matrix product, with torch's number of threads."""
     generator = torch.Generator().manual_seed(0)
     side = SIDE.get(device.type, SIDE["cpu"])
     a, b = (torch.randn(side, side, generator=generator).to(device, dtype) for _ in range(2))
@@ -49,12 +49,12 @@ def multiplication_rate(dtype: torch.dtype, device: torch.device, seconds: float
     return 2 * side**3 * calls_per_second(lambda: torch.mm(a, b, out=result), seconds, device)
 
 
-def update_flops(network: QNetwork, batch: Batch, bootstraps: bool = True) -> int:
-    """Floating-point operations of one update: Q(phi_j) and its gradient, and Q(phi_{j+1}) if the target `bootstraps`.
+def update_flops(network: Network, batch: Batch, bootstraps: bool = True) -> int:
+    """Floating-point operations of one update: Q(s, a) and its gradient, and Q(s', a') if the target `bootstraps`.
 
-    Counted for a plain copy of the network, whatever shortcuts its fast paths take.
+    Counted on a plain copy of the network, without its fast paths.
     """
-    alone = copy.deepcopy(network).cpu().requires_grad_(True)
+    alone = _plain_copy(network).requires_grad_(True)
     with FlopCounterMode(display=False) as counter:
         if bootstraps:
             with torch.no_grad():
@@ -63,9 +63,15 @@ def update_flops(network: QNetwork, batch: Batch, bootstraps: bool = True) -> in
     return int(counter.get_total_flops())
 
 
-def acting_flops(network: QNetwork, batch: Batch) -> float:
-    """Floating-point operations of Q(phi, .) for one state."""
-    alone = copy.deepcopy(network).cpu()
+def acting_flops(network: Network, batch: Batch) -> float:
+    """Floating-point operations of Q(s, .) for one state."""
+    alone = _plain_copy(network)
     with FlopCounterMode(display=False) as counter, torch.no_grad():
         alone(batch.state.cpu())
     return counter.get_total_flops() / len(batch.state)
+
+
+def _plain_copy(network: Network) -> Network:
+    alone = copy.deepcopy(network).cpu()
+    alone.fast = None
+    return alone

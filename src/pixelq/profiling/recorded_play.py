@@ -1,4 +1,4 @@
-"""Real play, kept so that a replay can be filled with it again and again."""
+"""Recorded play, with which a replay can be filled repeatedly."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pixelq.runs.run import Run
 
 
 class _Step(NamedTuple):
-    """What `Replay.add` takes, of all environments; observations with their newest frame alone."""
+    """The arguments of `Replay.add` for all environments; of an observation only the newest frame."""
 
     frame: np.ndarray
     action: np.ndarray
@@ -23,33 +23,33 @@ class _Step(NamedTuple):
 
 
 class RecordedPlay:
-    """Agent steps of a run's environments under uniformly random actions, as its learning would see them.
+    """Agent steps of a run's environments with uniformly random actions, as the run would learn from them.
 
-    The last step is marked as a truncation everywhere, so that no stack spans the seam where the play begins again.
+    The last step is marked as truncated in every environment, so that no stack mixes the play's end with its start.
 
     Args:
-        run: its environments are reset and played.
-        agent_steps: how many, over all environments (rounded up to whole steps of all).
+        run: gives the environments, which are reset and played.
+        agent_steps: how many, over all environments (rounded up to the same number for each).
         generator: draws the actions.
     """
 
     def __init__(self, run: Run, agent_steps: int, generator: np.random.Generator) -> None:
         self._run = run
         self._steps: list[_Step] = []
-        phi, _ = run.parts.envs.reset()
+        observations, _ = run.parts.envs.reset()
         n = -(-agent_steps // run.parts.envs.num_envs)
         for i in range(n):
             drawn = generator.integers(0, run.parts.envs.single_action_space.n, run.parts.envs.num_envs)
-            after, reward, terminated, truncated, info = run.parts.envs.step(drawn)
+            following, reward, terminated, truncated, info = run.parts.envs.step(drawn)
             over = terminated | truncated | (i == n - 1)
             final = np.ascontiguousarray(info["final_obs"][:, -1]) if over.any() else None
             ends = run.target_ends(terminated, info["life_lost"])
-            frame = np.ascontiguousarray(phi[:, -1])
+            frame = np.ascontiguousarray(observations[:, -1])
             self._steps.append(_Step(frame, info["action"], run.learning_reward(reward), ends, over, final))
-            phi = after
+            observations = following
 
     def fill(self, replay: Replay, transitions: int) -> None:
-        """Store the play, over and over, until `transitions` agent steps have been added."""
+        """Store the play repeatedly until `transitions` agent steps have been added."""
         added = 0
         while True:
             for step in self._steps:
@@ -61,7 +61,7 @@ class RecordedPlay:
                     return
 
     def batches(self, count: int, size: int, generator: np.random.Generator) -> list[Batch]:
-        """Minibatches drawn from the play; either loop's loss can learn from them."""
+        """Minibatches sampled from the play, for the loss of either loop."""
         config, frames = self._run.config, self._steps[0].frame
         capacity = len(self._steps) * len(frames)
         shape, stack = frames.shape[1:], config.frame_stack
@@ -70,5 +70,5 @@ class RecordedPlay:
         return [replay.sample(size, generator) for _ in range(count)]
 
     def _stacked(self, frame: np.ndarray) -> np.ndarray:
-        """`(N, stack, ...)` without a copy; the replay reads the newest frame alone."""
+        """`(N, stack, ...)` without a copy; the replay reads only the newest frame."""
         return np.broadcast_to(frame[:, None], (len(frame), self._run.config.frame_stack, *frame.shape[1:]))

@@ -1,4 +1,4 @@
-"""A real run, trained for a few seconds at a time: what a benchmark times is the loop itself."""
+"""A real run, trained for a few seconds at a time, so that a benchmark times the loop itself."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from pixelq.runs.run_folder import create_run_folder
 
 
 class Timing(NamedTuple):
-    """What was done between the first and the last iteration of one segment."""
+    """Counts and seconds between the first and the last iteration of one segment."""
 
     agent_steps: int
     updates: int
@@ -33,12 +33,11 @@ class Timing(NamedTuple):
 
 
 class TimedRun(Run):
-    """A run whose loop returns when the seconds of its segment are over, and goes on in the next one.
+    """A run whose loop returns when the seconds of its segment are over, and continues in the next segment.
 
-    It begins where a recipe spends most of its time: epsilon at its final value (every action is chosen by the network)
-    and so many agent steps behind it that updates are made; the replay is the caller's to fill. Evaluations and
-    checkpoints are left out. Only two answers to the loop differ from a `Run`'s: whether it goes on, and with which
-    observations it begins.
+    It begins where a recipe spends most of its time: with epsilon at its final value, and with enough agent steps
+    behind it that updates are made; the caller has to fill the replay. There are no evaluations and no checkpoints. It
+    differs from `Run` only in `goes_on` and `first_observations`.
 
     Args:
         config: validated.
@@ -47,10 +46,16 @@ class TimedRun(Run):
 
     def __init__(self, config: Config, folder: Path) -> None:
         if config.epsilon_schedule != "constant":
-            config = dataclasses.replace(config, epsilon_schedule="constant", epsilon_start=config.epsilon_end)
+            config = dataclasses.replace(
+                config,
+                epsilon_schedule="constant",
+                epsilon_options={},
+                epsilon_start=config.epsilon_end,
+                epsilon_begin=0,
+            )
         super().__init__(dataclasses.replace(config, eval_every=0, checkpoint_every=0))
         self.parts.counters.agent_steps = config.replay_start
-        # Progress decides when it is made whether it draws a bar: not over a benchmark's own lines.
+        # Progress decides here whether it draws a bar: no bar between a benchmark's lines.
         with contextlib.redirect_stderr(io.StringIO()):
             run_folder = create_run_folder(config, folder)
             self.open(run_folder, CheckpointStore(run_folder.checkpoints))
@@ -60,11 +65,11 @@ class TimedRun(Run):
         self._begun: tuple[float, int, int] | None = None
 
     def train_for(self, seconds: float) -> Timing:
-        """Train for `seconds` (the last iteration is finished), and say what was done in them."""
+        """Train for `seconds` (the last iteration is finished), and return what was done in them."""
         self._seconds, self._begun = seconds, None
         self._loop(self)
         self._wait_for_the_device()
-        assert self._begun is not None  # the loop asks `goes_on` at least once
+        assert self._begun is not None  # the loop calls `goes_on` at least once
         started, steps, updates = self._begun
         return Timing(
             self.parts.counters.agent_steps - steps,
@@ -73,17 +78,17 @@ class TimedRun(Run):
         )
 
     def goes_on(self) -> bool:
-        """Whether the segment is not over; its clock starts with the loop's first question."""
+        """Whether the segment is not over; its time starts with the first call."""
         if self._begun is None:
             self._begun = (time.perf_counter(), self.parts.counters.agent_steps, self.parts.counters.updates)
         return time.perf_counter() - self._begun[0] < self._seconds
 
     def first_observations(self) -> np.ndarray:
-        """Of new episodes in the first segment, afterwards where the last one left off."""
+        """Observations of new episodes in the first segment, later those at the end of the segment before."""
         if self._has_begun:
             return self.parts.envs.observations
         self._has_begun = True
         return super().first_observations()
 
     def _wait_for_the_device(self) -> None:
-        self.parts.learner.refuse_not_finite()  # reads a number, for which a GPU has to be done
+        self.parts.learner.check_finite()  # reads a number, which waits for the GPU

@@ -19,21 +19,21 @@ WARM_UP = 50
 WINDOW = 400
 """Agent steps in the window: 100 updates of most replay recipes."""
 FILE = Path("profile") / "loop.pt.trace.json.gz"
-"""Of the trace, in the run's folder. TensorBoard's plugin looks for names that end like this."""
+"""Path of the trace in the run's folder. TensorBoard's plugin looks for names that end like this."""
 
 
 @contextmanager
 def trace_window(agent_steps: int = WINDOW, warm_up: int = WARM_UP) -> Iterator[None]:
     """Record a window of the run that trains inside the block, and write it into the run's folder as a Chrome trace.
 
-    https://ui.perfetto.dev opens it, and so does TensorBoard with its plugin torch-tb-profiler. It holds every operator
+    https://ui.perfetto.dev opens it, as does TensorBoard with its plugin torch-tb-profiler. It contains every operator
     of every thread, and around them the ranges emulator, acting, storing, sampling and update. What is learned does not
-    change. Before the window a run pays one comparison an iteration, after it nothing. An evaluation ends the window
-    early, because whole games would fill the memory.
+    change. Before the window the cost is one comparison per iteration, after it nothing. An evaluation ends the window
+    early, because a trace of whole games would fill the memory.
 
     Args:
-        agent_steps: length of the window, over all environments; the loop's iterations are not cut.
-        warm_up: updates of this session before it.
+        agent_steps: length of the window, over all environments, rounded up to whole iterations of the loop.
+        warm_up: updates of this session before the window.
     """
     window = _Window(agent_steps, warm_up)
     goes_on, evaluate = Run.goes_on, Reporting.evaluate
@@ -61,7 +61,7 @@ def trace_window(agent_steps: int = WINDOW, warm_up: int = WARM_UP) -> Iterator[
 
 
 class _Window:
-    """Waits for the warm-up, records, writes; each once."""
+    """Waits for the warm-up, records, and writes the trace, once each."""
 
     def __init__(self, agent_steps: int, warm_up: int) -> None:
         self.written = False
@@ -71,7 +71,7 @@ class _Window:
         self._recording: ExitStack | None = None
 
     def look(self, run: Run) -> None:
-        """Called before every iteration of a loop: open or close the window if it is time."""
+        """Called before every iteration of a loop: opens or closes the window at the right time."""
         if self._run is None:
             self._run, self._updates_before = run, run.parts.counters.updates
         if self._recording is not None:
@@ -88,7 +88,7 @@ class _Window:
             self.written = True
 
     def say_if_nothing_was_recorded(self) -> None:
-        """Tell the person who asked for a trace why there is none."""
+        """Tell the user why there is no trace, if there is none."""
         if self._run is not None and not self.written:
             self._run.progress.say(f"no trace: the run ended before its update {self._warm_up:,}, where it begins")
 
@@ -96,7 +96,7 @@ class _Window:
         activities = [ProfilerActivity.CPU]
         if run.parts.device.type == "cuda":
             activities.append(ProfilerActivity.CUDA)
-        # Sampling ahead and the autograd engine have threads of their own.
+        # Sampling ahead and the autograd engine run in their own threads.
         everywhere: Any = torch._C._profiler._ExperimentalConfig(profile_all_threads=True)
         self._first_step = run.parts.counters.agent_steps
         self._recording = ExitStack()

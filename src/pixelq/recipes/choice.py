@@ -10,7 +10,7 @@ from pixelq.config import Config
 from pixelq.envs.games import Game, resolve_game
 from pixelq.envs.gymnasium_games import GymnasiumGame, make_environment
 from pixelq.recipes.reading import read_recipe, recipe_names
-from pixelq.recipes.values import config_from_values
+from pixelq.recipes.values import overridden, with_all_options
 
 OWN = {
     "CartPole-v1": "cartpole",
@@ -32,13 +32,13 @@ def configure(game: str, recipe: str | None = None, overrides: dict[str, Any] | 
     an override says it over both.
 
     Raises:
-        UserError: unknown game, recipe or field, or a value of the wrong type.
+        UserError: unknown game, recipe, field or variant, or a value of the wrong type.
     """
     found = resolve_game(game)
     config = dataclasses.replace(read_recipe(recipe or recipe_for(found)), game=game)
     if isinstance(found, Game) and found.sticky_actions is not None:
         config = dataclasses.replace(config, sticky_actions=found.sticky_actions)
-    return config_from_values(dataclasses.asdict(config) | (overrides or {}), where="override")
+    return with_all_options(overridden(config, overrides or {}))
 
 
 def recipe_for(game: Game | GymnasiumGame) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import tomllib
 from importlib import resources
 from pathlib import Path
@@ -14,7 +13,26 @@ from pixelq.atomic import write_bytes
 from pixelq.config import Config
 from pixelq.errors import UserError
 from pixelq.recipes.validation import validate
-from pixelq.recipes.values import FIELDS, LATER, TYPES, config_from_values, nearest
+from pixelq.recipes.values import FIELDS, RENAMED, TYPES, config_from_values, merged, plain_values
+from pixelq.typed_values import nearest
+from pixelq.variants import KINDS
+
+LATER = frozenset(
+    {
+        *(
+            "episodes",
+            "baseline_episodes",
+            "backend",
+            "averaged_network_tau",
+            "compile",
+            "fire_on_life_loss",
+        ),
+        *("padding", "linear", "head", "sampler", "epsilon_begin", *(kind.options for kind in KINDS.values())),
+    }
+)
+"""Fields that the configurations of older runs do not have; the defaults say what those did."""
+_LOSS_OPTIONS = ("error", "trace_lambda")
+"""Fields of older configurations that are options of some losses now."""
 
 
 def recipe_names() -> list[str]:
@@ -51,7 +69,7 @@ def read_config(path: Path) -> Config:
     Raises:
         UserError: the file is missing, not TOML, or not a complete and valid configuration.
     """
-    values = _read_toml(path, what="config")
+    values = _migrated(_read_toml(path, what="config"))
     missing = [n for n in FIELDS if n not in values and n not in LATER and TYPES[n] not in (float | None,)]
     if missing:
         raise UserError(f"{path}: field {missing[0]!r} is missing; restore the file or start a new run")
@@ -62,8 +80,9 @@ def read_config(path: Path) -> Config:
 
 def write_config(config: Config, path: Path) -> None:
     """Write every field as TOML, atomically. `None` has no TOML form: it is left out, which reads back as `None`."""
-    values = {k: v for k, v in dataclasses.asdict(config).items() if v is not None}
-    write_bytes(path, tomli_w.dumps(values).encode())
+    values = plain_values(config)
+    tables = {name: values.pop(name) for name in list(values) if isinstance(values[name], dict)}  # TOML has them last
+    write_bytes(path, tomli_w.dumps(values | {name: table for name, table in tables.items() if table}).encode())
 
 
 def _recipe_folder() -> Any:
@@ -82,7 +101,7 @@ def _recipe_values(name: str, depth: int) -> dict[str, Any]:
         return values
     if not isinstance(base, str) or depth > 8:
         raise UserError(f"recipe {name}: base must name another recipe, without a circle")
-    return _recipe_values(base, depth + 1) | {"recipe": Path(name).stem} | values
+    return merged(_recipe_values(base, depth + 1), {"recipe": Path(name).stem} | values)
 
 
 def _read_toml(path: Path, what: str) -> dict[str, Any]:
@@ -94,3 +113,16 @@ def _read_toml(path: Path, what: str) -> dict[str, Any]:
         raise UserError(f"{what} {path}: cannot be read ({error})") from None
     except (ValueError, RecursionError) as error:  # tomllib lets through those of endless numbers and nestings
         raise UserError(f"{what} {path}: not valid TOML ({error})") from None
+
+
+def _migrated(values: dict[str, Any]) -> dict[str, Any]:
+    """A run's configuration as pixelq 0.1 wrote it, in today's names; one of today is as it was."""
+    if not RENAMED.keys() & values.keys() or set(RENAMED.values()) & values.keys():
+        return values
+    values = {RENAMED.get(name, name): value for name, value in values.items()}
+    before = {name: values.pop(name) for name in _LOSS_OPTIONS if name in values}
+    loss = values.get("loss")
+    if isinstance(loss, str) and loss in KINDS["loss"].names():
+        known = KINDS["loss"].options_class(loss).__dataclass_fields__  # type: ignore[attr-defined]
+        values["loss_options"] = {name: value for name, value in before.items() if name in known}
+    return values

@@ -8,7 +8,8 @@ from collections.abc import Callable
 
 from pixelq.config import Config
 from pixelq.errors import UserError
-from pixelq.recipes.values import TYPES
+from pixelq.recipes.values import TYPES, with_all_options
+from pixelq.variants import KINDS
 
 _AT_LEAST_ONE = (
     "steps",
@@ -32,6 +33,7 @@ _AT_LEAST_ZERO = (
     "opening_fire_max",
     "replay_start",
     "epsilon_steps",
+    "epsilon_begin",
     "learning_rate_steps",
     "eval_every",
     "checkpoint_every",
@@ -44,9 +46,8 @@ _PROBABILITIES = (
     "eval_epsilon",
     "sticky_actions",
     "gamma",
-    "trace_lambda",
     "target_tau",
-    "average_tau",
+    "averaged_network_tau",
     "rmsprop_decay",
     "adam_beta1",
     "adam_beta2",
@@ -63,7 +64,7 @@ def validate(config: Config) -> None:
     def require(good: bool, name: str, rule: str) -> None:
         if not good:
             flag = "--" + name.replace("_", "-")
-            raise UserError(f"{name} = {getattr(config, name)} is out of range: it must be {rule}; mend it with {flag}")
+            raise UserError(f"{name} = {getattr(config, name)} is out of range: it must be {rule}; fix it with {flag}")
 
     require(
         re.fullmatch(r"[\w.-]{1,64}", config.recipe) is not None, "recipe", "letters, digits, '.', '_' or '-' alone"
@@ -96,8 +97,21 @@ def validate(config: Config) -> None:
     require(config.threads <= 1024, "threads", "at most 1024")
     if config.compile:
         _validate_compile(config)
-    if config.epsilon_schedule != "constant":
+    with_all_options(config)  # which reads and refuses as this does
+    if config.epsilon_schedule == "constant":
+        require(config.epsilon_begin == 0, "epsilon_begin", "0 for a schedule that does not fall")
+    else:
         require(config.epsilon_steps >= 1, "epsilon_steps", "at least 1 for a schedule that falls")
+    loss = KINDS["loss"].find(config.loss)
+    require(
+        config.loop in getattr(loss, "LOOPS", ("replay", "parallel")),
+        "loss", f"one for the {config.loop} loop (not {config.loss}: it is made for another)",
+    )  # fmt: skip
+    heads = getattr(loss, "HEADS", None)
+    if heads is not None and config.head not in heads:
+        raise UserError(
+            f"loss = {config.loss} learns a head {' or '.join(heads)}, not {config.head}; use --head {heads[0]}"
+        )
     if config.loop == "replay":
         _validate_replay(config, require)
     else:
@@ -114,7 +128,6 @@ def _validate_compile(config: Config) -> None:
 
 
 def _validate_replay(config: Config, require: Callable[[bool, str, str], None]) -> None:
-    require(config.loss != "lambda_returns", "loss", "a loss of the replay loop (dqn, double)")
     require(
         config.replay_capacity >= config.batch_size, "replay_capacity", f"at least batch_size ({config.batch_size})"
     )
@@ -136,10 +149,10 @@ def _validate_replay(config: Config, require: Callable[[bool, str, str], None]) 
 
 def _validate_parallel(config: Config, require: Callable[[bool, str, str], None]) -> None:
     rollout = config.num_envs * config.rollout_length
-    require(config.loss == "lambda_returns", "loss", "lambda_returns in the parallel loop")
     require(
         config.batch_size <= rollout and rollout % config.batch_size == 0,
         "batch_size",
         f"a divisor of num_envs x rollout_length ({rollout})",
     )
+    require(config.sampler == "uniform", "sampler", "uniform in the parallel loop, which has no replay to sample from")
     require(config.target == "none", "target", "none in the parallel loop (it bootstraps from the network itself)")

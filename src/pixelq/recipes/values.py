@@ -3,52 +3,116 @@
 from __future__ import annotations
 
 import dataclasses
-import difflib
 import typing
-from typing import Any, Literal
+from collections.abc import Mapping
+from typing import Any
 
 from pixelq.config import Config
 from pixelq.errors import UserError
+from pixelq.typed_values import checked, nearest
+from pixelq.variants import KINDS
 
 FIELDS: dict[str, dataclasses.Field[Any]] = {f.name: f for f in dataclasses.fields(Config)}
 TYPES: dict[str, Any] = typing.get_type_hints(Config)
-LATER = frozenset({"episodes", "baseline_episodes", "backend", "average_tau", "compile", "fire_on_life_loss"})
-"""Fields that the first runs do not have; the defaults say what those did."""
+OPTIONS = {kind.options: kind for kind in KINDS.values()}
+"""Fields that are tables of a variant's options."""
+RENAMED = {"network": "torso", "average_tau": "averaged_network_tau"}
+"""Fields of pixelq 0.1 by the names they have now."""
 
 
-def config_from_values(values: dict[str, Any], where: str) -> Config:
+def config_from_values(values: Mapping[str, Any], where: str) -> Config:
     """Build a `Config` from plain values, checking names and types (ranges are `validate`'s).
+
+    An option of a chosen variant may be given beside the fields, without its table (`kappa` for `loss_options.kappa`),
+    as on the command line.
 
     Raises:
         UserError: an unknown field (the nearest name is offered) or a value of the wrong type.
     """
-    checked: dict[str, Any] = {n: None for n in FIELDS if TYPES[n] == float | None}
+    found: dict[str, Any] = {n: None for n in FIELDS if TYPES[n] == float | None}
+    bare: dict[str, Any] = {}
     for name, value in values.items():
-        if name not in FIELDS:
-            raise UserError(f"{where}: unknown field {name!r}{nearest(name, list(FIELDS))}")
-        checked[name] = _checked(name, value, where)
-    return Config(**checked)
+        if name in OPTIONS:
+            found[name] = _table(name, value, where)
+        elif name in FIELDS:
+            found[name] = checked(name, TYPES[name], value, where)
+        else:
+            bare[name] = value
+    config = Config(**found)
+    return _with_bare_options(config, bare, where) if bare else config
 
 
-def nearest(word: str, known: list[str]) -> str:
-    """A hint at the known words that are like `word`; empty if none is."""
-    close = difflib.get_close_matches(word.lower(), known, n=3, cutoff=0.5)
-    return f"; did you mean {' or '.join(close)}?" if close else ""
+def merged(values: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    """`values` with those of `over` in their place; options one by one.
+
+    Another variant than before begins with its own defaults: what was said of the one before says nothing of it.
+    """
+    result = {**values, **over}
+    for table, kind in OPTIONS.items():
+        same = kind.name not in over or kind.name not in values or over[kind.name] == values[kind.name]
+        before = values.get(table, {}) if same else {}
+        given = over.get(table, {})
+        if isinstance(before, Mapping) and isinstance(given, Mapping) and (before or given or table in result):
+            result[table] = {**before, **given}
+    return result
 
 
-def _checked(name: str, value: Any, where: str) -> Any:
-    """Return `value` in the field's type; an int is welcome where a float is asked, a bool never is."""
-    kind = TYPES[name]
-    if type(value) is int and not -(2**63) <= value < 2**63:
-        raise UserError(f"{where}: {name} is a number beyond 64 bits")
-    if typing.get_origin(kind) is Literal:
-        choices = typing.get_args(kind)
-        if value not in choices:
-            raise UserError(f"{where}: {name} = {value!r}; choose one of {', '.join(map(str, choices))}")
-        return value
-    if kind in (float, float | None) and isinstance(value, int | float) and not isinstance(value, bool):
-        return float(value)
-    if (value is None and kind == float | None) or (kind in (int, str, bool) and type(value) is kind):
-        return value
-    wanted = {int: "a whole number", str: "text", bool: "true or false"}.get(kind, "a number")
-    raise UserError(f"{where}: {name} = {value!r} must be {wanted}")
+def overridden(config: Config, overrides: Mapping[str, Any], where: str = "override") -> Config:
+    """The configuration with some fields or options of a person's choice.
+
+    Raises:
+        UserError: as `config_from_values`.
+    """
+    return config_from_values(merged(dataclasses.asdict(config), overrides), where)
+
+
+def with_all_options(config: Config) -> Config:
+    """The configuration with every option of its variants written out, so that it says all that decides a run.
+
+    Raises:
+        UserError: an unknown variant or option, or a value of the wrong type or out of its range.
+    """
+    complete: dict[str, Any] = {}
+    for table, kind in OPTIONS.items():
+        options = kind.read_options(getattr(config, kind.name), getattr(config, table))
+        complete[table] = {name: value for name, value in vars(options).items() if value is not None}
+    return dataclasses.replace(config, **complete)
+
+
+def plain_values(config: Config) -> dict[str, Any]:
+    """Every field and option by name, for TOML and JSON, without those that are None: that reads back as None."""
+    return {name: value for name, value in dataclasses.asdict(config).items() if value is not None}
+
+
+def _table(name: str, value: Any, where: str) -> dict[str, Any]:
+    if not isinstance(value, Mapping) or not all(isinstance(option, str) for option in value):
+        raise UserError(f"{where}: {name} = {value!r} must be a table of options")
+    return {option: _plain(one, f"{where}: {name}.{option}") for option, one in value.items() if one is not None}
+
+
+def _plain(value: Any, where: str) -> Any:
+    if isinstance(value, list | tuple):
+        return tuple(_plain(one, where) for one in value)
+    if not isinstance(value, bool | int | float | str):
+        raise UserError(f"{where} = {value!r} must be a number, text, true or false, or a list of them")
+    return value
+
+
+def _with_bare_options(config: Config, bare: Mapping[str, Any], where: str) -> Config:
+    """Put each option into the table of the variant that has it."""
+    tables: dict[str, Any] = {table: dict(getattr(config, table)) for table in OPTIONS}
+    known = {
+        table: [f.name for f in dataclasses.fields(kind.options_class(getattr(config, kind.name)))]
+        for table, kind in OPTIONS.items()
+    }
+    for name, value in bare.items():
+        owners = [table for table, options in known.items() if name in options]
+        if name in RENAMED:
+            raise UserError(f"{where}: {name!r} is called {RENAMED[name]!r} now")
+        if not owners:
+            names = [*FIELDS, *(option for options in known.values() for option in options)]
+            raise UserError(f"{where}: unknown field {name!r}{nearest(name, names)}")
+        if len(owners) > 1:
+            raise UserError(f"{where}: {name!r} is an option in {' and in '.join(owners)}; say which")
+        tables[owners[0]] |= _table(owners[0], {name: value}, where)
+    return dataclasses.replace(config, **tables)

@@ -19,7 +19,7 @@ def minibatches(
     """What `count` calls of `replay.sample` give, in their order; ahead where drawing takes a GPU's time.
 
     On the CPU the learner and a second thread would share the cores, and where a replay's frames lie on the card a draw
-    is a few indices; one batch leaves nothing to draw ahead.
+    is a few indices; one batch leaves nothing to draw ahead; priorities of one update decide the next draw.
 
     Args:
         replay: not to be changed before the last batch is drawn.
@@ -28,7 +28,8 @@ def minibatches(
         generator: source of the draws.
         device: where they are wanted.
     """
-    if count > 1 and device.type == "cuda" and not replay.makes_batches_on_device:
+    ahead = device.type == "cuda" and not replay.makes_batches_on_device and not replay.sampler.uses_priorities
+    if count > 1 and ahead:
         return batches_ahead(replay, count, batch_size, generator, device)
     return (replay.sample(batch_size, generator) for _ in range(count))
 
@@ -79,6 +80,5 @@ def _hand_over(drawn: _Drawn, device: torch.device) -> None:
         return
     current = torch.cuda.current_stream(device)
     current.wait_event(drawn.copied)
-    batch = drawn.batch
-    for tensor in (batch.state, batch.action, batch.return_n, batch.discount_n, batch.next_state):
+    for tensor in drawn.batch.tensors():
         tensor.record_stream(current)

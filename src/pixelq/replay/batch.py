@@ -1,10 +1,15 @@
 """What the learner gets, and what a replay makes it of."""
 
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from pixelq.transfer import to_device
 
@@ -18,25 +23,42 @@ class Batch:
     `state` and `next_state` may be overlapping, non-contiguous views of one array: read them, do not write them.
     """
 
-    state: torch.Tensor
+    state: Tensor
     """(B, stack, *frame_shape): the frames at which the action was taken; zeros before the episode's start."""
-    action: torch.Tensor
+    action: Tensor
     """int64 (B,)."""
-    return_n: torch.Tensor
+    return_n: Tensor
     """float32 (B,): r_{t+1} + gamma r_{t+2} + ... up to n rewards, fewer where the target or the episode ends."""
-    discount_n: torch.Tensor
+    discount_n: Tensor
     """float32 (B,): what the value of `next_state` is multiplied by: gamma^k after k steps, 0 where terminated."""
-    next_state: torch.Tensor
+    next_state: Tensor
     """(B, stack, *frame_shape): the frames k agent steps later, at an episode's end its true last ones."""
+    weight: Tensor
+    """float32 (B,): what each loss is multiplied by: importance weights of a sampler, else ones."""
+    rows: Tensor
+    """int64 (B, 2): environment and position of each, to which a sampler's priorities go back."""
 
-    def to(self, device: torch.device) -> "Batch":
+    @staticmethod
+    def unweighted(state: Tensor, action: Tensor, return_n: Tensor, discount_n: Tensor, next_state: Tensor) -> Batch:
+        """A batch that no sampler has drawn: every weight is 1, every row 0."""
+        weight, rows = torch.ones_like(return_n), torch.zeros((len(return_n), 2), dtype=torch.int64)
+        return Batch(state, action, return_n, discount_n, next_state, weight, rows.to(return_n.device))
+
+    def map(self, change: Callable[[Tensor], Tensor]) -> Batch:
+        """The batch with every tensor changed; one that stands in two fields is changed once and stands in both."""
+        changed = {id(x): change(x) for x in self.tensors()}
+        return Batch(*(changed[id(getattr(self, f.name))] for f in dataclasses.fields(self)))
+
+    def tensors(self) -> list[Tensor]:
+        """The batch's tensors in the order of the fields, each once: without a bootstrap one state is both."""
+        fields = (getattr(self, f.name) for f in dataclasses.fields(self))
+        return list({id(x): x for x in fields}.values())
+
+    def to(self, device: torch.device) -> Batch:
         """The same batch on `device`; itself if it is there already."""
         if self.state.device.type == device.type:
             return self
-        state = to_device(self.state, device)
-        next_state = state if self.next_state is self.state else to_device(self.next_state, device)
-        action, return_n, discount_n = (to_device(x, device) for x in (self.action, self.return_n, self.discount_n))
-        return Batch(state, action, return_n, discount_n, next_state)
+        return self.map(lambda x: to_device(x, device))
 
 
 class Drawn(NamedTuple):
@@ -55,4 +77,6 @@ class Drawn(NamedTuple):
     return_n: np.ndarray
     """float (B,)."""
     discount_n: np.ndarray
+    """float (B,)."""
+    weight: np.ndarray
     """float (B,)."""

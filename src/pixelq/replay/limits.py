@@ -1,4 +1,4 @@
-"""What a replay can be made with, and what it can be fed: checked at its door."""
+"""Checks of the arguments a replay is made with, and of what is stored in it."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ def check_sizes(
     capacity: int, num_envs: int, frame_shape: tuple[int, ...], stack: int, n_step: int, gamma: float,
     frame_dtype: np.dtype,
 ) -> None:  # fmt: skip
-    """Hold the arguments of `Replay` to their ranges.
+    """Check that the arguments of `Replay` are in range.
 
     Raises:
-        UserError: naming the first that is out of range.
+        UserError: one is out of range; the message names the first.
     """
     sides = [(f"frame_shape[{i}]", size) for i, size in enumerate(frame_shape)]
     for name, value in (("num_envs", num_envs), ("stack", stack), ("n_step", n_step), *sides):
@@ -35,10 +35,10 @@ def check_sizes(
 
 
 def check_observation(observation: np.ndarray, shape: tuple[int, ...], dtype: np.dtype) -> None:
-    """Hold the observations of a step, of which the newest frames are stored, to the replay's shape and dtype.
+    """Check that the observations of a step, whose newest frames are stored, have the replay's shape and dtype.
 
     Raises:
-        UserError: they are of another shape or dtype, or a newest frame holds NaN or infinite numbers.
+        UserError: they have another shape or dtype, or a newest frame holds NaN or infinite numbers.
     """
     if observation.shape != shape or observation.dtype != dtype:
         raise UserError(f"replay: observation is {observation.dtype} {observation.shape}, must be {dtype} {shape}")
@@ -46,19 +46,19 @@ def check_observation(observation: np.ndarray, shape: tuple[int, ...], dtype: np
 
 
 def check_finite(frames: np.ndarray, envs: np.ndarray) -> None:
-    """Refuse frames (M, ...) of some environments, int (M,), that would spoil all that is learned from them.
+    """Check that frames (M, ...) of the environments `envs`, int (M,), are finite; learning from others would fail.
 
     Raises:
-        UserError: naming the environment.
+        UserError: one is not; the message names its environment.
     """
     if frames.dtype == np.uint8 or np.isfinite(frames).all():
         return
     bad = next(env for env, frame in zip(envs.tolist(), frames, strict=True) if not np.isfinite(frame).all())
-    raise UserError(f"replay: environment {bad} shows NaN or infinite numbers; mend the environment")
+    raise UserError(f"replay: environment {bad} shows NaN or infinite numbers; fix the environment")
 
 
 def check_actions(action: np.ndarray) -> None:
-    """Hold actions to what a row can store.
+    """Check that a row can store these actions.
 
     Raises:
         UserError: one is out of range.

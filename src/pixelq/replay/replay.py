@@ -1,6 +1,6 @@
 """The replay memory of DQN (Mnih et al. 2015, Methods, "Training algorithm": D), for several environments at once."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import numpy as np
@@ -14,6 +14,8 @@ from pixelq.replay.block_store import FRAMES_PER_BLOCK, BlockStore
 from pixelq.replay.device_frames import DeviceFrames, has_room
 from pixelq.replay.limits import check_actions, check_finite, check_observation, check_sizes
 from pixelq.replay.rows import FINAL, OVER, TERMINATED, RowRing
+from pixelq.replay.samplers import Reach, Sampler
+from pixelq.replay.samplers.uniform import Sampler as UniformSampler
 from pixelq.replay.snapshot import FrameStore, ReplaySnapshot, SealedBlock, fill, take
 from pixelq.replay.stacks import batch_in_memory
 
@@ -21,7 +23,7 @@ _NOTHING_YET = "replay: no whole transition is stored yet; add more steps before
 
 
 class Replay:
-    """The newest transitions of `num_envs` environments; batches are drawn uniformly from all of them.
+    """The newest transitions of `num_envs` environments, from which a sampler draws batches.
 
     A row is one agent step: the newest frame of the observation, the action taken there, the reward that followed.
     Where an episode ends, its last observation takes one more row, the final one, at which no action was taken, so
@@ -38,6 +40,7 @@ class Replay:
         n_step: rewards in a return (n), in agent steps.
         gamma: discount of one agent step.
         frame_dtype: uint8 frames are compressed without loss, float32 frames kept as they are.
+        make_sampler: of `num_envs` and the ring's places for rows makes a `samplers.Sampler`; None: uniform.
 
     Raises:
         UserError: a value out of range.
@@ -45,7 +48,7 @@ class Replay:
 
     def __init__(
         self, capacity: int, num_envs: int, frame_shape: tuple[int, ...], stack: int, n_step: int, gamma: float,
-        frame_dtype: DTypeLike = np.uint8,
+        frame_dtype: DTypeLike = np.uint8, make_sampler: Callable[[int, int], Sampler] | None = None,
     ):  # fmt: skip
         self.frame_dtype = np.dtype(frame_dtype)
         check_sizes(capacity, num_envs, frame_shape, stack, n_step, gamma, self.frame_dtype)
@@ -54,6 +57,9 @@ class Replay:
         self.rows_per_env = -(-capacity // num_envs)
         self._frames, self._rows = self._empty()
         self._on_device: DeviceFrames | None = None
+        size = self._rows.size
+        self.sampler: Sampler = make_sampler(num_envs, size) if make_sampler else UniformSampler(num_envs, size, None)
+        """Decides which transitions are drawn; its state is not a part of a snapshot."""
         self._finals = np.zeros(num_envs, np.int64)  # final rows in reach, kept so that len() need not count them
         self._discounts = gamma ** np.arange(n_step + 1, dtype=np.float64)
 
@@ -106,7 +112,7 @@ class Replay:
             self._append(over, final_observation[over, -1], 0, 0, FINAL)
 
     def sample(self, batch_size: int, generator: np.random.Generator) -> Batch:
-        """Draw transitions uniformly, with replacement, from all that are whole.
+        """Draw whole transitions as the sampler has it, with replacement.
 
         Args:
             batch_size: B.
@@ -115,21 +121,26 @@ class Replay:
         Raises:
             UserError: there is no whole transition yet.
         """
-        oldest = self._oldest()
-        ends = np.cumsum(self._rows.written - oldest)
-        if not ends[-1]:
-            raise UserError(_NOTHING_YET)
-        offset = self._rows.written - ends  # position = draw + offset of its environment
-        envs, positions, rows, steps = self._draw(batch_size, generator, ends, offset)
+        envs, positions, rows, steps, weight = self._draw(batch_size, generator)
         last_flags = rows["flags"][np.arange(batch_size), steps - 1]
         rewards = np.where(np.arange(self.n_step) < steps[:, None], rows["reward"], 0)
         returns = (rewards * self._discounts[:-1]).sum(1)
         discount = np.where(last_flags & TERMINATED, 0.0, self._discounts[steps])
         older = np.minimum(rows["age"][:, 0].astype(np.int64), self.stack - 1)
-        drawn = Drawn(envs, positions, steps, older, rows["action"][:, 0], returns, discount)
+        drawn = Drawn(envs, positions, steps, older, rows["action"][:, 0], returns, discount, weight / weight.max())
         if self._on_device is not None:
             return self._on_device.batch(drawn, self.stack)
         return batch_in_memory(self._frames, self.frame_shape, self._rows.written, drawn, self.stack, self.n_step)
+
+    def learned(self, rows: torch.Tensor, priority: torch.Tensor) -> None:
+        """Tell the sampler what an update found; a GPU is waited for only if the sampler wants to know.
+
+        Args:
+            rows: int64 (B, 2), `Batch.rows`.
+            priority: float32 (B,), on any device.
+        """
+        if self.sampler.uses_priorities:
+            self.sampler.learned(rows.cpu().numpy(), priority.cpu().numpy())
 
     @property
     def makes_batches_on_device(self) -> bool:
@@ -206,24 +217,25 @@ class Replay:
         }
 
     def _draw(
-        self, batch_size: int, generator: np.random.Generator, ends: np.ndarray, offset: np.ndarray
-    ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-        """Environments, positions, rows (B, n) and steps (B,) of whole transitions, by rejection."""
-        kept: list[tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]] = []
+        self, batch_size: int, generator: np.random.Generator
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+        """Environments, positions, rows (B, n), steps (B,) and weights (B,) of whole transitions, by rejection."""
+        reach = Reach(self._oldest(), self._rows.written)
+        if not (reach.written > reach.oldest).any():
+            raise UserError(_NOTHING_YET)
+        kept: list[tuple[np.ndarray, ...]] = []
         missing = batch_size
         while missing:
-            draw = generator.integers(0, ends[-1], missing)
-            envs = ends.searchsorted(draw, side="right")
-            positions = draw + offset[envs]
+            envs, positions, weight = self.sampler.draw(missing, generator, reach)
             rows, steps, whole = self._rows.windows(envs, positions, self.n_step)
             if whole.all() and not kept:
-                return envs, positions, rows, steps
+                return envs, positions, rows, steps, weight
             if not whole.any() and not len(self):
                 raise UserError(_NOTHING_YET)
-            kept.append((envs[whole], positions[whole], rows[whole], steps[whole]))
+            kept.append((envs[whole], positions[whole], rows[whole], steps[whole], weight[whole]))
             missing -= int(np.count_nonzero(whole))
-        envs, positions, rows, steps = (np.concatenate(part) for part in zip(*kept, strict=True))
-        return envs, positions, rows, steps
+        envs, positions, rows, steps, weight = (np.concatenate(part) for part in zip(*kept, strict=True))
+        return envs, positions, rows, steps, weight
 
     def _oldest(self) -> np.ndarray:
         """Position of the oldest row in reach: int64 (N,)."""
@@ -243,6 +255,7 @@ class Replay:
             self._on_device.append(envs, positions, frames)
         leaving = self._oldest()[envs]
         self._rows.append(envs, action, reward, flags)
+        self.sampler.added(envs, positions)
         left = self._oldest()[envs] > leaving
         was_final = self._rows.at(envs, leaving)["flags"] & FINAL != 0
         now_final = self._rows.at(envs, self._rows.written[envs] - 1)["flags"] & FINAL != 0

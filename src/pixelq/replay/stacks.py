@@ -36,4 +36,6 @@ def batch_in_memory(
         return_n=torch.from_numpy(drawn.return_n.astype(np.float32)),
         discount_n=torch.from_numpy(drawn.discount_n.astype(np.float32)),
         next_state=torch.from_numpy(next_state),
+        weight=torch.from_numpy(drawn.weight.astype(np.float32)),
+        rows=torch.from_numpy(np.stack([drawn.envs, drawn.positions], axis=1)),
     )

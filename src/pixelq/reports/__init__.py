@@ -1,1 +1,1 @@
-"""What a run tells while it trains: progress line, CSV files, TensorBoard, Weights & Biases."""
+"""What a run reports while it trains: progress line, CSV files, TensorBoard, Weights & Biases."""

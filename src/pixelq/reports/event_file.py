@@ -1,4 +1,4 @@
-"""TensorBoard's event files, written without its thread: a full disk must be no exception in a place of its own."""
+"""TensorBoard's event files, written without TensorBoard's thread, where a full disk would raise out of our reach."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from pixelq.reports.growing_file import GrowingFile
 class EventFile:
     """Writes scalars to a new event file of a folder.
 
-    A running TensorBoard has read up to some place of the older files, so they are only cut, never appended to.
+    A running TensorBoard has already read a part of the older files, so they are only cut, never appended to.
 
     Args:
         folder: `tensorboard/` of the run.
-        lengths: of its event files at a checkpoint, by name, in bytes; what is beyond them is cut off or deleted.
+        lengths: of its event files at a checkpoint, by name, in bytes; everything after them is cut off or deleted.
 
     Raises:
         OSError: the folder or a file in it cannot be written.
@@ -36,7 +36,7 @@ class EventFile:
             if path.is_symlink() or path.name not in lengths:
                 path.unlink()
                 continue
-            # Shorter than at the checkpoint, after a power cut, does no harm: the CSV files hold the same numbers.
+            # It may be shorter than at the checkpoint (power cut); the CSV files have the same numbers.
             self._lengths[path.name] = min(path.stat().st_size, lengths[path.name])
             os.truncate(path, self._lengths[path.name])
         name = f"events.out.tfevents.{time.time():.6f}.{socket.gethostname()}.{os.getpid()}"
@@ -49,15 +49,15 @@ class EventFile:
         self._append(Event(wall_time=time.time(), step=step, summary=Summary(value=values)))
 
     def flush(self) -> dict[str, int]:
-        """Hand everything to the operating system; return the length of each event file, by name, in bytes.
+        """Write everything to the file; return the length of each event file, by name, in bytes.
 
         Raises:
-            OSError: the disk took only a part, or none; the rest is kept.
+            OSError: not everything could be written; the rest is kept for the next call.
         """
         return self._lengths | {self._file.path.name: self._file.flush()}
 
     def close(self) -> None:
-        """Close the file; what `flush` could not hand over is lost."""
+        """Close the file; what `flush` could not write is lost."""
         self._file.close()
 
     def _append(self, event: Event) -> None:

@@ -10,22 +10,22 @@ from pixelq.errors import UserError
 
 
 class GrowingFile:
-    """Appends bytes. What the operating system refuses stays here and is offered again at the next `flush`.
+    """Appends bytes. What cannot be written is kept in memory and written by a later `flush`.
 
     Args:
         path: the file; made if it is not there.
-        length: of the file, in bytes; everything after it is cut off.
-        crc32: of these bytes; None: not known.
-        as_it_is: a file that is shorter than `length`, or changed, is taken up to its last whole line.
+        length: bytes of the file to keep; everything after them is cut off.
+        crc32: CRC-32 of these bytes; None: not known.
+        as_it_is: accept a file that is shorter than `length` or was changed, up to its last complete line.
 
     Raises:
-        UserError: the file is shorter than `length`, or its bytes are others.
+        UserError: the file is shorter than `length`, or its bytes were changed.
         OSError: it cannot be opened, or it is a link.
     """
 
     def __init__(self, path: Path, length: int = 0, crc32: int | None = None, as_it_is: bool = False) -> None:
         if not as_it_is:
-            refuse_changed(path, length, crc32)
+            check_unchanged(path, length, crc32)
         self.path = path
         self._pending = bytearray()
         self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC, 0o644)
@@ -35,13 +35,13 @@ class GrowingFile:
             kept = kept[: kept.rfind(b"\n") + 1]
         self._written = len(kept)
         self.crc32 = zlib.crc32(kept)
-        """Of all bytes in the file and waiting for it."""
+        """CRC-32 of all bytes, written or not yet."""
         if os.fstat(self._file).st_size > self._written:
             os.ftruncate(self._file, self._written)
 
     @property
     def length(self) -> int:
-        """Bytes in the file and waiting for it."""
+        """Number of bytes, written or not yet."""
         return self._written + len(self._pending)
 
     def append(self, data: bytes) -> None:
@@ -50,10 +50,10 @@ class GrowingFile:
         self.crc32 = zlib.crc32(data, self.crc32)
 
     def flush(self) -> int:
-        """Hand everything to the operating system; return the file's length in bytes.
+        """Write everything to the file; return its length in bytes.
 
         Raises:
-            OSError: it took only a part, or none; the rest is kept.
+            OSError: not everything could be written; the rest is kept for the next call.
         """
         while self._pending:
             written = os.write(self._file, self._pending)
@@ -62,15 +62,15 @@ class GrowingFile:
         return self._written
 
     def close(self) -> None:
-        """Close the file; what `flush` could not hand over is lost."""
+        """Close the file; what `flush` could not write is lost."""
         os.close(self._file)
 
 
-def refuse_changed(path: Path, length: int, crc32: int | None) -> None:
-    """Hold a file to the length in bytes, and the CRC-32 of them, that a checkpoint says it had; changes nothing.
+def check_unchanged(path: Path, length: int, crc32: int | None) -> None:
+    """Check a file's first `length` bytes against their CRC-32 at a checkpoint; changes nothing.
 
     Raises:
-        UserError: it is shorter or gone, or its bytes are others.
+        UserError: it is shorter or missing, or its bytes were changed.
     """
     kept = b""
     if path.is_file():
@@ -82,4 +82,4 @@ def refuse_changed(path: Path, length: int, crc32: int | None) -> None:
         damage = f"its first {length} bytes are not those of the checkpoint: rows were changed"
     else:
         return
-    raise UserError(f"{path}: {damage}; restore the file, or `pixelq resume --fallback` goes on with it as it is")
+    raise UserError(f"{path}: {damage}; restore the file, or continue with it as it is: `pixelq resume --fallback`")

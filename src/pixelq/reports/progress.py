@@ -1,4 +1,4 @@
-"""The live progress line, and a plain line now and then where there is no terminal."""
+"""The live progress line, or without a terminal a plain line every 30 seconds."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ PLAIN_SECONDS = 30.0
 
 
 class Progress:
-    """Shows agent step of total, time left, agent steps/s, mean score, epsilon, loss and mean Q on standard error.
+    """Shows agent step and total, time left, agent steps/s, mean score, epsilon, loss and mean Q on standard error.
 
     Args:
-        config: says how many agent steps there will be.
+        config: its `steps` and `episodes` are the totals.
     """
 
     def __init__(self, config: Config) -> None:
@@ -36,10 +36,10 @@ class Progress:
         self._task = self._bar.add_task("warming up", total=self._total)
 
     def begin(self, agent_steps: int) -> None:
-        """Show the bar, and count speed from here: `agent_steps` were played before this session."""
+        """Show the bar and start measuring the speed; `agent_steps` were played before this session."""
         self._first, self._started = agent_steps, time.monotonic()
         if self._console.is_terminal:
-            with _unheard():
+            with _output_may_be_closed():
                 self._bar.update(self._task, completed=agent_steps)
                 self._bar.start()
 
@@ -48,33 +48,33 @@ class Progress:
         now = int(row["agent_steps"])
         text = self._text(row, now)
         if self._console.is_terminal:
-            with _unheard():
+            with _output_may_be_closed():
                 self._bar.update(self._task, completed=now, total=now + self._left(row), description=text)
         elif time.monotonic() - self._last_line >= PLAIN_SECONDS or now >= self._total:
             self._last_line = time.monotonic()
-            with _unheard():
+            with _output_may_be_closed():
                 print(text, file=sys.stderr, flush=True)
 
     def say(self, message: str) -> None:
         """Print a line above the bar; nothing if it is empty."""
         if not message:
             return
-        with _unheard():
+        with _output_may_be_closed():
             if self._console.is_terminal:
                 self._console.print(message, highlight=False, markup=False, soft_wrap=True)
             else:
-                print(message, file=sys.stderr, flush=True)  # rich would turn off standard output, too, if nobody reads
+                print(message, file=sys.stderr, flush=True)  # rich would also close stdout if the pipe is closed
 
     def close(self) -> None:
-        """Leave the last line standing."""
+        """Stop updating; the last line stays."""
         if self._console.is_terminal:
-            with _unheard():
+            with _output_may_be_closed():
                 self._bar.stop()
 
     def _left(self, row: Mapping[str, float | int]) -> float:
-        """Agent steps to go; of a run that stops after so many games, if the next ones are as long as those before."""
+        """Agent steps left; if a number of games ends the run, estimated from the mean length of the games so far."""
         now = row["agent_steps"]
-        left = max(0, self._total - now)  # a rollout may end some steps beyond the total
+        left = max(0, self._total - now)  # a rollout may end a few steps after the total
         if self._games and row["episodes"]:
             left = min(left, max(0, self._games - row["episodes"]) * now / row["episodes"])
         return left
@@ -96,8 +96,8 @@ class Progress:
 
 
 @contextlib.contextmanager
-def _unheard() -> Iterator[None]:
-    """A closed terminal or pipe is no reason to stop training; rich turns a broken pipe into SystemExit."""
+def _output_may_be_closed() -> Iterator[None]:
+    """Go on training if the terminal or pipe is closed; rich turns a broken pipe into SystemExit."""
     with contextlib.suppress(OSError, SystemExit):
         yield
 

@@ -1,6 +1,6 @@
 """What a run writes down: episodes.csv, progress.csv, evaluations.csv, TensorBoard events, Weights & Biases.
 
-Lengths of the files are part of a checkpoint, so that a resumed run cuts off what a dead one wrote after it.
+The lengths of the files are part of a checkpoint, so that a resumed run can cut off everything written after it.
 """
 
 from __future__ import annotations
@@ -9,14 +9,14 @@ import contextlib
 import csv
 import io
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from pixelq.atomic import remedy
 from pixelq.errors import UserError
 from pixelq.reports.event_file import EventFile
-from pixelq.reports.growing_file import GrowingFile, refuse_changed
+from pixelq.reports.growing_file import GrowingFile, check_unchanged
 
 COLUMNS: dict[str, tuple[str, ...]] = {
     "episodes.csv": ("agent_step", "environment", "score", "length", "seconds"),
@@ -28,7 +28,7 @@ COLUMNS: dict[str, tuple[str, ...]] = {
 }
 
 TIMINGS = frozenset({"agent_steps_per_second", "seconds"})
-"""Columns that differ between two runs that do the same."""
+"""Columns that differ even between two runs that do the same."""
 
 TAGS = {
     # CleanRL's tags where one exists.
@@ -47,16 +47,16 @@ TAGS = {
 
 
 class Tracker:
-    """Appends rows to the run's CSV files and the same numbers to TensorBoard and, if asked, Weights & Biases.
+    """Appends rows to the run's CSV files and the same numbers to TensorBoard and, if wanted, Weights & Biases.
 
     Args:
         folder: the run folder.
-        lengths: from a checkpoint's `state_dict`; everything after them is cut off. None: everything begins anew.
+        lengths: from a checkpoint's `state_dict`; everything after them is cut off. None: the files start empty.
         wandb_run: an open Weights & Biases run, or None.
-        as_they_are: CSV files that have lost or changed rows are taken up to their last whole row.
+        as_they_are: accept CSV files with lost or changed rows, up to their last complete row.
 
     Raises:
-        UserError: a file is not what its checkpoint says, or the lengths are none.
+        UserError: a file is not as the checkpoint describes it, or `lengths` is invalid.
         OSError: a file cannot be opened.
     """
 
@@ -66,10 +66,10 @@ class Tracker:
     ) -> None:  # fmt: skip
         self._wandb = wandb_run
         self._message = ""
-        self._refused = False
+        self._write_failed = False
         csv_lengths, sums, event_lengths = _checked(folder, lengths)
         for name in COLUMNS if not as_they_are else ():
-            refuse_changed(folder / name, csv_lengths[name], sums.get(name))  # all of them, before the first is cut
+            check_unchanged(folder / name, csv_lengths[name], sums.get(name))  # all of them, before the first is cut
         with contextlib.ExitStack() as opened:  # closes the others if one cannot be opened
             self._files: dict[str, GrowingFile] = {}
             for name, columns in COLUMNS.items():
@@ -98,17 +98,17 @@ class Tracker:
         points = {TAGS[c]: row[c] for c in columns if c in TAGS and not math.isnan(row[c])}
         self._events.write(points, step)
         if self._wandb is not None:
-            self._wandb.log({**points, "agent_steps": step})
+            self._show_wandb(lambda wandb: wandb.log({**points, "agent_steps": step}))
 
     def flush(self) -> None:
-        """Hand everything written so far to the operating system; what it refuses is kept for the next time."""
+        """Write everything to the files; what cannot be written is kept for the next call."""
         try:
             self.state_dict()
-            self._refused = False
+            self._write_failed = False
         except OSError as error:
-            if self._refused:
-                return  # once is enough
-            self._refused = True
+            if self._write_failed:
+                return  # report it only once
+            self._write_failed = True
             self._message = (
                 f"CSV or TensorBoard files could not be written ({error.strerror}); rows are kept: {remedy(error)}"
             )
@@ -119,7 +119,7 @@ class Tracker:
         return message
 
     def state_dict(self) -> dict[str, Any]:
-        """Flush, and say how long each file is, in bytes, and the CRC-32 of each CSV file.
+        """Flush, and return the length of each file, in bytes, and the CRC-32 of each CSV file.
 
         Raises:
             OSError: a file could not be written.
@@ -135,24 +135,40 @@ class Tracker:
             file.close()
         self._events.close()
         if self._wandb is not None:
-            self._wandb.finish()
+            self._show_wandb(lambda wandb: wandb.finish())
+
+    def _show_wandb(self, action: Callable[[Any], object]) -> None:
+        """Tell Weights & Biases something; if that fails, it is told no more: it only shows."""
+        try:
+            action(self._wandb)
+        except Exception as error:
+            self._wandb = None
+            reason = str(error).strip().partition("\n")[0] or type(error).__name__
+            self._message = f"Weights & Biases failed ({reason}) and is told no more; training goes on"
 
 
 def _line(row: Mapping[str, float | int], columns: Sequence[str]) -> bytes:
     line = io.StringIO()
-    values = [row[column] for column in columns]
-    csv.writer(line, lineterminator="\n").writerow([v if isinstance(v, int) else f"{v:.6g}" for v in values])
+    csv.writer(line, lineterminator="\n").writerow([_number(row[column]) for column in columns])
     return line.getvalue().encode()
 
 
-def refuse_changed_csv(folder: Path, lengths: dict[str, Any], name: str) -> None:
-    """Hold one CSV file of a run to what a checkpoint's `state_dict` says of it; what came after may be anything.
+def _number(value: float | int) -> str:
+    """Whole numbers exactly, others with six digits or all before the point."""
+    value = float(value)
+    if value.is_integer() and abs(value) < 2**53:
+        return str(int(value))
+    return f"{value:.{max(6, len(str(int(abs(value)))))}g}" if math.isfinite(value) else str(value)
+
+
+def check_csv_unchanged(folder: Path, lengths: dict[str, Any], name: str) -> None:
+    """Check one CSV file of a run against a checkpoint's `state_dict`; rows written after it are not checked.
 
     Raises:
-        UserError: rows are lost or changed, or the lengths are none.
+        UserError: rows are lost or changed, or `lengths` is invalid.
     """
     csv_lengths, sums, _ = _checked(folder, lengths)
-    refuse_changed(folder / name, csv_lengths[name], sums.get(name))
+    check_unchanged(folder / name, csv_lengths[name], sums.get(name))
 
 
 def _checked(folder: Path, lengths: dict[str, Any] | None) -> tuple[dict[str, int], dict[str, int], dict[str, int]]:

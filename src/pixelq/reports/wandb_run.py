@@ -1,19 +1,25 @@
-"""Weights & Biases, an extra: online, or offline into the run's folder."""
+"""Weights & Biases, an optional package: online, or offline into the run's folder."""
 
 from __future__ import annotations
 
 import dataclasses
 import importlib.util
 import os
+import re
+import secrets
 from pathlib import Path
 from typing import Any, Literal
 
+from pixelq.atomic import write_bytes
 from pixelq.config import Config
 from pixelq.errors import UserError
 
+ID = "wandb-id"
+"""File in the run's folder."""
 
-def refuse_missing_wandb(config: Config) -> None:
-    """Look whether the package is there, if the configuration asks for it.
+
+def check_wandb(config: Config) -> None:
+    """Check that the package is installed if the configuration asks for it.
 
     Raises:
         UserError: it is not.
@@ -23,10 +29,10 @@ def refuse_missing_wandb(config: Config) -> None:
 
 
 def open_wandb(config: Config, folder: Path) -> Any | None:
-    """Begin or continue the Weights & Biases run of a run folder; None if the configuration asks for none.
+    """Begin or continue the Weights & Biases run of a run folder; None if the configuration does not ask for it.
 
     Raises:
-        UserError: it could not be reached.
+        UserError: it could not be started.
     """
     if config.track == "none":
         return None
@@ -35,16 +41,31 @@ def open_wandb(config: Config, folder: Path) -> Any | None:
     mode: Literal["online", "offline"] = "offline" if config.track == "wandb-offline" else "online"
     os.environ.setdefault("WANDB_SILENT", "true")
     try:
-        return wandb.init(
+        run = wandb.init(
             project="pixelq",
             name=folder.name,
-            id=folder.name,
+            id=_own_id(folder),
             resume="allow",
             dir=str(folder),
             mode=mode,
             config=dataclasses.asdict(config),
         )
+        # Sessions of one run, also offline ones that are synchronised later, are one curve over agent steps.
+        run.define_metric("*", step_metric="agent_steps")
+        return run
     except (wandb.Error, OSError) as error:
         raise UserError(
-            f"track = {config.track}: Weights & Biases could not begin ({error}); try wandb-offline"
+            f"track = {config.track}: Weights & Biases could not start ({error}); try wandb-offline"
         ) from None
+
+
+def _own_id(folder: Path) -> str:
+    """The id of this run folder at Weights & Biases: made once, kept in the folder, whatever that is called."""
+    file = folder / ID
+    if file.is_file():
+        kept = file.read_text(encoding="ascii", errors="replace").strip()
+        if re.fullmatch(r"[0-9a-f]{16}", kept):
+            return kept
+    made = secrets.token_hex(8)
+    write_bytes(file, made.encode())
+    return made

@@ -12,7 +12,7 @@ import numpy as np
 
 from pixelq.config import Config
 from pixelq.envs import Game, make_envs, resolve_game
-from pixelq.policy import Agent, EpsilonGreedy
+from pixelq.policy import Acting, Agent
 from pixelq.runs.scores import Episode, Scores
 
 PARALLEL = 32
@@ -61,7 +61,7 @@ class Abandoned(Exception):  # noqa: N818 (it is no error)
     """An evaluation was asked to stop before its games were over."""
 
 
-def evaluate(policy: Agent | EpsilonGreedy | None, config: Config, *, episodes: int, epsilon: float, seed: int,
+def evaluate(policy: Agent | Acting | None, config: Config, *, episodes: int, epsilon: float, seed: int,
              threads: int = 0, asked_to_stop: Callable[[], bool] = lambda: False) -> Evaluation:  # fmt: skip
     """Play `episodes` whole games.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -48,7 +49,7 @@ def _not_finite(run: Run, error: NotFiniteError) -> str:
     tensors = {f"network.{k}": v.detach().cpu().contiguous() for k, v in run.parts.learner.network.state_dict().items()}
     batch = run.parts.learner.last_batch
     if batch is not None:
-        for name in ("state", "action", "return_n", "discount_n", "next_state"):
+        for name in (f.name for f in dataclasses.fields(batch)):
             # Copied: the states of a batch may be views of one array, which safetensors refuses.
             tensors[f"batch.{name}"] = getattr(batch, name).detach().cpu().clone(memory_format=torch.contiguous_format)
     facts = {"agent_steps": str(counters.agent_steps), "updates": str(counters.updates), "reason": str(error)}

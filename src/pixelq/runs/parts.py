@@ -10,17 +10,18 @@ import torch
 from gymnasium.spaces import Box
 
 from pixelq.config import Config
-from pixelq.device import choose_device, make_deterministic, prepare_cpu, prepare_cuda, refuse_missing_compiler
+from pixelq.device import check_compiler, choose_device, make_deterministic, prepare_cpu, prepare_cuda
 from pixelq.envs import make_envs
 from pixelq.learner.learner import Learner
 from pixelq.loops.counters import Counters
-from pixelq.memory import refuse_too_little_memory
+from pixelq.memory import check_memory
 from pixelq.networks import build_network
-from pixelq.policy import EpsilonGreedy
+from pixelq.policy import Acting, EpsilonGreedy
 from pixelq.replay import Replay
 from pixelq.runs.arithmetic import arithmetic
 from pixelq.runs.evaluation_state import EvaluationState
 from pixelq.runs.scores import Scores
+from pixelq.variants import KINDS
 
 
 class Clock:
@@ -58,20 +59,20 @@ class Parts:
         if self.device.type == "cuda":
             prepare_cuda(config.deterministic)
         if self.device.type == "cpu" and config.compile:
-            refuse_missing_compiler()
-        refuse_too_little_memory(config, None)
-        streams = np.random.SeedSequence(config.seed).spawn(4)
+            check_compiler()
+        check_memory(config, None)
+        streams = np.random.SeedSequence(config.seed).spawn(6)
         self.envs = make_envs(config, num_envs=config.num_envs, seed=streams[0], threads=self.threads)
         actions: Any = self.envs.single_action_space
         observations: Any = self.envs.single_observation_space
-        weights = torch.Generator().manual_seed(int(streams[1].generate_state(1, np.uint64)[0]) >> 1)
-        network = build_network(config, observations, int(actions.n), weights)
-        refuse_too_little_memory(config, observations)
+        network = build_network(config, observations, int(actions.n), _generator(streams[1], torch.device("cpu")))
+        check_memory(config, observations)
         network = network.to(self.device)
-        self.learner = Learner(network, config, self.device)
-        self.policy = EpsilonGreedy(network, self.device, np.random.default_rng(streams[2]))
-        # `evaluate` draws the random actions of test games; this generator is never asked.
-        self.tested_policy = EpsilonGreedy(self.learner.tested_network, self.device, np.random.default_rng(0))
+        self.learner = Learner(network, config, self.device, _generator(streams[4], self.device))
+        exploration, acting_noise = np.random.default_rng(streams[2]), _generator(streams[5], self.device)
+        learner = self.learner
+        self.policy = EpsilonGreedy(network, self.device, exploration, acting_noise, lambda: learner.changes)
+        self.test_policy = Acting(learner.averaged_network, self.device, lambda: learner.changes)
         self.replay_generator = np.random.default_rng(streams[3])
         self.replay = _empty_replay(config, observations) if config.loop == "replay" else None
         if self.replay is not None and self.device.type == "cuda":
@@ -85,7 +86,13 @@ class Parts:
         self.clock = Clock()
 
 
+def _generator(seed: np.random.SeedSequence, device: torch.device) -> torch.Generator:
+    return torch.Generator(device).manual_seed(int(seed.generate_state(1, np.uint64)[0]) >> 1)
+
+
 def _empty_replay(config: Config, observation_space: Box) -> Replay:
+    kind = KINDS["sampler"]
+    options = kind.read_options(config.sampler, config.sampler_options)
     return Replay(
         capacity=config.replay_capacity,
         num_envs=config.num_envs,
@@ -94,4 +101,5 @@ def _empty_replay(config: Config, observation_space: Box) -> Replay:
         n_step=config.n_step,
         gamma=config.gamma,
         frame_dtype=observation_space.dtype,
+        make_sampler=lambda num_envs, size: kind.find(config.sampler).Sampler(num_envs, size, options),
     )

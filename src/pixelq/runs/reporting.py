@@ -12,7 +12,6 @@ import numpy as np
 
 from pixelq.atomic import write_bytes
 from pixelq.checkpoints.policy_file import recorded_score, save_policy
-from pixelq.errors import UserError
 from pixelq.reports.progress import Progress
 from pixelq.reports.tracking import Tracker
 from pixelq.runs import baseline
@@ -66,7 +65,7 @@ class Reporting:
             "mean_score_100": parts.scores.mean,
             "loss": loss,
             "mean_q": mean_q,
-            "epsilon": self._epsilon(now),
+            "epsilon": float(self._epsilon(now).mean()),
             "learning_rate": self._learning_rate(now),
             "agent_steps_per_second": (now - steps_before) / max(1e-9, seconds - seconds_before),
             "seconds": seconds,
@@ -84,7 +83,7 @@ class Reporting:
         begun = parts.clock.seconds
         try:
             result = evaluate(
-                parts.tested_policy,
+                parts.test_policy,
                 config,
                 episodes=config.eval_episodes,
                 epsilon=config.eval_epsilon,
@@ -135,7 +134,7 @@ class Reporting:
             "frames": counters.agent_steps * self._config.frame_skip,
             "episodes": counters.episodes,
             "updates": counters.updates,
-            "epsilon": self._epsilon(counters.agent_steps),
+            "epsilon": float(self._epsilon(counters.agent_steps).mean()),
             "mean_score_100": None if math.isnan(mean) else mean,
             "best_score": best if math.isfinite(best) else None,
         }
@@ -152,26 +151,27 @@ class Reporting:
             facts["random_agent_games"] = len(random["score"])
             facts["random_agent_mean_score"] = float(random["score"].mean())
             facts["random_agent_mean_length"] = float(random["length"].mean())
-        save_policy(self._folder.final, self._parts.learner.tested_network, self._config, facts)
+        save_policy(self._folder.final, self._parts.learner.averaged_network, self._config, facts)
         write_bytes(self._folder.final / METRICS, json.dumps(facts, indent=1).encode())
 
     def plot(self, at_once: bool = False) -> None:
         """Draw plots/progress (and plots/episodes) from what has been written, unless they were drawn a moment ago."""
         if not at_once and time.monotonic() - self._plotted < PLOT_SECONDS:
             return
-        from pixelq.viewing.episode_plot import plot_episodes  # matplotlib is slow to import and not every run draws
-        from pixelq.viewing.plots import plot_runs
-
         self._tracker.flush()
         self._plotted = time.monotonic()
         folder = self._folder
         try:
+            from pixelq.viewing.episode_plot import plot_episodes  # slow to import, and not every run draws
+            from pixelq.viewing.plots import plot_runs
+
             folder.plots.mkdir(exist_ok=True)
             plot_runs([folder.path], folder.plots / "progress.png")
             if self._config.baseline_episodes:
                 plot_episodes(folder.path, folder.plots / "episodes.png")
-        except (OSError, UserError) as error:
-            self._progress.say(f"no plot this time ({error}); training goes on")
+        except Exception as error:  # what matplotlib raises depends on a person's settings; a plot only shows
+            reason = str(error).strip().partition("\n")[0] or type(error).__name__
+            self._progress.say(f"no plot this time ({reason}); training goes on")
 
     def _keep(self, score: float, measured_by: str) -> None:
         """Keep the policy as it is as the best."""
@@ -184,7 +184,7 @@ class Reporting:
         known = {name: value for name, value in self.metrics().items() if value is not None and name != "best_score"}
         facts: dict[str, str | float | int] = {"score": score, "measured_by": measured_by, **known}
         try:
-            save_policy(self._folder.best, self._parts.learner.tested_network, self._config, facts)
+            save_policy(self._folder.best, self._parts.learner.averaged_network, self._config, facts)
             write_bytes(self._folder.best / METRICS, json.dumps(facts, indent=1).encode())
         except OSError as error:
             self._progress.say(f"the best policy could not be saved ({error.strerror}); training goes on: make room")

@@ -20,6 +20,9 @@ from pixelq.runs.run_folder import RunFolder
 from pixelq.runs.run_state import load_run_state, run_state
 from pixelq.schedules import crossed
 
+MOST_FAILURES = 2
+"""Checkpoints in a row that could not be written before a run stops."""
+
 
 class Run:
     """The parts of a run and the folder it writes; nothing is written before `open`.
@@ -114,7 +117,7 @@ class Run:
             crossed(since, now, every) for every in (config.log_every, config.eval_every, config.checkpoint_every)
         )
         if row or evaluation or checkpoint:
-            self.parts.learner.refuse_not_finite()
+            self.parts.learner.check_finite()
         if row:
             self.reporting.log()
         if evaluation:
@@ -124,6 +127,7 @@ class Run:
         if row or checkpoint:
             self.progress.say(self.checkpoints.take_message())
             self.progress.say(self.tracker.take_message())
+            self._stop_without_checkpoints()
 
     # --- the end ------------------------------------------------------------------------------------------------
 
@@ -134,7 +138,7 @@ class Run:
             RunError: the disk refused the last checkpoint or policy.
             NotFiniteError: as `do_what_is_due`.
         """
-        self.parts.learner.refuse_not_finite()
+        self.parts.learner.check_finite()
         try:
             self.checkpoints.write_now(self.parts.counters.agent_steps, self.state(), self.parts.replay)
             if self._steps_are_over():
@@ -142,10 +146,7 @@ class Run:
             if self.complete:
                 self.reporting.keep_final()
         except OSError as error:
-            raise RunError(
-                f"{error.filename or self.folder.path}: cannot be written ({error.strerror}); {remedy(error)}, then "
-                f"`pixelq resume {self.folder.path}` goes on from {self.last_good}"
-            ) from None
+            raise RunError(self._not_written(error)) from None
         self.reporting.plot(at_once=True)
 
     @property
@@ -180,11 +181,28 @@ class Run:
         """
         return run_state(self.parts, self.tracker.state_dict(), self.reporting.metrics())
 
+    def _stop_without_checkpoints(self) -> None:
+        """End a run of which nothing would be left: of checkpoints that cannot be written, the second ends it.
+
+        Raises:
+            RunError: the last two checkpoints could not be written.
+        """
+        failures = self.checkpoints.failures
+        if len(failures) >= MOST_FAILURES:
+            raise RunError(f"{len(failures)} checkpoints in a row: {self._not_written(failures[-1])}")
+
+    def _not_written(self, error: OSError) -> str:
+        return (
+            f"{error.filename or self.folder.path}: cannot be written ({error.strerror}); {remedy(error)}, then "
+            f"`pixelq resume {self.folder.path}` goes on from {self.last_good}"
+        )
+
     def _checkpoint(self) -> None:
         now = self.parts.counters.agent_steps
         try:
             self.checkpoints.write_soon(now, self.state(), self.parts.replay)
         except OSError as error:
+            self.checkpoints.failures.append(error)
             self.progress.say(
                 f"no checkpoint at agent step {now:,} ({error.strerror}); training goes on, {self.last_good} "
                 f"stays: {remedy(error)}"

@@ -95,7 +95,7 @@ def open_run_folder(path: Path) -> RunFolder:
         raise UserError(f"{path}: cannot be opened for training ({error.strerror})") from None
 
 
-def refuse_taken(path: Path) -> None:
+def check_not_taken(path: Path) -> None:
     """Look whether a new run could have this folder, before anything expensive is done for it.
 
     Raises:
@@ -110,7 +110,7 @@ def refuse_taken(path: Path) -> None:
 
 def _claim(path: Path) -> Path:
     """Make `path`; a folder that exists must be empty."""
-    refuse_taken(path)
+    check_not_taken(path)
     path.mkdir(parents=True, exist_ok=True)
     return path
 

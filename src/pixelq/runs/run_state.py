@@ -7,6 +7,7 @@ from typing import Any
 
 from pixelq.checkpoints.reader import LoadedCheckpoint
 from pixelq.errors import UserError
+from pixelq.recipes.values import plain_values
 from pixelq.replay import ReplaySnapshot
 from pixelq.runs.parts import Parts
 
@@ -20,12 +21,13 @@ def run_state(parts: Parts, tracker: dict[str, Any], metrics: Mapping[str, Any])
         metrics: for a reader; a resumed run makes its own.
     """
     return {
-        "config": {name: value for name, value in vars(parts.config).items() if value is not None},
+        "config": plain_values(parts.config),
         "arithmetic": parts.arithmetic,
         "counters": parts.counters.state_dict(),
         "learner": parts.learner.state_dict(),
         "policy": parts.policy.state_dict(),
         "replay_generator": parts.replay_generator.bit_generator.state,
+        "sampler": parts.replay.sampler.state_dict() if parts.replay is not None else {},
         "envs": parts.envs.state_dict(),
         "scores": parts.scores.state_dict(),
         "evaluations": parts.evaluations.state_dict(),
@@ -51,6 +53,8 @@ def load_run_state(parts: Parts, checkpoint: LoadedCheckpoint) -> None:
         parts.replay_generator.bit_generator.state = state["replay_generator"]
         parts.scores.load_state_dict(state["scores"])
         _restore_replay(parts, checkpoint.replay)
+        if parts.replay is not None:
+            parts.replay.sampler.load_state_dict(state["sampler"])
         parts.envs.load_state_dict(state["envs"])
         parts.clock.seconds = float(state["seconds"])
         parts.evaluations.load_state_dict(state["evaluations"])

@@ -21,13 +21,13 @@ from pixelq.loops.replay_loop import replay_loop
 from pixelq.memory import free_disk
 from pixelq.recipes.reading import read_config, write_config
 from pixelq.recipes.validation import validate
-from pixelq.recipes.values import config_from_values
-from pixelq.reports.wandb_run import open_wandb, refuse_missing_wandb
+from pixelq.recipes.values import config_from_values, overridden, with_all_options
+from pixelq.reports.wandb_run import check_wandb, open_wandb
 from pixelq.runs.arithmetic import difference
 from pixelq.runs.episode_limit import with_episodes
 from pixelq.runs.failures import explained
 from pixelq.runs.run import Run
-from pixelq.runs.run_folder import create_run_folder, open_run_folder, refuse_taken
+from pixelq.runs.run_folder import check_not_taken, create_run_folder, open_run_folder
 from pixelq.runs.signals import stopped_by_signals
 
 LEAST_FREE_DISK = 100 * 2**20
@@ -35,6 +35,13 @@ LEAST_FREE_DISK = 100 * 2**20
 
 MAY_CHANGE = ("steps", "episodes", "threads", "device")
 """Fields of a run's configuration that may change between its sessions."""
+
+
+SAME_WEIGHTS = (
+    *("game", "torso", "torso_options", "padding", "norm", "linear", "linear_options", "head", "head_options"),
+    *("frame_stack", "screen_size", "grayscale", "full_action_set"),
+)
+"""Fields that decide which weights a network has, and what they mean."""
 
 
 @dataclass(frozen=True)
@@ -60,9 +67,9 @@ def start(config: Config, run_dir: Path | None = None) -> Result:
     config = _settled(config)
     weights = _read_initial_weights(config)
     if run_dir is not None:
-        refuse_taken(run_dir)
-    _refuse_full_disk(run_dir or Path("runs"))
-    refuse_missing_wandb(config)
+        check_not_taken(run_dir)
+    _check_disk_space(run_dir or Path("runs"))
+    check_wandb(config)
     run = Run(config)
     try:
         _begin_with(run, weights)
@@ -93,20 +100,28 @@ def resume(path: Path, *, fallback: bool = False, **overrides: Any) -> Result:
         overrides: fields of `Config` among `MAY_CHANGE`.
 
     Raises:
-        UserError: not a run, another process trains in it, or something is damaged.
+        UserError: not a run, another process trains in it, something is damaged, or a field that may not change.
         RunError: training could not go on.
     """
+    for name in overrides:
+        if name not in MAY_CHANGE:
+            raise UserError(
+                f"{name} may not change within a run, only {', '.join(MAY_CHANGE)} may; train a new one with "
+                f"--load {path}"
+            )
     folder, run = open_run_folder(path), None
     try:
-        _refuse_full_disk(path)
+        _check_disk_space(path)
         store = CheckpointStore(folder.checkpoints)
         checkpoint = store.load(fallback=fallback) if store.paths() else None
         saved = run_configuration(folder.config_file, checkpoint, fallback)
-        config = with_episodes(dataclasses.replace(saved, **overrides))
+        config = with_episodes(overridden(saved, overrides))
         validate(config)
-        refuse_missing_wandb(config)
+        check_wandb(config)
         run = Run(config)
         if checkpoint is None:
+            if not fallback:
+                _check_no_checkpoints_lost(path, config)
             _begin_with(run, _read_initial_weights(config))
         folder.remove_temporaries()
         run.open(folder, store, checkpoint, open_wandb(config, folder.path), shorter_logs=fallback)
@@ -120,8 +135,9 @@ def resume(path: Path, *, fallback: bool = False, **overrides: Any) -> Result:
         if isinstance(error, OSError):
             raise UserError(f"{error.filename or path}: cannot be written ({error.strerror})") from None
         raise
+    parts = run.parts
     run.progress.say(
-        f"resumed {path} at agent step {run.parts.counters.agent_steps:,} ({run.parts.device_reason}): {_likeness(run)}"
+        f"resumed {path} at agent step {parts.counters.agent_steps:,} ({parts.device_reason}): {_exactness(run)}"
     )
     return _train(run)
 
@@ -153,7 +169,7 @@ def _settled(config: Config) -> Config:
         return config
     # Sums are added up in another order with another number of threads, here or where the run is resumed.
     threads, device = config.threads or available_cores(), choose_device(config.device)[0].type
-    return config_from_values(vars(config) | {"threads": threads, "device": device}, where="settled")
+    return overridden(config, {"threads": threads, "device": device})
 
 
 def run_configuration(file: Path, checkpoint: LoadedCheckpoint | None, fallback: bool = False) -> Config:
@@ -192,7 +208,7 @@ def _first_difference(file: Path, config: Config, made_with: Config) -> str:
     return ""
 
 
-def _likeness(run: Run) -> str:
+def _exactness(run: Run) -> str:
     """What a person may expect of the resumed run, beside one that was never interrupted."""
     if run.parts.arithmetic_before is None:
         return "it has no checkpoint, so it begins anew"
@@ -219,10 +235,11 @@ def _initial_weights(config: Config) -> Path | None:
         return None
     if config.load != "auto":
         return find_policy(Path(config.load))
+    own = with_all_options(config)
     runs = sorted(Path("runs").glob("*/config.toml"), key=lambda p: p.stat().st_mtime, reverse=True)
     for file in runs:
         other = _config_or_none(file)
-        if other and (other.game, other.network, other.norm) == (config.game, config.network, config.norm):
+        if other and all(getattr(other, name) == getattr(own, name) for name in SAME_WEIGHTS):
             for candidate in (file.parent / "best" / FILE, file.parent / "final" / FILE):
                 if candidate.is_file():
                     return candidate
@@ -231,15 +248,40 @@ def _initial_weights(config: Config) -> Path | None:
 
 def _config_or_none(file: Path) -> Config | None:
     try:
-        return read_config(file)
+        return with_all_options(read_config(file))
     except UserError:
         return None
+
+
+def _check_no_checkpoints_lost(path: Path, config: Config) -> None:
+    """A run without a checkpoint begins anew, which cuts its CSV files; not one that must have had checkpoints.
+
+    Raises:
+        UserError: it has rows of agent steps at which a checkpoint was written, or a final policy.
+    """
+    reached = max(_last_agent_step(path / name) for name in ("episodes.csv", "progress.csv"))
+    # A run may have died while it wrote the first one; the folder is made before that.
+    first = config.checkpoint_every * (2 if (path / "checkpoints").is_dir() else 1)
+    if 0 < first <= reached or (path / "final").is_dir():
+        raise UserError(
+            f"{path}: it has rows up to agent step {reached:,} and no checkpoint; restore {path / 'checkpoints'}, or "
+            "`pixelq resume --fallback` begins anew, without those rows"
+        )
+
+
+def _last_agent_step(file: Path) -> int:
+    """The agent step of a CSV file's last row; 0 where there is none."""
+    try:
+        last = file.read_bytes().rpartition(b"\n")[0].rpartition(b"\n")[2].partition(b",")[0]
+    except OSError:
+        return 0
+    return int(last) if last.isdigit() else 0
 
 
 # --- what must be there -----------------------------------------------------------------------------------------------
 
 
-def _refuse_full_disk(folder: Path) -> None:
+def _check_disk_space(folder: Path) -> None:
     free = free_disk(folder)
     if free < LEAST_FREE_DISK:
         raise UserError(

@@ -11,7 +11,7 @@ from __future__ import annotations
 from pixelq.tabular.episodes import evaluate, play
 from pixelq.tabular.game import TabularGame, open_game
 from pixelq.tabular.model import TransitionModel
-from pixelq.tabular.optimality import Comparison, compare
+from pixelq.tabular.optimality import Optimality, measure_optimality
 from pixelq.tabular.planning import value_iteration
 from pixelq.tabular.policies import BlindPolicy, TableAgent, handwritten_policy
 from pixelq.tabular.q_learning import QLearning, Test, learn, q_learning_update
@@ -19,17 +19,17 @@ from pixelq.tabular.table_run import load_table
 
 __all__ = [
     "BlindPolicy",
-    "Comparison",
+    "Optimality",
     "QLearning",
     "TableAgent",
     "TabularGame",
     "Test",
     "TransitionModel",
-    "compare",
     "evaluate",
     "handwritten_policy",
     "learn",
     "load_table",
+    "measure_optimality",
     "open_game",
     "play",
     "q_learning_update",

@@ -1,4 +1,4 @@
-"""Playing whole episodes of a finite game."""
+"""Playing whole episodes of a game with finitely many states."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Step:
     terminated: bool
     """The game ended."""
     truncated: bool
-    """It was cut by its limit."""
+    """The episode was cut at its limit."""
 
 
 def play(player: Player, env: gymnasium.Env[Any, Any], seed: int, epsilon: float = 0.0) -> Iterator[Step]:
@@ -35,8 +35,8 @@ def play(player: Player, env: gymnasium.Env[Any, Any], seed: int, epsilon: float
 
     Args:
         player: chooses the actions.
-        env: one that ends or is truncated at some time.
-        seed: of the episode: its start and its chances.
+        env: its episodes end or are truncated at some point.
+        seed: of the episode: its start and its random transitions.
         epsilon: probability of a random action.
     """
     state, _ = env.reset(seed=seed)
@@ -49,11 +49,11 @@ def play(player: Player, env: gymnasium.Env[Any, Any], seed: int, epsilon: float
 
 
 def evaluate(player: Player, game: TabularGame, *, episodes: int, epsilon: float = 0.0, seed: int) -> Evaluation:
-    """Play `episodes` whole episodes, as `pixelq.runs.evaluation.evaluate` does with a deep agent.
+    """Play `episodes` whole episodes, as `pixelq.runs.evaluation.evaluate` does for a network.
 
     Args:
         player: chooses the actions.
-        game: what is played.
+        game: the game that is played.
         episodes: at least 1.
         epsilon: probability of a random action.
         seed: decides every episode's seed.

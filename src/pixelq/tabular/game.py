@@ -18,10 +18,10 @@ from pixelq.tabular.model import TransitionModel, transition_model
 EXAMPLES = "FrozenLake-v1, Taxi-v3 or CliffWalking-v1"
 
 RENAMED = {"Taxi-v3": "Taxi-v4"}
-"""Gymnasium 1.3 replaced Taxi-v3. What changed are its rainy and fickle options, which are off here."""
+"""Gymnasium 1.3 replaced Taxi-v3. Only its options `is_rainy` and `fickle_passenger` changed, which are off here."""
 
 NO_LIMIT = 200
-"""Limit in agent steps for a game that has none of its own (CliffWalking), or a policy in a circle never ends."""
+"""Limit in agent steps for a game without one of its own (CliffWalking), where a policy could go in circles forever."""
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ class TabularGame:
         return self.model.probability.shape[1]
 
     def make(self, render_mode: str | None = None) -> gymnasium.Env[Any, Any]:
-        """A fresh environment, cut at `limit`."""
+        """A new environment, truncated at `limit`."""
         return _make(self.name, self.slippery, max_episode_steps=self.limit, render_mode=render_mode)
 
 
@@ -71,7 +71,7 @@ def open_game(name: str, slippery: bool | None = None, limit: int | None = None)
         _check_spaces(env, name)
         plain: Any = env.unwrapped
         if not hasattr(plain, "P") or not hasattr(plain, "initial_state_distrib"):
-            raise UserError(f"{name}: it shows no transition table (env.unwrapped.P); use {EXAMPLES}")
+            raise UserError(f"{name}: it has no transition table (env.unwrapped.P); use {EXAMPLES}")
         states, actions = int(plain.observation_space.n), int(plain.action_space.n)
         model = transition_model(plain.P, plain.initial_state_distrib, states, actions, name)
         own = env.spec.max_episode_steps if env.spec else None
@@ -81,7 +81,7 @@ def open_game(name: str, slippery: bool | None = None, limit: int | None = None)
 
 
 def _current_name(name: str) -> str:
-    """`name`, or what this Gymnasium calls it now."""
+    """`name`, or its name in the installed Gymnasium."""
     return RENAMED[name] if name in RENAMED and name not in gymnasium.registry else name
 
 
@@ -90,7 +90,7 @@ def _make(name: str, slippery: bool | None, **options: Any) -> gymnasium.Env[Any
         options["is_slippery"] = slippery
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # that a version is old or was left out; errors say what matters
+            warnings.simplefilter("ignore")  # about old or missing versions; what matters is raised as an error
             return gymnasium.make(name, disable_env_checker=True, **options)
     except gymnasium.error.DependencyNotInstalled as error:
         raise UserError(f"{name}: a package that it needs is missing ({error})") from None
@@ -101,7 +101,7 @@ def _make(name: str, slippery: bool | None, **options: Any) -> gymnasium.Env[Any
     except TypeError as error:
         if slippery is None or "is_slippery" not in str(error):
             raise
-        raise UserError(f"{name} has no slippery form; leave --no-slippery away") from None
+        raise UserError(f"{name} has no slippery form; leave --no-slippery out") from None
 
 
 def _nearest(name: str) -> str:

@@ -23,24 +23,24 @@ from pixelq.viewing.figures import GREY
 COLOURS = matplotlib.colormaps["viridis"]
 
 EDGE, TITLE, GAP, HEADING, BAR = 0.2, 0.55, 0.32, 0.4, 0.9
-"""Inches: around the picture, for its title, between panels, over each table, and for the scale at the right."""
+"""Inches: margin, title, between panels, heading of each table, and the colour scale at the right."""
 
 
 def draw_heat_map(table: np.ndarray, game: TabularGame, gamma: float, title: str) -> Figure:
-    """The learned table and q* by value iteration, in the same colours; beside each other, or wide maps one below.
+    """The learned table and q* by value iteration, in the same colours; side by side, or wide maps one above the other.
 
     A cell is cut into a triangle per direction, coloured by the value of going there; without directions it has one
-    colour, max_a Q(s, a). In its middle stands the greedy action, red where it is not optimal. The scale spans the
-    values of greedy actions: a worse one is as dark as its lower end.
+    colour, max_a Q(s, a). The greedy action is in its middle, red where it is not optimal. The scale spans the values
+    of greedy actions: lower values have the colour of its lower end.
 
     Args:
         table: Q(s, a), float64 `(S, A)`.
         game: its map.
         gamma: discount of the exact table.
-        title: over the picture.
+        title: of the picture.
 
     Raises:
-        UserError: value iteration does not settle at this gamma.
+        UserError: value iteration does not converge at this gamma.
     """
     exact = value_iteration(game.model, gamma)
     values = np.concatenate([table, exact]).max(axis=1)[np.tile(game.model.visitable(), 2)]
@@ -73,7 +73,7 @@ def draw_heat_map(table: np.ndarray, game: TabularGame, gamma: float, title: str
 
 
 def write_heat_map(figure: Figure, path: Path) -> None:
-    """Write the figure as a PNG, whole or not at all; its folder is made.
+    """Write the figure as a PNG, completely or not at all; its folder is made.
 
     Raises:
         UserError: it cannot be written.
@@ -142,7 +142,7 @@ def _write_cells(
 
 
 def _ink(value: float, scale: Normalize) -> str:
-    """A colour that can be read on the colour of `value`."""
+    """A text colour that is readable on the colour of `value`."""
     return "black" if scale(value) > 0.6 else "white"
 
 

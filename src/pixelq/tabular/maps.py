@@ -26,13 +26,13 @@ ROW = 12
 
 @dataclass(frozen=True)
 class Panel:
-    """One picture of the map; a game with more than a position has several."""
+    """One picture of the map; a game whose state is more than a position has several."""
 
     title: str
     states: np.ndarray
-    """int64 `(rows, columns)`; -1: no state lies here."""
+    """int64 `(rows, columns)`; -1: no state is here."""
     letters: np.ndarray
-    """str `(rows, columns)`: what is printed on the ground."""
+    """str `(rows, columns)`: what is written in each cell."""
     walls: np.ndarray
     """bool `(rows, columns)`: a wall between this cell and the one at its left."""
 
@@ -47,16 +47,16 @@ class GameMap:
     state_name: Callable[[int], str]
     """What a state is, in words."""
     directions: Mapping[int, Direction] = field(default_factory=dict)
-    """Where each action that moves goes."""
+    """The direction of each action that moves."""
 
     def sign(self, action: int) -> str:
-        """One character for an action: its arrow, else its capital or its number."""
+        """One character for an action: its arrow, else its first letter or its number."""
         if action in self.directions:
             return ARROWS[self.directions[action]]
         return self.actions[action][0].upper()
 
     def action(self, word: str) -> int | None:
-        """The action that a number, a name or left, right, up or down means; None: none of this game."""
+        """The action that a number, a name or left, right, up or down means; None: the game has no such action."""
         word = word.lower()
         if word.isdecimal() and len(word) < 10:
             return int(word) if int(word) < len(self.actions) else None
@@ -97,7 +97,7 @@ def _grid(letters: np.ndarray, actions: list[str]) -> GameMap:
 
 
 def _taxi(env: TaxiEnv) -> GameMap:
-    """Sixteen panels: four places the taxi must bring a passenger to, who waits at one of the others or is inside."""
+    """Sixteen panels: four destinations, each with the passenger at one of the other places or in the taxi."""
     pads, inside = "RGYB", 4
     rows, columns = env.max_row + 1, env.max_col + 1
     letters = np.full((rows, columns), "")

@@ -1,4 +1,4 @@
-"""What a player of a finite game is worth: an episode to look at, many to measure, and the exact answer beside them."""
+"""How well a policy plays: one episode to look at, many to evaluate it, and a comparison with the exact optimum."""
 
 from __future__ import annotations
 
@@ -11,52 +11,53 @@ import numpy as np
 from pixelq.runs.evaluation import Evaluation
 from pixelq.tabular.episodes import Step, evaluate, play
 from pixelq.tabular.game import TabularGame
-from pixelq.tabular.optimality import Comparison, compare
+from pixelq.tabular.optimality import Optimality, measure_optimality
 from pixelq.tabular.policies import Player, TableAgent
 from pixelq.tabular.video import record_episode
 
-MEASURING = 1_000
-"""Key of the stream of seeds that measure; learning spawns its own from 0 upwards."""
+EVALUATION_STREAM = 1_000
+"""Key of the stream of seeds for evaluation; learning spawns its own from 0 upwards."""
 
 
 @dataclass(frozen=True)
-class Examination:
-    """What a table is worth."""
+class Measurement:
+    """How well a table plays."""
 
     episode: list[Step]
     """One greedy episode."""
-    measured: Evaluation
-    """Many greedy episodes, not those that chose the table."""
-    comparison: Comparison
-    """With the exact optimum."""
+    evaluation: Evaluation
+    """Many greedy episodes, other ones than those of the tests that chose the table."""
+    optimality: Optimality
+    """The comparison with the exact optimum."""
 
 
-def examine(
+def measure(
     table: np.ndarray, game: TabularGame, gamma: float, *, episodes: int, seed: int, video: Path | None = None
-) -> Examination:
-    """Play a table greedily and hold it to the optimum.
+) -> Measurement:
+    """Play a table greedily and compare it with the optimum.
 
     Args:
         table: Q(s, a), float64 `(S, A)`.
-        game: its game.
-        gamma: the discount that it was learned with.
-        episodes: whole episodes that measure it.
-        seed: of the single episode; the others' are drawn from it.
-        video: film the single episode into this file.
+        game: the game of the table.
+        gamma: the discount with which it was learned.
+        episodes: whole episodes of the evaluation.
+        seed: of the single episode; the seeds of the evaluation are drawn from it.
+        video: write the single episode as a video into this file.
 
     Raises:
-        UserError: the film cannot be made, or value iteration does not settle at this gamma.
+        UserError: the video cannot be made, or value iteration does not converge at this gamma.
     """
     agent = TableAgent(table, np.random.default_rng(seed))
     episode = single_episode(agent, game, seed, video)
-    return Examination(episode, measure(agent, game, episodes, seed), compare(table, game, gamma))
+    evaluation = evaluate_on_new_seeds(agent, game, episodes, seed)
+    return Measurement(episode, evaluation, measure_optimality(table, game, gamma))
 
 
 def single_episode(player: Player, game: TabularGame, seed: int, video: Path | None) -> list[Step]:
-    """One whole episode, filmed if `video` names a file.
+    """Play one whole episode, and write it as a video if `video` names a file.
 
     Raises:
-        UserError: the film cannot be made.
+        UserError: the video cannot be made.
     """
     if video is not None:
         return record_episode(player, game, video, seed=seed)
@@ -64,7 +65,7 @@ def single_episode(player: Player, game: TabularGame, seed: int, video: Path | N
         return list(play(player, env, seed))
 
 
-def measure(player: Player, game: TabularGame, episodes: int, seed: int) -> Evaluation:
-    """Play `episodes` whole episodes whose seeds no test of learning has drawn from the same `seed`."""
-    stream = np.random.SeedSequence(seed, spawn_key=(MEASURING,))
+def evaluate_on_new_seeds(player: Player, game: TabularGame, episodes: int, seed: int) -> Evaluation:
+    """Play `episodes` whole episodes with other seeds than those that learning and its tests draw from `seed`."""
+    stream = np.random.SeedSequence(seed, spawn_key=(EVALUATION_STREAM,))
     return evaluate(player, game, episodes=episodes, seed=int(stream.generate_state(1)[0]))

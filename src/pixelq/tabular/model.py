@@ -1,4 +1,4 @@
-"""A game's rules as arrays: what each action in each state leads to, with which probability and reward."""
+"""A game's rules as arrays: the outcomes of each action in each state, with their probabilities and rewards."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class TransitionModel:
         Args:
             value: float64 `(S,)`, of each state; an outcome that ends the episode has no future.
             gamma: discount per agent step.
-            reward: float64 `(S, A, K)` in place of the game's own.
+            reward: float64 `(S, A, K)`; None: the game's own.
         """
         reward = self.reward if reward is None else reward
         target = reward + gamma * np.where(self.terminated, 0.0, value[self.next_state])
@@ -42,7 +42,7 @@ class TransitionModel:
         return expected
 
     def visitable(self) -> np.ndarray:
-        """States in which an action may ever have to be chosen, bool `(S,)`: reachable, and the episode goes on."""
+        """States in which an action may have to be chosen, bool `(S,)`: reachable, and the episode goes on."""
         goes_on = (self.probability > 0) & ~self.terminated
         seen = self.start > 0
         frontier = seen
@@ -56,8 +56,8 @@ class TransitionModel:
     def success(self) -> np.ndarray:
         """Where an outcome is a success, float64 `(S, A, K)` of 0 and 1.
 
-        An episode succeeds if it ends with the highest reward that an end can bring: the goal on the lake (a hole
-        brings 0), the delivery in the taxi, the goal beyond the cliff.
+        An episode succeeds if its last reward is the highest that an episode can end with: the goal on the lake (a
+        hole gives 0), the delivery by the taxi, the goal beyond the cliff.
         """
         ends = self.terminated & (self.probability > 0) & self.visitable()[:, None, None]
         if not ends.any():
@@ -66,14 +66,14 @@ class TransitionModel:
 
 
 def transition_model(table: Any, start: Any, states: int, actions: int, name: str) -> TransitionModel:
-    """The model in a Gymnasium toy-text table.
+    """Build the model from the table of a Gymnasium toy-text environment.
 
     Args:
         table: `env.unwrapped.P`: `P[s][a]` is a list of (probability, next state, reward, terminated).
         start: `env.unwrapped.initial_state_distrib`, `(S,)`.
         states: S.
         actions: A.
-        name: of the game, for errors.
+        name: of the game, for error messages.
 
     Raises:
         UserError: the table is not of this form, or its probabilities do not sum to 1.
@@ -95,5 +95,5 @@ def transition_model(table: Any, start: Any, states: int, actions: int, name: st
     sums = probability.sum(axis=2)
     whole = begin.shape == (states,) and np.allclose(begin.sum(), 1) and np.allclose(sums, 1)
     if not whole or next_state.min() < 0 or next_state.max() >= states:
-        raise UserError(f"{name}: its transition table P is no probability distribution over its {states} states")
+        raise UserError(f"{name}: its transition table P is not a probability distribution over its {states} states")
     return TransitionModel(probability, next_state, reward, terminated, begin)

@@ -1,4 +1,4 @@
-"""A learned table beside the exact optimum."""
+"""How close a learned table is to the exact optimum."""
 
 from __future__ import annotations
 
@@ -21,30 +21,30 @@ EQUAL = 1e-9
 
 
 @dataclass(frozen=True)
-class Comparison:
-    """How near a table is to the optimum. Scores and rates are expectations, computed from the transition table.
+class Optimality:
+    """How close a table is to the optimum. Scores and rates are expectations, computed from the transition table.
 
-    A state counts if an episode can come there and goes on from there.
+    A state counts if an episode can reach it and does not end there.
     """
 
     states: int
     """States that count."""
     optimal_states: int
-    """Of these, where the greedy action is optimal at this gamma."""
+    """How many of these have an optimal greedy action at this gamma."""
     value_gap_mean: float
     """Mean over the states of |max_a Q(s, a) - v*(s)|, in discounted points."""
     value_gap_max: float
-    """Its largest."""
+    """Its maximum over the states."""
     success_learned: float
     """Probability that the table's greedy policy succeeds within the episode's limit."""
     success_optimal: float
-    """The same for the greedy policy of q*, which is optimal at this gamma but knows no limit."""
+    """The same for the greedy policy of q*, which is optimal at this gamma without a limit."""
     success_best: float
-    """The same for the best policy that counts the agent steps left."""
+    """The same for the best policy that knows how many agent steps are left."""
     success_random: float
     """The same for random actions."""
     score_learned: float
-    """Expected undiscounted score, in points, within the limit; then as above."""
+    """Expected undiscounted score within the limit, in points; the next three are for the policies named above."""
     score_optimal: float
     score_best: float
     score_random: float
@@ -55,25 +55,25 @@ class Comparison:
         return self.optimal_states / self.states
 
 
-def compare(table: np.ndarray, game: TabularGame, gamma: float) -> Comparison:
-    """Hold a table to value iteration over the game's transition table.
+def measure_optimality(table: np.ndarray, game: TabularGame, gamma: float) -> Optimality:
+    """Compare a table with value iteration on the game's transition table.
 
     Args:
         table: Q(s, a), float64 `(S, A)`.
-        game: its game.
-        gamma: the discount that the table was learned with.
+        game: the game of the table.
+        gamma: the discount with which the table was learned.
 
     Raises:
-        UserError: value iteration does not settle at this gamma.
+        UserError: value iteration does not converge at this gamma.
     """
     model, limit = game.model, game.limit
     exact = value_iteration(model, gamma)
     counts = model.visitable()
     gap = np.abs(table.max(axis=1) - exact.max(axis=1))[counts]
     best = optimal_actions(exact)
-    optimal = greedy(best)  # of equals the first, whatever rounding made of them
+    optimal = greedy(best)  # the first of several optimal actions, so that rounding does not choose
     random = np.full(exact.shape, 1 / game.actions)
-    return Comparison(
+    return Optimality(
         states=int(counts.sum()),
         optimal_states=int((best & (greedy(table) > 0))[counts].sum()),
         value_gap_mean=float(gap.mean()),
@@ -90,6 +90,6 @@ def compare(table: np.ndarray, game: TabularGame, gamma: float) -> Comparison:
 
 
 def optimal_actions(exact: np.ndarray) -> np.ndarray:
-    """Which actions are optimal, bool `(S, A)`, several where they are equally good."""
+    """Which actions are optimal, bool `(S, A)`; several in a state if they are equally good."""
     best: np.ndarray = exact >= exact.max(axis=1, keepdims=True) - EQUAL
     return best

@@ -1,4 +1,4 @@
-"""Exact answers from the transition table: the optimum by value iteration, and what a given policy is worth."""
+"""Exact values from the transition table: the optimum by value iteration, and the score of a given policy."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pixelq.errors import UserError
 from pixelq.tabular.model import TransitionModel
 
 SWEEPS = 100_000
-"""Most sweeps of `value_iteration`; at gamma 0.999 some 30,000 are needed."""
+"""Maximum number of sweeps of `value_iteration`; gamma 0.999 needs about 30,000."""
 
 
 def value_iteration(model: TransitionModel, gamma: float, tolerance: float = 1e-12) -> np.ndarray:
@@ -20,21 +20,21 @@ def value_iteration(model: TransitionModel, gamma: float, tolerance: float = 1e-
         tolerance: sweeps go on until no value changes by more.
 
     Raises:
-        UserError: the values do not settle, as with gamma 1 in a game that need not end.
+        UserError: the values do not converge, for example at gamma 1 in a game that may go on forever.
     """
     q = np.zeros(model.probability.shape[:2])
     for _ in range(SWEEPS):
         previous, q = q, model.backup(q.max(axis=1), gamma)
         if np.abs(q - previous).max() <= tolerance:
             return q
-    raise UserError(f"gamma = {gamma:g}: value iteration does not settle in {SWEEPS:,} sweeps; use a smaller --gamma")
+    raise UserError(f"gamma = {gamma:g}: value iteration does not converge in {SWEEPS:,} sweeps; use a smaller --gamma")
 
 
 def best_score(model: TransitionModel, agent_steps: int) -> float:
     """Highest expected undiscounted score of an episode that is cut after `agent_steps`.
 
-    Backward induction over the agent steps left: the best action may depend on how many there are, so no table that
-    sees the state alone can beat this (Puterman 1994, section 4.5).
+    Backward induction over the agent steps left (Puterman 1994, section 4.5). The best action may depend on how many
+    are left, so no table, which knows only the state, can have a higher score.
     """
     value = np.zeros(len(model.start))
     for _ in range(agent_steps):
@@ -73,6 +73,6 @@ def success_rate(model: TransitionModel, policy: np.ndarray, agent_steps: int) -
 
 
 def greedy(q: np.ndarray) -> np.ndarray:
-    """The policy that takes argmax_a q(s, a), the first of equals, as pi(a | s) float64 `(S, A)`."""
+    """The policy that takes argmax_a q(s, a) (the first one in a tie), as pi(a | s) float64 `(S, A)`."""
     policy: np.ndarray = np.eye(q.shape[1])[q.argmax(axis=1)]
     return policy

@@ -1,4 +1,4 @@
-"""Players with the deep agents' interface: one that reads a Q-table, and hand-written ones that do not even look."""
+"""Players with the same interface as `pixelq.policy.Agent`: one with a Q-table, and ones that ignore the state."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pixelq.tabular.planning import greedy
 
 
 class Player(Protocol):
-    """What can play a game of S states and A actions; `pixelq.policy.Agent` acts by the same call."""
+    """Plays a game with S states and A actions; `pixelq.policy.Agent` has the same `act`."""
 
     def act(self, observations: np.ndarray, epsilon: float = 0.0) -> np.ndarray:
         """Actions int64 `(N,)` for observations int64 `(N,)`; each is random with probability epsilon."""
@@ -24,11 +24,11 @@ class Player(Protocol):
 
 
 class TableAgent:
-    """Takes the action with the highest Q-value, the first of equals.
+    """Takes the action with the highest Q-value, the first one in a tie.
 
     Args:
         table: Q(s, a), float64 `(S, A)`.
-        generator: decides the random actions that `act` takes when it is given an epsilon.
+        generator: draws the random actions that `act` takes at an epsilon above 0.
     """
 
     def __init__(self, table: np.ndarray, generator: np.random.Generator) -> None:

@@ -18,13 +18,13 @@ from pixelq.tabular.policies import TableAgent
 STOP_SCORES = {"FrozenLake": 0.8, "FrozenLake8x8": 0.8, "Taxi": 7.0, "CliffWalking": -14.0}
 """Mean score of a test above which a table counts as learned, in points.
 
-The best possible is 1 on ice that does not slip, 7.93 in the taxi and -13 beside the cliff.
+The best possible scores are 1 on ice that is not slippery, 7.93 in Taxi and -13 in CliffWalking.
 """
 
 
 @dataclass(frozen=True)
 class QLearning:
-    """Everything that decides how a table is learned."""
+    """All settings of learning."""
 
     alpha: float = 0.2
     """Step size: how far a value moves towards its target, above 0 to 1."""
@@ -33,7 +33,7 @@ class QLearning:
     epsilon: float = 1.0
     """Probability of a random action while learning: 1 explores at random, less is epsilon-greedy."""
     steps: int = 1_000_000
-    """Most agent steps of learning."""
+    """Maximum number of agent steps of learning."""
     test_every: int = 3_000
     """Agent steps between two tests."""
     test_episodes: int = 20
@@ -64,9 +64,9 @@ class QLearning:
 
 @dataclass(frozen=True)
 class Test:
-    """Where learning stands after some agent steps."""
+    """The table after some agent steps, and how well it plays."""
 
-    __test__ = False  # or pytest would take it for a test of its own
+    __test__ = False  # or pytest would collect this class
 
     agent_steps: int
     q: np.ndarray
@@ -74,7 +74,7 @@ class Test:
     evaluation: Evaluation
     """Greedy episodes."""
     best: bool
-    """Whether no test before had a higher mean; of equals the latest has learned longest."""
+    """Whether no earlier test had a higher mean. In a tie the later table is better: it has learned longer."""
     solved: bool
     """Whether the mean is above the stop score; this is then the last test."""
 
@@ -84,9 +84,9 @@ def q_learning_update(
 ) -> float:
     """The new value of Q(s, a) after one transition; `q` stays as it is.
 
-    Q(s, a) + alpha (r + gamma max_a' Q(s', a') - Q(s, a)), without the future term where the episode ended (Watkins
-    1989; Sutton and Barto, 2nd ed., equation 6.8). A truncated episode did not end: it was only cut, so its last
-    transition is handed in with `terminated` false.
+    Q(s, a) + alpha (r + gamma max_a' Q(s', a') - Q(s, a)), without the term of the next state where the game ended
+    (Watkins 1989; Sutton and Barto, 2nd ed., equation 6.8). In a truncated episode the game did not end, so
+    `terminated` is false for its last transition too.
 
     Args:
         q: float64 `(S, A)`.
@@ -103,7 +103,7 @@ def q_learning_update(
 
 
 def behaviour(values: np.ndarray, epsilon: float, generator: np.random.Generator) -> int:
-    """An epsilon-greedy action for Q(s, .) `(A,)`; equals are drawn by lot, or an empty table would only go left."""
+    """An epsilon-greedy action for Q(s, .) `(A,)`. Ties are broken at random: a table of zeros would only go left."""
     if generator.random() < epsilon:
         return int(generator.integers(len(values)))
     best = np.flatnonzero(values == values.max())
@@ -118,14 +118,14 @@ def learn(
     episodes: np.random.Generator,
     tests: np.random.Generator,
 ) -> Iterator[Test]:
-    """Learn a table, and yield every test; the last one solved the game or came at the last agent step.
+    """Learn a table and yield every test. The last test has solved the game or is at the last agent step.
 
     Args:
-        game: what is learned.
-        settings: how.
-        exploration: decides the actions while learning.
-        episodes: decides the seeds of the episodes learned from.
-        tests: decides the seeds of the tests.
+        game: the game that is learned.
+        settings: of learning.
+        exploration: draws the actions while learning.
+        episodes: draws the seeds of the episodes learned from.
+        tests: draws the seeds of the tests.
 
     Raises:
         UserError: a setting out of range.
@@ -156,9 +156,10 @@ def learn(
 
 
 def stop_score(game: TabularGame, settings: QLearning) -> float:
-    """The mean score above which learning stops: the settings', else the game's own or the best possible if lower.
+    """The mean score above which learning stops.
 
-    Without an entry in `STOP_SCORES`, a tenth of its size below the best possible.
+    That of the settings, if they have one; else the lower of the game's entry in `STOP_SCORES` and the best possible
+    score; without an entry, the best possible score minus a tenth of its absolute value.
     """
     if settings.stop_score is not None:
         return settings.stop_score

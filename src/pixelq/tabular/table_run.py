@@ -1,10 +1,10 @@
-"""A Q-table's run folder: how it was learned, its tests, its best and its last table.
+"""A Q-table's run folder: how the table was learned, its tests, and the best and the last table.
 
-tabular.toml                    the game and every setting: repeats the run
+tabular.toml                    the game and every setting, enough to repeat the run
 evaluations.csv                 one line per test
 best/q_table.safetensors        the table with the highest mean score in a test
-final/q_table.safetensors       the last one
-comparison.json                 the best one beside the exact optimum
+final/q_table.safetensors       the last table
+comparison.json                 the best table compared with the exact optimum
 plots/q_table.png
 """
 
@@ -31,17 +31,17 @@ from pixelq.atomic import sync_folder, write_bytes
 from pixelq.errors import RunError, UserError
 from pixelq.runs.evaluation import Evaluation
 from pixelq.tabular.game import TabularGame, open_game
-from pixelq.tabular.optimality import Comparison
+from pixelq.tabular.optimality import Optimality
 from pixelq.tabular.q_learning import QLearning, Test
 
 CONFIG, TABLE = "tabular.toml", "q_table.safetensors"
 
 COLUMNS = ("agent_steps", "episodes", "mean", "std", "min", "max", "median")
-"""Of evaluations.csv, as in a deep agent's run."""
+"""Of evaluations.csv, as in a run of `pixelq train`."""
 
 
 class TableRun:
-    """A run folder being written. Every file but the CSV, which grows by lines, appears whole.
+    """Writes a run folder. The CSV grows line by line; every other file is written completely or not at all.
 
     Raises:
         RunError: from every method, if the folder cannot be written.
@@ -52,24 +52,24 @@ class TableRun:
         self._game = game
 
     def add(self, test: Test) -> None:
-        """Note a test, and keep its table if it is the best so far."""
+        """Write a test's row, and its table if it is the best so far."""
         row = {"agent_steps": test.agent_steps, "episodes": len(test.evaluation.games), **test.evaluation.summary()}
         with self._writing(), (self.path / "evaluations.csv").open("a", encoding="utf-8") as file:
             file.write(",".join(f"{row[name]:.10g}" for name in COLUMNS) + "\n")
         if test.best:
             self._save("best", test)
 
-    def finish(self, last: Test, comparison: Comparison, measured: Evaluation) -> None:
-        """Keep the last table, and write what the best one is worth.
+    def finish(self, last: Test, optimality: Optimality, evaluation: Evaluation) -> None:
+        """Write the last table, and how well the best one plays.
 
         Args:
             last: the last test.
-            comparison: of the best table.
-            measured: greedy episodes of the best table, not those that chose it.
+            optimality: of the best table.
+            evaluation: greedy episodes of the best table, other ones than those of the tests that chose it.
         """
         self._save("final", last)
-        played = {"episodes": len(measured.games), "seed": measured.seed, **measured.summary()}
-        report = {**dataclasses.asdict(comparison), "optimal_share": comparison.optimal_share, "measured": played}
+        played = {"episodes": len(evaluation.games), "seed": evaluation.seed, **evaluation.summary()}
+        report = {**dataclasses.asdict(optimality), "optimal_share": optimality.optimal_share, "measured": played}
         with self._writing():
             write_bytes(self.path / "comparison.json", json.dumps(report, indent=1).encode())
 
@@ -90,7 +90,7 @@ class TableRun:
 
 @dataclass(frozen=True)
 class LoadedTable:
-    """A table read back, with everything it was made from."""
+    """A table read from its run folder, with its game and settings."""
 
     game: TabularGame
     settings: QLearning
@@ -105,7 +105,7 @@ def create_table_run(
     """Make a new run folder: `run_dir`, or `runs/<game>-tabular-<seed>-<time>`.
 
     Raises:
-        UserError: the folder is taken or cannot be made.
+        UserError: the folder is not empty or cannot be made.
     """
     values = {k: v for k, v in dataclasses.asdict(settings).items() if v is not None}  # TOML has no null
     config: dict[str, Any] = {"environment": game.name, "limit": game.limit, "seed": seed}
@@ -126,7 +126,7 @@ def create_table_run(
 
 def is_table_run(path: Path) -> bool:
     """Whether `path` is the folder of a Q-table's run."""
-    return os.path.isfile(path / CONFIG)  # unlike Path.is_file, false for any name, however long
+    return os.path.isfile(path / CONFIG)  # unlike Path.is_file, false for a name that is too long
 
 
 def load_table(path: Path, which: str = "best") -> LoadedTable:
@@ -140,13 +140,13 @@ def load_table(path: Path, which: str = "best") -> LoadedTable:
         UserError: no such run, a damaged file, or a table that does not fit its game.
     """
     if not is_table_run(path):
-        raise UserError(f"{path}: no run of `pixelq tabular` (it has no {CONFIG})")
+        raise UserError(f"{path}: not a run of `pixelq tabular` (it has no {CONFIG})")
     game, settings, seed = _read_config(path / CONFIG)
     file = path / which / TABLE
     try:
         table = safetensors.numpy.load(file.read_bytes()).get("q")
     except FileNotFoundError:
-        raise UserError(f"{path}: has no {which} table yet; learn it first") from None
+        raise UserError(f"{path}: it has no {which} table yet; learn it first") from None
     except (OSError, safetensors.SafetensorError, ValueError, KeyError) as error:
         raise UserError(f"{file}: cannot be read as safetensors ({error}); it is damaged") from None
     shape = (game.states, game.actions)
@@ -169,14 +169,14 @@ def _read_config(file: Path) -> tuple[TabularGame, QLearning, int]:
         value = numbers.get(field)
         fits = type(value) is int or (type(value) is float and kind != "int") or (value is None and "None" in kind)
         if not fits:
-            raise UserError(f"{file}: {field} = {value!r} is no number of the right kind; restore the file")
+            raise UserError(f"{file}: {field} = {value!r} is not a number of the right kind; restore the file")
     unknown = sorted(set(numbers) - set(fields))
     if unknown:
         raise UserError(f"{file}: unknown field {unknown[0]!r}")
     name, slippery = values.get("environment"), values.get("slippery")
     # "module:id" would import the module: a stranger's folder must not run code.
     if not isinstance(name, str) or ":" in name or not isinstance(slippery, bool | None):
-        raise UserError(f"{file}: environment = {name!r}, slippery = {slippery!r} name no game that may be opened")
+        raise UserError(f"{file}: environment = {name!r}, slippery = {slippery!r} is not a game that may be opened")
     settings = QLearning(**learning)
     settings.check()
     return open_game(name, slippery, values["limit"]), settings, values["seed"]
@@ -197,7 +197,7 @@ def _claim_free_name(game: str, seed: int, runs: Path) -> Path:
     name = f"{slug}-tabular-{seed}-{time.strftime('%Y%m%d-%H%M%S')}"
     runs.mkdir(parents=True, exist_ok=True)
     for suffix in ("", *(f"-{i}" for i in range(2, 1000))):
-        with suppress(FileExistsError):  # of two runs started in one second, one gets the next name
+        with suppress(FileExistsError):  # if two runs start in the same second, one gets the next name
             path = runs / (name + suffix)
             path.mkdir()
             return path

@@ -1,4 +1,4 @@
-"""A Q-table as text: the game's map with arrows and values, tests, traces and the comparison."""
+"""A Q-table as text: the game's map with arrows and values, an episode step by step, a comparison with the optimum."""
 
 from __future__ import annotations
 
@@ -12,22 +12,22 @@ from rich.text import Text
 from pixelq.runs.evaluation import Evaluation
 from pixelq.tabular.episodes import Step
 from pixelq.tabular.game import TabularGame
-from pixelq.tabular.optimality import Comparison, optimal_actions
+from pixelq.tabular.optimality import Optimality, optimal_actions
 from pixelq.tabular.planning import value_iteration
 
 LINE = 78
-"""Characters that a row of the map may take."""
+"""Maximum number of characters in a row of the map."""
 
 
 def print_map(console: Console, table: np.ndarray, game: TabularGame, gamma: float, episode: Sequence[Step]) -> None:
     """Print max_a Q(s, a) and the greedy action of every state, on the map; a `*` marks an action that is not optimal.
 
     Args:
-        console: where to.
+        console: where to print.
         table: Q(s, a), float64 `(S, A)`.
-        game: its map.
-        gamma: of the optimum that actions are held to.
-        episode: of a game with several maps, those that this episode went through are printed.
+        game: gives the map.
+        gamma: discount of the optimum with which the actions are compared.
+        episode: of a game with several maps, only those that this episode passed through are printed.
     """
     optimal = optimal_actions(value_iteration(game.model, gamma))
     decides = game.model.visitable()
@@ -63,10 +63,10 @@ def print_trace(console: Console, steps: Sequence[Step], game: TabularGame, most
     """Print an episode agent step by agent step, and its total.
 
     Args:
-        console: where to.
+        console: where to print.
         steps: the whole episode.
-        game: its names.
-        most: agent steps printed; of a longer episode the middle is left out.
+        game: gives the names of states and actions.
+        most: maximum number of agent steps printed; the middle of a longer episode is left out.
     """
     head = len(steps) if len(steps) <= most else most - most // 3
     tail = len(steps) if len(steps) <= most else len(steps) - most // 3
@@ -86,31 +86,31 @@ def print_trace(console: Console, steps: Sequence[Step], game: TabularGame, most
     console.print(line, highlight=False, markup=False, soft_wrap=True)
 
 
-def print_comparison(console: Console, comparison: Comparison, game: TabularGame, gamma: float) -> None:
-    """Print how near a table is to the optimum."""
+def print_optimality(console: Console, optimality: Optimality, game: TabularGame, gamma: float) -> None:
+    """Print how close a table is to the optimum."""
     table = Table(title=f"{game.name}: learned and exact, episodes of at most {game.limit:,} agent steps")
     for name in ("policy", "success rate", "expected score"):
         table.add_column(name, justify="left" if name == "policy" else "right")
     for name, key in (
         ("learned table, greedy", "learned"),
         (f"optimal at gamma {gamma:g} (value iteration)", "optimal"),
-        ("best that counts the agent steps left", "best"),
+        ("best that knows the agent steps left", "best"),
         ("random", "random"),
     ):
-        rate, score = getattr(comparison, f"success_{key}"), getattr(comparison, f"score_{key}")
+        rate, score = getattr(optimality, f"success_{key}"), getattr(optimality, f"score_{key}")
         table.add_row(name, f"{rate:.4f}", f"{score:.4f}")
     console.print(table)
     console.print(
-        f"optimal greedy action in {comparison.optimal_states} of {comparison.states} states "
-        f"({comparison.optimal_share:.1%}); |max Q - v*|: mean {comparison.value_gap_mean:.4f}, "
-        f"largest {comparison.value_gap_max:.4f}",
+        f"optimal greedy action in {optimality.optimal_states} of {optimality.states} states "
+        f"({optimality.optimal_share:.1%}); |max Q - v*|: mean {optimality.value_gap_mean:.4f}, "
+        f"largest {optimality.value_gap_max:.4f}",
         highlight=False,
         soft_wrap=True,
     )
 
 
-def print_measured(console: Console, evaluation: Evaluation) -> None:
-    """Print what whole episodes gave."""
+def print_evaluation(console: Console, evaluation: Evaluation) -> None:
+    """Print the scores of an evaluation."""
     summary = evaluation.summary()
     low, high = evaluation.interval()
     console.print(
@@ -122,6 +122,6 @@ def print_measured(console: Console, evaluation: Evaluation) -> None:
 
 
 def _number(value: float, width: int) -> str:
-    """With as many decimals, at most three, as `width` characters hold."""
+    """`value` with as many decimals, at most three, as fit into `width` characters."""
     texts = (f"{value:.{decimals}f}" for decimals in (3, 2, 1, 0))
     return next((text for text in texts if len(text) <= width), f"{value:.0f}")

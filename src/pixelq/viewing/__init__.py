@@ -1,1 +1,1 @@
-"""What a person looks at: curves, comparisons with published scores, and videos of games."""
+"""Curves, comparisons with published scores, and videos of games."""

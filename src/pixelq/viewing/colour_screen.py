@@ -1,4 +1,4 @@
-"""A game on two emulators in lockstep: one as the agent sees it, one with the console's own colour screen."""
+"""A game on two emulators in lockstep: one as the agent sees it, one with the console's colour screen."""
 
 from __future__ import annotations
 
@@ -27,15 +27,15 @@ class ColourScreen:
 
     Raises:
         UserError: an unknown game, or its ROM is missing.
-        ValueError: it is no Atari game.
+        ValueError: it is not an Atari game.
     """
 
     def __init__(self, config: Config) -> None:
         game = resolve_game(config.game)
         if not isinstance(game, Game):
-            raise ValueError(f"{config.game} is no Atari game")
+            raise ValueError(f"{config.game} is not an Atari game")
         path = rom_file(game.rom)
-        # Only to ask for the screen's size (most games have 210 lines, a few more); its banner would go to stderr.
+        # Only for the screen's size (210 lines in most games, more in a few). Without Error its banner goes to stderr.
         ALEInterface.setLoggerMode(LoggerMode.Error)
         emulator = ALEInterface()
         emulator.loadROM(path)
@@ -62,7 +62,7 @@ class ColourScreen:
         self.action_names = [action.name for action in self._emulator.ale.get_action_set()]
 
     def start(self, seed: int) -> np.ndarray:
-        """Begin the episode of this seed; the first screen, uint8 `(height, width, 3)`, RGB."""
+        """Begin the episode of this seed and return its first screen, uint8 `(height, width, 3)`, RGB."""
         observations, _ = self._emulator.reset(seed=np.array([seed]))
         return observations[0, 0]
 
@@ -87,18 +87,17 @@ class ColourScreen:
         del self._emulator
 
 
-class FilmedGame:
-    """One Atari game as `pixelq.envs` plays it, with the colour screen beside it.
+class ColourAtari:
+    """One Atari game as `pixelq.envs` plays it, together with its colour screen.
 
-    Satisfies `SeededStarts` and `video.Filmed`.
-
-    `SeededEpisodes` around it hands both emulators the same seeds and the same actions.
+    Satisfies `SeededStarts` and `video.Recordable`. `SeededEpisodes` around it gives both emulators the same seeds and
+    the same actions.
     """
 
     num_envs = 1
 
     def __init__(self, games: AtariGames, screen: ColourScreen) -> None:
-        """Join `games` (one environment) and `screen`, both new and of the same configuration."""
+        """Take `games` (one environment) and `screen`, both new and of the same configuration."""
         self._games = games
         self._screen = screen
         self.single_observation_space = games.single_observation_space
@@ -110,15 +109,15 @@ class FilmedGame:
         """The screens of the last agent step."""
 
     def reset_some(self, seeds: np.ndarray, mask: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Restart both; see `SeededStarts.reset_some`."""
+        """Restart both emulators; see `SeededStarts.reset_some`."""
         self._screen.start(int(seeds[0]))
         return self._games.reset_some(seeds, mask)
 
     def step(self, actions: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-        """Play one agent step on both; see `SeededStarts.step`.
+        """Play one agent step on both emulators; see `SeededStarts.step`.
 
         Raises:
-            RuntimeError: the two differ in the reward or in the end of the game.
+            RuntimeError: the emulators differ in the reward or in the end of the game.
         """
         result = self._games.step(actions)
         _, rewards, terminated, _, _ = result
@@ -131,6 +130,6 @@ class FilmedGame:
         return result
 
     def close(self) -> None:
-        """Free both."""
+        """Free both emulators."""
         self._games.close()
         self._screen.close()

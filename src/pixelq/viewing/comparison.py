@@ -1,4 +1,4 @@
-"""Runs beside a published curve at the same frames: the numbers, and the figure with its differences named."""
+"""Runs compared with published curves at the same frames: the numbers, and the figure with the differences."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def one_game(runs: Sequence[RunCurves]) -> str:
     """The game that all runs play.
 
     Raises:
-        UserError: they play several.
+        UserError: they play several games.
     """
     names = {resolve_game(run.config.game).name: run for run in runs}
     if len(names) > 1:
@@ -44,7 +44,7 @@ def agent_steps(run: RunCurves) -> float:
 def means_per_million(run: RunCurves, million_frames: np.ndarray) -> np.ndarray:
     """Mean score of the training games that ended in each of these millions of frames, float64 `(points,)`.
 
-    NaN where none ended or the run has not yet played that million to its end. This is what Dopamine counts as one
+    NaN where no game ended or the run has not yet finished that million. This is what Dopamine counts as one
     iteration (250,000 agent steps of 4 frames).
     """
     ended = run.episodes["agent_step"] * run.config.frame_skip
@@ -59,7 +59,7 @@ def means_per_million(run: RunCurves, million_frames: np.ndarray) -> np.ndarray:
 
 
 def group_means(members: list[RunCurves], million_frames: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Mean, lowest and highest run of `means_per_million`, each float64 `(points,)`; NaN where a run has no value."""
+    """Mean, lowest and highest of the runs' `means_per_million`, each float64 `(points,)`; NaN where one has none."""
     table = np.stack([means_per_million(run, million_frames) for run in members])
     return table.mean(axis=0), table.min(axis=0), table.max(axis=0)
 
@@ -75,7 +75,7 @@ def differences(groups: dict[str, list[RunCurves]]) -> list[str]:
 
 
 def draw_comparison(game: str, groups: dict[str, list[RunCurves]], references: list[ReferenceCurve]) -> Figure:
-    """Training curves of runs and references against frames, as far as the runs have come; differences underneath."""
+    """Training curves of runs and references against frames, up to the longest run's end; differences underneath."""
     caption = [
         "Large dots: mean of the training games that ended in that million frames (what the reference counts). "
         "Thin lines: mean of the last 100 training games. Reference: mean of its runs, band = lowest to highest run.",
@@ -108,7 +108,7 @@ def draw_comparison(game: str, groups: dict[str, list[RunCurves]], references: l
 
 def _draw_references(axes: Axes, references: list[ReferenceCurve], furthest: float) -> None:
     for dashes, curve in zip(cycle(("-", "--", ":", "-.")), references, strict=False):
-        # One point past the end of the runs, so that the line reaches the edge.
+        # One point beyond the end of the runs, so that the line reaches the edge.
         shown = slice(0, int(np.searchsorted(curve.million_frames, furthest)) + 1)
         x = curve.million_frames[shown]
         axes.fill_between(x, curve.low[shown], curve.high[shown], color="#888888", alpha=0.25, linewidth=0)

@@ -1,4 +1,4 @@
-"""A run's CSV files as arrays, and what is drawn from them: smoothed curves, and several seeds on one grid."""
+"""A run's CSV files as arrays, smoothed curves, and the curves of several seeds on one grid."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ EVALUATION_COLUMNS = ("agent_steps", "episodes", "mean", "std", "min", "max", "m
 
 @dataclass(frozen=True)
 class RunCurves:
-    """Everything a run's folder says about its course.
+    """What a run has written about its training.
 
     `episodes` has one row per finished game, `progress` one per log interval, `evaluations` one per evaluation.
     Steps are agent steps; `seconds` count from the run's start.
@@ -46,10 +46,10 @@ class RunCurves:
 def read_run(folder: Path) -> RunCurves:
     """Read a run's folder, which may belong to a run that is still training.
 
-    A CSV file that is not there yet reads as empty.
+    A CSV file that does not exist yet counts as empty.
 
     Raises:
-        UserError: not a run folder, or a damaged file (named, with its line).
+        UserError: not a run folder, or a damaged file; the message names the file and the line.
     """
     if not (folder / "config.toml").is_file():
         what = "it has no config.toml" if folder.is_dir() else "no such folder"
@@ -66,7 +66,7 @@ def read_run(folder: Path) -> RunCurves:
 def read_table(path: Path, columns: Sequence[str]) -> Table:
     """Read a CSV of numbers; the first column counts agent steps and never falls.
 
-    A last line without its newline is being written at this moment and is left out. Further columns are ignored.
+    A last line without a newline is still being written and is left out. Other columns are ignored.
 
     Returns:
         Each of `columns` as float64 `(rows,)`; all empty where the file does not exist yet.
@@ -148,7 +148,7 @@ def moving_mean(values: np.ndarray, window: int) -> np.ndarray:
 
 
 def exponential_mean(values: np.ndarray, span: float) -> np.ndarray:
-    """Exponentially weighted mean with decay `1 - 1/span`, without bias to its start, float64 `(n,)`.
+    """Exponentially weighted mean with decay `1 - 1/span`, with bias correction, float64 `(n,)`.
 
     Divides by the sum of the weights so far, as Adam does (Kingma and Ba 2015, section 3). NaN values have no weight.
     """
@@ -167,9 +167,9 @@ def exponential_mean(values: np.ndarray, span: float) -> np.ndarray:
 
 
 def on_grid(x: np.ndarray, y: np.ndarray, grid: np.ndarray) -> np.ndarray:
-    """`y(x)` at `grid` by straight lines, float64 `(points,)`; NaN before the first and after the last point of `x`.
+    """`y(x)` at `grid` by linear interpolation, float64 `(points,)`; NaN before the first and after the last `x`.
 
-    Where several values share one `x` (games of several environments that ended in one step) their last counts.
+    Of several values at one `x` (games of several environments that ended in the same step) the last is used.
     """
     known = np.isfinite(x) & np.isfinite(y)
     x, y = x[known], y[known]
@@ -180,9 +180,9 @@ def on_grid(x: np.ndarray, y: np.ndarray, grid: np.ndarray) -> np.ndarray:
 
 
 def shared_grid(xs: Sequence[np.ndarray], points: int = 400) -> np.ndarray:
-    """Evenly spaced x from where the last of the curves has begun to where the first of them ends.
+    """Evenly spaced x over the range that all curves cover; empty if there is none.
 
-    A mean over seeds may only be taken there: elsewhere it would jump when a run drops out. Empty if they do not meet.
+    A mean over seeds is only taken there: elsewhere it would jump where a run begins or ends.
     """
     if not xs or any(len(x) == 0 for x in xs):
         return np.empty(0)
@@ -194,7 +194,7 @@ def mean_and_band(curves: np.ndarray, band: Band) -> tuple[np.ndarray, np.ndarra
     """Mean, lower and upper edge, each float64 `(points,)`, of `curves` float64 `(runs, points)`.
 
     range: the lowest and the highest run. interval: mean +- t_{0.975, runs-1} s / sqrt(runs), the 95% interval of the
-    mean by Student's t (one run has none: the edges are then NaN).
+    mean by Student's t (NaN for a single run, which has no interval).
     """
     mean = curves.mean(axis=0)
     if band == "range":

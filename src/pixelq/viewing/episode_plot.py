@@ -21,18 +21,18 @@ _PANELS = (("score", "reward of a game (points)"), ("length", "duration of a gam
 def plot_episodes(folder: Path, out: Path) -> tuple[Path, Path]:
     """Draw a run's games one by one and write the figure as PNG and SVG.
 
-    Reads only what the run has written so far, so a run may call it on its own folder while it trains; the random
-    agent's line is there once its games have been played.
+    Reads only what the run has written so far, so a run may call it on its own folder while it trains. The random
+    agent's line appears once its games have been played.
 
     Args:
-        folder: the run's.
-        out: where the figure goes; `.png` and `.svg` are put in place of its ending.
+        folder: of the run.
+        out: where the figure goes; its ending is replaced by `.png` and `.svg`.
 
     Returns:
         Paths of the PNG and the SVG.
 
     Raises:
-        UserError: not a run folder, a damaged file, or a place that cannot be written.
+        UserError: not a run folder, a damaged file, or a file that cannot be written.
     """
     return write_figure(draw_episodes(read_run(folder), read_table(folder / FILE, COLUMNS)), out)
 

@@ -1,4 +1,4 @@
-"""Figures without global state: axes in one house style, counts as 1M, and files that appear whole."""
+"""Figures without global state: axes in one style, counts as 1M, and complete files."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pixelq.atomic import atomic_file
 from pixelq.errors import UserError
 
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00", "#6a3d9a", "#555555")
-"""One colour per group of runs (Okabe and Ito's palette: told apart by colour-blind readers too)."""
+"""One colour per group of runs (Okabe and Ito's palette, which colour-blind readers can tell apart)."""
 
 GREY = "#5a5f66"
 
@@ -42,16 +42,16 @@ def counts_on_x(axes: Axes, bins: int = 6) -> None:
 
 
 def say(axes: Axes, text: str) -> None:
-    """Write `text` in the middle of axes that have nothing to show, and take their ticks away."""
+    """Write `text` in the middle of empty axes, and remove their ticks."""
     axes.text(0.5, 0.5, text, transform=axes.transAxes, ha="center", va="center", fontsize=12, color=GREY)
     axes.set_xticks([])
     axes.set_yticks([])
 
 
 def write_figure(figure: Figure, out: Path) -> tuple[Path, Path]:
-    """Write `figure` as PNG and SVG beside each other; `out` is the path, its ending `.png` or `.svg` may be left out.
+    """Write `figure` as PNG and SVG; `out` is the path, whose ending `.png` or `.svg` may be left out.
 
-    Each file appears whole or not at all.
+    Each file is written completely or not at all.
 
     Raises:
         UserError: the folder or a file cannot be written.

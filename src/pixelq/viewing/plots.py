@@ -26,7 +26,7 @@ from pixelq.viewing.figures import COLOURS, GREY, counts_on_x, say, style, write
 from pixelq.viewing.run_groups import grouped
 
 MOST_DOTS = 1500
-"""Single games drawn per run; of a longer run every k-th is."""
+"""Single games drawn per run; of a run with more, every k-th is drawn."""
 
 BAND_NAMES = {"range": "lowest to highest run", "interval": "95% interval of the mean (Student's t)"}
 
@@ -36,7 +36,7 @@ Line = tuple[np.ndarray, np.ndarray]
 
 @dataclass(frozen=True)
 class Clock:
-    """One of the two x axes: which column it reads, in which unit."""
+    """One of the two x axes: the columns it is read from, its unit and its label."""
 
     episodes: str
     progress: str
@@ -54,20 +54,20 @@ def plot_runs(
     """Draw the runs and write the figure as PNG and SVG.
 
     Reads only what the runs have written so far, so a run may call it on its own folder while it trains. Runs that
-    differ in their seed alone become one line with a band, as far as all of them have come.
+    differ only in their seed become one line with a band, up to the end of the shortest run.
 
     Args:
         folders: run folders, at least one.
-        out: where the figure goes; `.png` and `.svg` are put in place of its ending.
+        out: where the figure goes; its ending is replaced by `.png` and `.svg`.
         band: what the band over seeds shows, the range of the runs or the 95% interval of their mean.
         games: the score line is the mean of the last `games` games.
-        rows: span of the exponential mean over rows of progress.csv, for loss and mean Q; 1 draws them as they are.
+        rows: span of the exponential mean over rows of progress.csv, for loss and mean Q; 1: not smoothed.
 
     Returns:
         Paths of the PNG and the SVG.
 
     Raises:
-        UserError: not a run folder, a damaged file, or a place that cannot be written.
+        UserError: not a run folder, a damaged file, or a file that cannot be written.
     """
     groups = grouped([read_run(folder) for folder in folders])
     return write_figure(draw_runs(groups, band=band, games=games, rows=rows), out)
@@ -147,7 +147,7 @@ def _draw_progress(
         say(axes, "no row of progress.csv yet" if name == "epsilon" else "no update yet")
         return
     values = np.concatenate(drawn)
-    # A loss often falls or grows by a hundredfold; a straight axis would show only its highest part.
+    # A loss often changes by a factor of a hundred; a linear axis would show only its highest part.
     if name == "loss" and values.min() > 0 and values.max() > 30 * values.min():
         axes.set_yscale("log")
     if name == "epsilon":
@@ -157,11 +157,11 @@ def _draw_progress(
 
 
 def _draw_group(axes: Axes, lines: list[Line], colour: str, band: Band) -> None:
-    """One run: its line. Several: each run thin, and their mean and band where all of them have values."""
+    """For one run its line; for several a thin line each, and their mean and band where all of them have values."""
     lines = [(x, y) for x, y in lines if len(x)]
     for x, y in lines:
         many = len(lines) > 1
-        # A curve of one point would be invisible as a line.
+        # A curve with a single point would be invisible without a marker.
         marker = "o" if len(x) == 1 else None
         axes.plot(
             x, y, color=colour, alpha=0.35 if many else 1.0, linewidth=0.9 if many else 2.0, marker=marker, zorder=3
@@ -174,7 +174,7 @@ def _draw_group(axes: Axes, lines: list[Line], colour: str, band: Band) -> None:
 
 
 def _when(progress: Table, agent_steps: np.ndarray, clock: Clock) -> np.ndarray:
-    """Where `agent_steps` lie on the clock; between two rows of progress.csv time is taken as even."""
+    """Where `agent_steps` lie on the clock, by linear interpolation between the rows of progress.csv."""
     if clock is STEPS:
         return agent_steps
     if len(progress["seconds"]) == 0:
@@ -184,7 +184,7 @@ def _when(progress: Table, agent_steps: np.ndarray, clock: Clock) -> np.ndarray:
 
 
 def _explain(figure: Figure, groups: dict[str, list[RunCurves]], band: Band, games: int, rows: float) -> None:
-    """Title, one legend entry per group, and in words what dots, lines, bands and diamonds are."""
+    """Write the title, one legend entry per group, and what dots, lines, bands and diamonds mean."""
     height = figure.get_figheight()
     games_played = ", ".join(sorted({members[0].config.game for members in groups.values()}))
     figure.text(0.065, 1 - 0.3 / height, games_played, fontsize=16, fontweight="bold", va="center")

@@ -1,4 +1,4 @@
-"""The picture beside a game: score, agent step, the Q-value of each action as a bar, and how max Q went lately."""
+"""The picture beside a game: score, agent step, the Q-value of each action as a bar, and the last values of max Q."""
 
 from __future__ import annotations
 
@@ -22,17 +22,17 @@ _SHRINK = 0.5 ** (1 / 30)
 
 
 class QPanel:
-    """Draws the panel of one agent step after the other. The static parts are drawn once.
+    """Draws the panel for each agent step. The parts that do not change are drawn once.
 
-    The bars share one axis that moves with the Q-values: its right end is the highest of them now. It is as wide as the
-    largest gap between two actions lately (half-life 30 agent steps), so that in a decisive moment the bars differ
-    much and in a calm one little; the numbers at its ends say where it stands.
+    The bars share one axis that moves with the Q-values: its right end is the highest of them. Its width is the largest
+    recent gap between the Q-values (it shrinks with a half-life of 30 agent steps), so the bars differ much where the
+    choice matters and little where it does not. The numbers under the bars are the ends of the axis.
 
     Args:
         height: pixels, at least 420.
         title: the game's name.
         actions: names of the actions, in the order of the Q-values.
-        otherwise: why an action may be taken that has not the highest Q-value, for the legend.
+        otherwise: for the legend, why an action without the highest Q-value may be taken.
     """
 
     def __init__(self, height: int, title: str, actions: list[str], otherwise: str) -> None:
@@ -53,9 +53,9 @@ class QPanel:
         Args:
             q_values: float32 `(A,)`, of the state in which the action was chosen.
             action: the one taken; its row is highlighted.
-            greedy: whether it is the one with the highest Q-value by the agent's own choice.
-            score: points so far.
-            agent_step: of this game, the first is 1.
+            greedy: whether the agent chose it because it has the highest Q-value.
+            score: of the game so far, in points.
+            agent_step: number of the agent step in this game; the first is 1.
         """
         image = self._base.copy()
         draw = ImageDraw.Draw(image)

@@ -1,4 +1,4 @@
-"""Published curves and scores of a game, each with the protocol it was measured by, and where a run's differs."""
+"""Published curves and scores of a game, their protocols, and how a run's protocol differs from them."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ SCORE_COLUMNS = ("source", "algorithm", "game", "agent_steps", "score", "spread"
 
 @dataclass(frozen=True)
 class ReferenceCurve:
-    """Training return of a published agent. A point at m counts the games that ended in the m-th million frames."""
+    """Training return of a published agent. Point m covers the games that ended in the m-th million frames."""
 
     agent: str
     million_frames: np.ndarray
@@ -48,7 +48,7 @@ class PublishedScore:
 
 @dataclass(frozen=True)
 class Aspect:
-    """One choice of how scores are measured, in words, of a run and of the reference."""
+    """One item of the protocol that scores are measured with: that of a run and that of the reference, in words."""
 
     name: str
     run: str
@@ -56,7 +56,7 @@ class Aspect:
 
     @property
     def differs(self) -> bool:
-        """Whether the two must be told apart when scores are compared."""
+        """Whether run and reference differ in it."""
         return self.run != self.reference
 
 
@@ -86,7 +86,7 @@ def read_curves(path: Path, game: str) -> dict[str, ReferenceCurve]:
 
 
 def read_scores(path: Path, game: str) -> list[PublishedScore]:
-    """The final scores of one game from a CSV with `SCORE_COLUMNS`; a protocol `same` is the row's above, written out.
+    """The final scores of one game from a CSV with `SCORE_COLUMNS`; `same` in `protocol` means that of the row above.
 
     Raises:
         UserError: the file is missing or damaged.
@@ -126,7 +126,7 @@ def _rows(path: Path, columns: Sequence[str]) -> list[tuple[int, dict[str, str]]
         raise UserError(f"{path} line 1: column {missing[0]!r} is missing; it needs {', '.join(columns)}")
     for line, row in rows:
         if None in row or None in row.values():
-            raise UserError(f"{path} line {line}: not {len(found)} values; mend or delete that line")
+            raise UserError(f"{path} line {line}: not {len(found)} values; fix or delete that line")
     return rows
 
 
@@ -136,12 +136,12 @@ def _number(path: Path, line: int, row: dict[str, str], name: str) -> float:
     except ValueError:
         value = float("nan")
     if not np.isfinite(value):
-        raise UserError(f"{path} line {line}: {name} = {row[name]!r} is not a number; mend or delete that line")
+        raise UserError(f"{path} line {line}: {name} = {row[name]!r} is not a number; fix or delete that line")
     return value
 
 
 def _key(name: str) -> str:
-    """What a reference's spellings of a game (beamrider, beam_rider) have in common."""
+    """The same text for all spellings of a game (beamrider, beam_rider)."""
     return name.replace("_", "").lower()
 
 
@@ -149,10 +149,11 @@ def _key(name: str) -> str:
 
 
 def protocol(config: Config, seeds: int) -> list[Aspect]:
-    """How a run's training scores come about, beside Dopamine's published curves.
+    """The protocol of a run's training scores, beside that of Dopamine's published curves.
 
     Dopamine's side is Castro et al. 2018 (arXiv 1812.06110, section 3) and its code: `atari_lib.AtariPreprocessing`
-    (no no-ops, no FIRE, no life loss) and `dqn.gin` (epsilon, warm-up, 27,000 agent steps a game).
+    (no no-ops, no FIRE, no life loss), `dqn.gin` (epsilon, warm-up, 27,000 agent steps a game) and `networks.py`
+    (Flax's padding, Xavier's weights).
     """
     return [
         Aspect("score", "training games", "training games"),
@@ -168,6 +169,15 @@ def protocol(config: Config, seeds: int) -> list[Aspect]:
         Aspect("observation", _observation(config), "4 gray frames of 84x84"),
         Aspect("actions", "all 18" if config.full_action_set else "the game's minimal set", "the game's minimal set"),
         Aspect("longest game", f"{config.max_frames_per_episode:,} frames", "108,000 frames"),
+        Aspect(
+            "network",
+            f"torso {config.torso}, padding {config.padding}, norm {config.norm}, head {config.head}",
+            "torso 2015, padding same, norm none, head linear",
+        ),
+        Aspect("initial weights", config.initialisation, "xavier"),
+        Aspect("precision", config.precision, "float32"),
+        Aspect("environments", str(config.num_envs), "1"),
+        Aspect("optimizer", _step_size(config), "adam 6.25e-05, eps 0.00015"),
         Aspect("runs", str(seeds), "5"),
     ]
 
@@ -199,8 +209,16 @@ def _epsilon(config: Config) -> str:
     if config.epsilon_schedule == "constant":
         return f"{start:g} throughout"
     if config.epsilon_schedule == "linear":
-        return f"{start:g} to {end:g} over {steps:,} agent steps"
-    return f"{start:g} to {end:g}, exponential with time constant {steps:,} agent steps"
+        how = f"{start:g} to {end:g} over {steps:,} agent steps"
+    else:
+        how = f"{start:g} to {end:g} by {config.epsilon_schedule}, {steps:,} agent steps"
+    return f"{how}, after {config.epsilon_begin:,} at {start:g}" if config.epsilon_begin else how
+
+
+def _step_size(config: Config) -> str:
+    if config.learning_rate_end is None:
+        return f"{config.optimizer} {config.learning_rate:g}, eps {config.optimizer_eps:g}"
+    return f"{config.optimizer} {config.learning_rate:g} to {config.learning_rate_end:g}, eps {config.optimizer_eps:g}"
 
 
 def _start(config: Config) -> str:

@@ -1,4 +1,4 @@
-"""A game that draws itself (Gymnasium's render mode `rgb_array`), as the agent plays it, a picture for each step."""
+"""A game drawn by its environment (Gymnasium's render mode `rgb_array`), one picture for each agent step."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from pixelq.errors import UserError
 from pixelq.viewing.quiet_pygame import quiet_pygame
 
 SLOW = 10
-"""Frames per second of a game that names no rate of its own."""
+"""Frames per second of a game that does not name a rate."""
 
 ACTIONS = {
     "CartPole-": ("LEFT", "RIGHT"),
@@ -35,19 +35,19 @@ MINATAR_ACTIONS = {"n": "NOTHING", "l": "LEFT", "u": "UP", "r": "RIGHT", "d": "D
 
 
 class Drawing(SeededStarts, Protocol):
-    """Environments of which the first can be drawn."""
+    """Environments that can draw the first of them."""
 
     def render(self) -> np.ndarray:
-        """What it looks like now, uint8 `(height, width, 3)`."""
+        """A picture of its current state, uint8 `(height, width, 3)`."""
         ...
 
 
 class RenderedGame:
-    """One game that is drawn after every agent step (satisfies `SeededStarts` and `video.Filmed`).
+    """One game that is drawn after every agent step (satisfies `SeededStarts` and `video.Recordable`).
 
     Args:
         games: one environment.
-        action_names: in their order.
+        action_names: by action number.
         rate: agent steps per second in the game's own time.
     """
 
@@ -70,7 +70,7 @@ class RenderedGame:
         return self._games.reset_some(seeds, mask)
 
     def step(self, actions: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-        """Play one agent step and draw where it led; see `SeededStarts.step`."""
+        """Play one agent step and draw the state after it; see `SeededStarts.step`."""
         result = self._games.step(actions)
         with quiet_pygame():
             self.screens = [self._games.render()]
@@ -82,10 +82,10 @@ class RenderedGame:
 
 
 def rendered_game(config: Config, game: GymnasiumGame) -> RenderedGame:
-    """Open a game to be filmed.
+    """Open a game for a video.
 
     Raises:
-        UserError: it draws no pictures, or a package that it needs for that is missing.
+        UserError: the game draws no pictures, or a package that it needs for drawing is missing.
     """
     with quiet_pygame():
         if game.id == "CarRacing-v3":
@@ -95,7 +95,7 @@ def rendered_game(config: Config, game: GymnasiumGame) -> RenderedGame:
         with closing(make_environment(game)) as env:
             metadata = env.metadata or {}
         if "rgb_array" not in metadata.get("render_modes", ()):
-            raise UserError(f"game {game.id} draws no pictures (render mode rgb_array), so it cannot be filmed")
+            raise UserError(f"game {game.id} draws no pictures (render mode rgb_array), so it cannot be recorded")
         games = GymnasiumEnvs(config, game, num_envs=1, render_mode="rgb_array")
         names = action_names(games.first, game, int(games.single_action_space.n))
         rate = Fraction(metadata.get("render_fps") or SLOW).limit_denominator(100) / config.frame_skip
@@ -107,7 +107,7 @@ def rendered_game(config: Config, game: GymnasiumGame) -> RenderedGame:
 
 
 def action_names(env: gymnasium.Env[Any, Any], game: GymnasiumGame, count: int) -> list[str]:
-    """What the actions are called, as far as the game or its documentation says; else ACTION 0, ACTION 1, ..."""
+    """The names of the actions that the game or its documentation gives; otherwise ACTION 0, ACTION 1, ..."""
     plain: Any = env.unwrapped
     names: list[str] = next((list(words) for start, words in ACTIONS.items() if game.id.startswith(start)), [])
     if game.id.startswith("MinAtar/"):

@@ -1,4 +1,4 @@
-"""Which runs are seeds of one recipe and belong under one line of a figure."""
+"""Groups of runs that differ only in their seed and are drawn as one line of a figure."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ _NOT_LEARNING = {
 
 
 def grouped(runs: Sequence[RunCurves]) -> dict[str, list[RunCurves]]:
-    """Runs that differ in nothing but their seed (and in what learning does not see), by label.
+    """Runs that differ only in their seed (and in fields that do not affect learning), by label.
 
-    A label is game and recipe, and where that does not tell two groups apart, the fields that do.
+    A label is game and recipe, followed by the fields in which groups of the same game and recipe differ.
     """
     groups: dict[tuple[object, ...], list[RunCurves]] = {}
     # A learning rate that falls over the whole run makes the run's length part of the recipe.
     whole = any(r.config.learning_rate_end is not None and r.config.learning_rate_steps == 0 for r in runs)
     names = [name for name in FIELDS if name not in _NOT_LEARNING or (whole and name == "steps")]
     for run in runs:
-        groups.setdefault(tuple(getattr(run.config, name) for name in names), []).append(run)
+        groups.setdefault(tuple(repr(getattr(run.config, name)) for name in names), []).append(run)
     labels: dict[str, list[RunCurves]] = {}
     for members in groups.values():
         config = members[0].config

@@ -1,4 +1,4 @@
-"""A whole game as an MP4: the game's own picture, and beside it the Q-values that chose each action."""
+"""A whole game as an MP4: the game's own picture, and beside it the Q-values from which each action was chosen."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from pixelq.envs.atari import AtariGames, opening_fire
 from pixelq.envs.games import Game
 from pixelq.envs.seeded_episodes import SeededEpisodes, SeededStarts
 from pixelq.errors import UserError
-from pixelq.viewing.colour_screen import EMULATOR_RATE, ColourScreen, FilmedGame
+from pixelq.viewing.colour_screen import EMULATOR_RATE, ColourAtari, ColourScreen
 from pixelq.viewing.q_panel import WIDTH, QPanel
 from pixelq.viewing.rendered_game import rendered_game
 
@@ -30,7 +30,7 @@ LEAST_HEIGHT = 420
 
 
 class Player(Protocol):
-    """A policy that can be filmed; `pixelq.policy.Agent` is one."""
+    """A policy that can be recorded; `pixelq.policy.Agent` is one."""
 
     config: Config
 
@@ -39,44 +39,45 @@ class Player(Protocol):
         ...
 
 
-class Filmed(SeededStarts, Protocol):
-    """One game that can be filmed while it is played."""
+class Recordable(SeededStarts, Protocol):
+    """One game that can be recorded while it is played."""
 
     height: int
-    """Of its picture, in pixels."""
+    """Height of its picture, in pixels."""
     width: int
+    """Width of its picture, in pixels."""
     action_names: list[str]
     rate: Fraction
     """Screens per second in the game's own time."""
     screens: list[np.ndarray]
-    """Of the last agent step, each uint8 `(height, width, 3)`."""
+    """The pictures of the last agent step, each uint8 `(height, width, 3)`."""
 
 
 @dataclass(frozen=True)
 class RecordedGame:
-    """What was filmed."""
+    """A game that was recorded."""
 
     path: Path
     score: float
     """Points, unclipped."""
     agent_steps: int
     frames: int
-    """Pictures in the film."""
+    """Pictures in the video."""
     finished: bool
-    """Whether the game went to its end (or to the recipe's frame cap) and was not cut by `max_agent_steps`."""
+    """Whether the game was played to its end (or to the recipe's frame cap), not stopped by `max_agent_steps`."""
 
 
 @dataclass(frozen=True)
 class Moment:
-    """One agent step of a game, as filmed."""
+    """One agent step of a recorded game."""
 
     screens: list[np.ndarray]
-    """What the game showed in this step (Atari: every frame), each uint8 `(height, width, 3)`."""
+    """The pictures of this step (Atari: every frame), each uint8 `(height, width, 3)`."""
     q_values: np.ndarray
     """float32 `(A,)`, of the state before the action."""
     action: int
     greedy: bool
-    """Whether the action taken is the agent's choice, the one of the highest Q-value."""
+    """Whether the agent chose the action because it has the highest Q-value."""
     score: float
     """Points after the action."""
     over: bool
@@ -94,40 +95,40 @@ def record_game(
 ) -> RecordedGame:
     """Play one game and write it as an MP4 (h264, yuv420p) in the game's own time; Atari: 60 emulator frames a second.
 
-    The game is at the left, at its own size (Atari: mostly 160x210) times `scale`, the Q-values are at its right. At 30
-    pictures a second each is the maximum of two emulator frames: many games draw a sprite in every other frame only.
-    Other games are filmed once each agent step. The same agent, seed and epsilon give the same game. The file appears
-    when it is whole.
+    The game is at the left, at its own size (Atari: mostly 160x210) times `scale`; the Q-values are at the right. At 30
+    pictures a second each is the maximum of two emulator frames, because many games draw a sprite only in every other
+    frame. Other games have one picture per agent step. The same agent, seed and epsilon give the same game. The file
+    appears when it is complete.
 
     Args:
         agent: the policy; its config says how the game is observed.
-        path: the film; its folder is made.
+        path: of the video; its folder is made.
         seed: of the game and of the random actions.
         epsilon: probability of a random action.
-        scale: screen pixels per game pixel, at least 1; an even one keeps every game pixel's colour exactly. None: 2
-            for Atari, otherwise what makes the picture about as high as the panel.
-        fps: pictures per second of an Atari film: 15, 30 (None) or 60.
-        max_agent_steps: stop earlier; None: the whole game.
+        scale: screen pixels per game pixel, at least 1; even values keep every game pixel's colour exactly. None: 2
+            for Atari, otherwise such that the picture is about as high as the panel.
+        fps: pictures per second of an Atari video: 15, 30 (None) or 60.
+        max_agent_steps: stop after this many; None: the whole game.
 
     Raises:
         UserError: a value out of range, an unknown game, a missing ROM or package, a game that draws no pictures, or a
-            place that cannot be written.
+            file that cannot be written.
         RuntimeError: the colour screen does not show the game that the agent plays.
     """
     _check(path, epsilon=epsilon, scale=scale, fps=fps, max_agent_steps=max_agent_steps)
-    filmed, envs = open_game(agent.config, seed, fps=fps)
+    shown, envs = open_game(agent.config, seed, fps=fps)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        film = Film(temporary, filmed, agent.config, scale=scale, fps=fps, epsilon=epsilon)
+        video = VideoFile(temporary, shown, agent.config, scale=scale, fps=fps, epsilon=epsilon)
         steps = 0
         try:
-            with closing(played(agent, filmed, envs, seed=seed, epsilon=epsilon)) as moments:
+            with closing(played(agent, shown, envs, seed=seed, epsilon=epsilon)) as moments:
                 for moment in islice(moments, max_agent_steps):
                     steps += 1
-                    film.add(moment, steps)
+                    video.add(moment, steps)
         finally:
-            film.close()
+            video.close()
         os.replace(temporary, path)
     except OSError as error:
         raise UserError(f"{path}: cannot be written ({error.strerror}); choose another place with --out") from None
@@ -135,31 +136,33 @@ def record_game(
         envs.close()
         with suppress(OSError):
             temporary.unlink()
-    return RecordedGame(path, moment.score, steps, film.pictures, moment.over)
+    return RecordedGame(path, moment.score, steps, video.pictures, moment.over)
 
 
-def open_game(config: Config, seed: int, *, fps: int | None = None) -> tuple[Filmed, SeededEpisodes]:
-    """Open one game to be filmed: what shows it, and the same game as `pixelq.envs` plays it. The caller closes it.
+def open_game(config: Config, seed: int, *, fps: int | None = None) -> tuple[Recordable, SeededEpisodes]:
+    """Open one game for a video: the game that is shown, and the same game as `pixelq.envs` plays it.
+
+    The caller closes the second.
 
     Raises:
         UserError: an unknown game, a missing ROM or package, a game that draws no pictures, an opening FIRE in a game
-            that has none, or `fps` for one that is no Atari game.
+            without that action, or `fps` for a game that is not an Atari game.
     """
     game = resolve_game(config.game)
     game_seed = np.random.SeedSequence(seed).spawn(2)[0]
     if not isinstance(game, Game):
         if fps is not None:
-            raise UserError(f"fps = {fps}: {game.id} is filmed once each agent step, at its own rate; leave --fps away")
+            raise UserError(f"fps = {fps}: {game.id} is recorded once each agent step, at its rate; leave --fps out")
         rendered = rendered_game(config, game)
         return rendered, SeededEpisodes(rendered, game_seed)
     games = AtariGames(config, game, num_envs=1, threads=1)
     opening = opening_fire(games, config, game)
-    filmed = FilmedGame(games, ColourScreen(config))
-    return filmed, SeededEpisodes(filmed, game_seed, opening=opening)
+    shown = ColourAtari(games, ColourScreen(config))
+    return shown, SeededEpisodes(shown, game_seed, opening=opening)
 
 
-def played(agent: Player, filmed: Filmed, envs: SeededEpisodes, *, seed: int, epsilon: float) -> Generator[Moment]:
-    """Play one game to its end. `filmed` and `envs` are `open_game`'s, `seed` decides the random actions.
+def played(agent: Player, shown: Recordable, envs: SeededEpisodes, *, seed: int, epsilon: float) -> Generator[Moment]:
+    """Play one game to its end. `shown` and `envs` are from `open_game`; `seed` decides the random actions.
 
     Raises:
         RuntimeError: the two emulators of an Atari game differ.
@@ -174,26 +177,26 @@ def played(agent: Player, filmed: Filmed, envs: SeededEpisodes, *, seed: int, ep
         observations, rewards, terminated, truncated, info = envs.step(np.array([chosen]))
         action = int(info["action"][0])
         score, over = score + float(rewards[0]), bool(terminated[0] | truncated[0])
-        yield Moment(filmed.screens, q_values, action, not explore and action == chosen, score, over)
+        yield Moment(shown.screens, q_values, action, not explore and action == chosen, score, over)
 
 
-class Film:
-    """An MP4 being written: game at the left, panel at the right; in Atari one picture per `60 / fps` frames."""
+class VideoFile:
+    """Writes an MP4: game at the left, panel at the right; in Atari one picture per `60 / fps` frames."""
 
     def __init__(
-        self, path: Path, filmed: Filmed, config: Config, *, scale: int | None, fps: int | None, epsilon: float
+        self, path: Path, shown: Recordable, config: Config, *, scale: int | None, fps: int | None, epsilon: float
     ) -> None:
-        atari = isinstance(filmed, FilmedGame)
-        scale = scale or (2 if atari else max(1, round(LEAST_HEIGHT / filmed.height)))
-        rate = Fraction(fps or 30) if atari else filmed.rate
-        game_height, game_width = filmed.height * scale, filmed.width * scale
+        atari = isinstance(shown, ColourAtari)
+        scale = scale or (2 if atari else max(1, round(LEAST_HEIGHT / shown.height)))
+        rate = Fraction(fps or 30) if atari else shown.rate
+        game_height, game_width = shown.height * scale, shown.width * scale
         height, width = max(game_height, LEAST_HEIGHT), game_width + WIDTH
-        # yuv420p halves the colours in both directions, so both sides must be even.
+        # yuv420p has half the resolution for colours in both directions, so both sides must be even.
         self._picture = np.zeros((height + height % 2, width + width % 2, 3), np.uint8)
         presses = config.opening_fire_max or config.fire_on_life_loss
         otherwise = "random, or opening FIRE" if presses else f"random (epsilon {epsilon:g})"
         title = resolve_game(config.game).title
-        self._panel = QPanel(len(self._picture), title, filmed.action_names, otherwise)
+        self._panel = QPanel(len(self._picture), title, shown.action_names, otherwise)
         top = (len(self._picture) - game_height) // 2
         self._game = self._picture[top : top + game_height, :game_width]
         self._scale = scale
@@ -206,29 +209,29 @@ class Film:
         )
         self._stream.height, self._stream.width = self._picture.shape[:2]
         self._stream.pix_fmt = "yuv420p"
-        # What the conversion from RGB uses; untagged, a browser may take a large film for BT.709 and shift the colours.
+        # The conversion from RGB uses these. Without the tags a browser may read a large video as BT.709.
         self._stream.codec_context.colorspace = Colorspace.ITU601
         self._stream.codec_context.color_range = ColorRange.MPEG
 
     def add(self, moment: Moment, agent_step: int) -> None:
-        """Film one agent step."""
+        """Add one agent step."""
         self._picture[:, -WIDTH:] = self._panel.draw(
             moment.q_values, moment.action, greedy=moment.greedy, score=moment.score, agent_step=agent_step
         )
         for screen in moment.screens:
             self._waiting.append(screen)
             if len(self._waiting) == self._together:
-                self._expose()
+                self._write_picture()
 
     def close(self) -> None:
-        """Film what is left and finish the file."""
+        """Write the last picture and finish the file."""
         if self._waiting:
-            self._expose()
+            self._write_picture()
         for packet in self._stream.encode(None):
             self._container.mux(packet)
         self._container.close()
 
-    def _expose(self) -> None:
+    def _write_picture(self) -> None:
         newest = np.maximum.reduce(self._waiting[-2:])
         self._waiting.clear()
         self._game[:] = newest.repeat(self._scale, axis=0).repeat(self._scale, axis=1)

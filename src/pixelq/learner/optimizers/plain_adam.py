@@ -68,15 +68,18 @@ class PlainAdam(torch.optim.Optimizer):
         """Apply one update from the parameters' gradients; `closure` is not supported and ignored."""
         for group in self.param_groups:
             beta1, beta2 = group["betas"]
-            for p in group["params"]:
+            parameters = [p for p in group["params"] if p.grad is not None]
+            if not parameters:
+                continue
+            for p in parameters:
                 if not self.state[p]:
                     moments = {name: torch.zeros_like(p) for name in ("exp_avg", "exp_avg_sq")}
                     self.state[p] = {"step": torch.zeros(())} | moments
                 self.state[p]["step"] += 1
             # Once for all parameters, or a compiler works them out for every weight.
-            t = self.state[group["params"][0]]["step"]
+            t = self.state[parameters[0]]["step"]
             step_size, inverse_root, eps = self._scalars(t, group["lr"], group["betas"], group["eps"])
-            for p in group["params"]:
+            for p in parameters:
                 m, v = self.state[p]["exp_avg"], self.state[p]["exp_avg_sq"]
                 m.lerp_(p.grad, 1.0 - beta1)
                 v.mul_(beta2).addcmul_(p.grad, p.grad, value=1.0 - beta2)

@@ -32,20 +32,21 @@ class RectifiedAdam(torch.optim.Adam):
     def step(self, closure: Callable[[], float] | None = None) -> None:  # type: ignore[override]
         """Apply one update from the parameters' gradients; `closure` is not supported and ignored."""
         rates = [group["lr"] for group in self.param_groups]
+        learned = [[p for p in group["params"] if p.grad is not None] for group in self.param_groups]
         steps = []
-        for group in self.param_groups:
+        for group, parameters in zip(self.param_groups, learned, strict=True):
             beta1, beta2 = group["betas"]
-            first = self.state[group["params"][0]]
+            first = self.state[parameters[0]] if parameters else {}
             t = 1 + int(first["step"]) if first else 1
             rectified = rectification(t, beta2)
             steps.append(0.0 if rectified else group["lr"] / (1.0 - beta1**t))
             group["lr"] *= rectified
         super().step()
-        for group, rate, step in zip(self.param_groups, rates, steps, strict=True):
+        for group, parameters, rate, step in zip(self.param_groups, learned, rates, steps, strict=True):
             group["lr"] = rate
-            if step:  # the moments are new, the weights are not
-                means = [self.state[p]["exp_avg"] for p in group["params"]]
-                torch._foreach_add_(group["params"], means, alpha=-step)
+            if step and parameters:  # the moments are new, the weights are not
+                means = [self.state[p]["exp_avg"] for p in parameters]
+                torch._foreach_add_(parameters, means, alpha=-step)
 
 
 def rectification(t: int, beta2: float) -> float:

@@ -5,7 +5,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pixelq.networks.first_layer import BLOCK, BlockInput, PlainInput, reads_blocks
+from pixelq.networks.fast.first_layer import BLOCK, BlockInput, PlainInput, reads_blocks
 
 SCALE = 1 / 255
 

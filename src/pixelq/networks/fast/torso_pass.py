@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
+from torch.nn.functional import pad
 
 
 class Layer(NamedTuple):
@@ -23,6 +24,8 @@ class Layer(NamedTuple):
     """Of a convolution, in pixels; 0: a linear layer."""
     eps: float | None
     """Of the normalisation over all channels and positions after it; None: there is none."""
+    around: tuple[int, int, int, int] = (0, 0, 0, 0)
+    """Columns of zeros to the left and right, rows above and below, around a convolution's input."""
 
 
 class TorsoPass(torch.autograd.Function):
@@ -49,7 +52,10 @@ class TorsoPass(torch.autograd.Function):
         parameters = iter(lowered)
         for layer in layers:
             weight, bias = next(parameters), next(parameters)
-            kept += x, weight
+            rectified = x
+            if any(layer.around):
+                x = pad(x, layer.around)
+            kept += rectified, x, weight
             if layer.stride:
                 x = torch.conv2d(x, weight, bias, layer.stride)
             else:
@@ -81,18 +87,19 @@ class TorsoPass(torch.autograd.Function):
                     _as_normalised(gradient), x, mean, deviation, norm_weight, *_sizes(x), 1, [True, True, True]
                 )
                 found += of_norm_bias, of_norm_weight
-            *kept, x, weight = kept
+            *kept, rectified, x, weight = kept
             if layer.stride:
                 gradient, of_weight, of_bias = torch.ops.aten.convolution_backward(
                     gradient, x, weight, [len(weight)], [layer.stride] * 2, [0, 0], [1, 1], False, [0, 0], 1,
                     [i > 0, True, True],
                 )  # fmt: skip
+                if i > 0 and any(layer.around):
+                    gradient = pad(gradient, [-zeros for zeros in layer.around])
             else:
                 of_weight, of_bias = gradient.t() @ _as_vectors(x), gradient.sum(0)
                 if i > 0:
                     gradient = _as_images(gradient @ weight, x)
             found += of_bias, of_weight
-            rectified = x  # what the layer before gave
         raised = [one.to(ctx.dtype) for one in reversed(found)]
         raised[0] = ctx.first_gradient(raised[0])
         return None, None, None, None, *raised

@@ -1,4 +1,4 @@
-"""A torso's passes on devices that this machine may lack. (Their arithmetic on the CPU: test_q_network.py.)"""
+"""A torso's passes on devices that this machine may lack. (Their arithmetic on the CPU: test_fast_torso.py.)"""
 
 from collections.abc import Callable
 from typing import Any
@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from pixelq.networks import torso_pass
-from pixelq.networks.torso_pass import Layer, TorsoPass
+from pixelq.networks.fast import torso_pass
+from pixelq.networks.fast.torso_pass import Layer, TorsoPass
 
 EPS = 1e-5
 LAYERS = [Layer(2, EPS), Layer(1, EPS), Layer(0, EPS)]
@@ -23,7 +23,7 @@ def in_channels_last(x: Tensor) -> Tensor:
 
 
 def parameters(make: Callable[..., Tensor]) -> list[Tensor]:
-    """Per layer weight and bias, then those of its normalisation, as `QNetwork` holds them."""
+    """Per layer weight and bias, then those of its normalisation, as a network holds them."""
     made = []
     for shape in SHAPES:
         made += [in_channels_last(make(shape))]

@@ -1,0 +1,340 @@
+"""The steps of gpu_check.py: each is a list of cases, and runs in a process of its own.
+
+    python benchmarks/gpu_steps.py throughput --device cuda --file throughput.json --seconds 90
+
+What a case found is written to the file at once. A case that fails is written down with its traceback and ends the
+process with status 3, because it may leave a CUDA device in disorder; called again, a step goes on after the cases that
+the file holds. `--device cpu` makes everything tiny, to try the steps where there is no GPU.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import dataclasses
+import functools
+import itertools
+import json
+import os
+import shlex
+import sys
+import tempfile
+import time
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+from unittest import mock
+
+import numpy as np
+import torch
+
+import pong_clock
+from gpu_basics import (
+    ACTIONS,
+    FULL,
+    LR,
+    TINY,
+    Case,
+    OnlyGpu,
+    Result,
+    Setting,
+    environment,
+    learner,
+    random_batch,
+    tests,
+    update,
+)
+from pixelq.config import Config
+from pixelq.device import prepare_cuda
+from pixelq.envs import make_envs
+from pixelq.errors import UserError
+from pixelq.learner.graphed_update import WARM_UP
+from pixelq.learner.learner import Learner
+from pixelq.networks import build_network
+from pixelq.networks.observations import likely_observations
+from pixelq.policy import EpsilonGreedy
+from pixelq.profiling.rates import calls_per_second
+from pixelq.profiling.recorded_play import RecordedPlay
+from pixelq.profiling.timed_run import TimedRun
+from pixelq.recipes.choice import configure
+from pixelq.recipes.validation import validate
+from pixelq.replay import Replay
+from pixelq.variants import KINDS
+from throughput import split
+
+FAILED = 3
+"""Exit status after a case that failed."""
+ARITHMETICS = ("bf16", "tf32", "float32")
+"""Of the torso; tf32 is what pixelq's float32 means on a GPU, for convolutions."""
+BAR, GAMES = 18.0, 10
+"""Of Pong: the mean of so many test games stops the clock."""
+
+
+# --- rates of whole loops ---------------------------------------------------------------------------------------------
+
+
+class Runs:
+    """Timed runs that share their emulators, because 128 of those take some ten seconds to start.
+
+    Args:
+        setting: device, game and sizes.
+    """
+
+    def __init__(self, setting: Setting) -> None:
+        self._setting = setting
+        self._folder = tempfile.TemporaryDirectory()
+        self._runs: dict[tuple[str, int], TimedRun] = {}
+        self._replays: dict[int, dict[str, Replay]] = {}
+        self._envs: dict[tuple[int, bool], Any] = {}
+
+    def run(self, recipe: str, num_envs: int) -> TimedRun:
+        """A run of a recipe; its replay, if it has one, is empty and in main memory."""
+        if (recipe, num_envs) not in self._runs:
+            sizes = self._setting.sizes
+            fields = {"num_envs": num_envs, "device": self._setting.device.type}
+            config = configure(
+                self._setting.game, recipe, fields | (sizes.replay if recipe == "cleanrl" else sizes.rollout)
+            )
+            # No room for raw frames: where they are to lie, `replay` puts them on the card.
+            with (
+                mock.patch("pixelq.runs.parts.make_envs", self._shared),
+                mock.patch("pixelq.replay.replay.has_room", return_value=False),
+            ):
+                self._runs[recipe, num_envs] = TimedRun(config, Path(self._folder.name) / f"{recipe}-{num_envs}")
+        return self._runs[recipe, num_envs]
+
+    def replay(self, run: TimedRun, place: str) -> Replay:
+        """A replay filled with random play, whose raw frames lie on the `card`, or in main `memory` compressed."""
+        n = run.config.num_envs
+        if n not in self._replays:
+            assert run.parts.replay is not None
+            play = RecordedPlay(run, self._setting.sizes.played, np.random.default_rng(0))
+            play.fill(run.parts.replay, self._setting.sizes.played)
+            self._replays[n] = {"memory": run.parts.replay}
+        held = self._replays[n]
+        if place not in held:
+            like = held["memory"]
+            held[place] = Replay(like.capacity, n, like.frame_shape, like.stack, like.n_step, like.gamma)
+            held[place].load_state_dict(like.state_dict())
+            if not held[place].keep_raw_frames_on(self._setting.device):
+                raise RuntimeError("the card has no room for the replay's frames")
+        return held[place]
+
+    def _shared(self, config: Config, **options: Any) -> Any:
+        key = (options["num_envs"], config.fire_on_life_loss)
+        if key not in self._envs:
+            self._envs[key] = make_envs(config, **options)
+        return self._envs[key]
+
+
+def throughput(setting: Setting) -> dict[str, Case]:
+    """The work of `cleanrl`; what departs from the usual (a graph, frames on the card) comes later."""
+    runs = Runs(setting)
+    cases: dict[str, Case] = {
+        f"emulator alone, {n}": functools.partial(emulator, setting, runs, "cleanrl", n) for n in setting.sizes.envs
+    }
+    ways = itertools.product(setting.sizes.envs, ARITHMETICS, (True, False), ("card", "memory"))
+    for n, arithmetic, graphed, place in sorted(ways, key=lambda way: (not way[2]) + (way[3] == "memory")):
+        name = f"{arithmetic}, {n} environments, {'graph' if graphed else 'no graph'}, frames on {place}"
+        cases[name] = functools.partial(cleanrl, setting, runs, arithmetic, n, graphed, place)
+    return cases
+
+
+def emulator(setting: Setting, runs: Runs, recipe: str, n: int) -> Result:
+    """Agent steps a second without a network: no loop can be faster that does one thing after the other."""
+    begun = time.monotonic()
+    envs, generator = runs.run(recipe, n).parts.envs, np.random.default_rng(0)
+    started = time.monotonic() - begun
+    envs.reset()
+    rate = calls_per_second(lambda: envs.step(generator.integers(0, ACTIONS, n)), setting.sizes.seconds / 2)
+    return {"emulator_steps_per_second": n * rate, "seconds_to_start": started}
+
+
+def cleanrl(setting: Setting, runs: Runs, arithmetic: str, n: int, graphed: bool, place: str) -> Result:
+    if not setting.on_gpu and arithmetic == "tf32":
+        raise OnlyGpu("only a GPU has TF32")
+    if not setting.on_gpu and not graphed:
+        raise OnlyGpu("a CPU has no CUDA graph to be without")
+    run = runs.run("cleanrl", n)
+    run.parts.replay = runs.replay(run, place)
+    precision = "bf16" if arithmetic == "bf16" else "float32"
+    learn_with(run, dataclasses.replace(run.config, precision=precision, deterministic=not graphed))
+    prepare_cuda(deterministic=arithmetic == "float32")
+    return timed(setting, run, with_parts=graphed and n == max(setting.sizes.envs))
+
+
+def learn_with(run: TimedRun, config: Config) -> None:
+    """Give a run a new network and learner; a config that is deterministic has no graph, and nothing else is set."""
+    envs, device = run.parts.envs, run.parts.device
+    network = build_network(
+        config, envs.single_observation_space, int(envs.single_action_space.n), torch.Generator().manual_seed(1)
+    ).to(device)
+    run.parts.learner = Learner(network, config, device)
+    run.parts.policy = EpsilonGreedy(network, device, np.random.default_rng(0))
+
+
+def timed(setting: Setting, run: TimedRun, with_parts: bool) -> Result:
+    """Rate of a run's loop, and perhaps the microseconds of its parts for an agent step, with a stopwatch."""
+    run.train_for(setting.sizes.seconds / 3)
+    done = run.train_for(setting.sizes.seconds)
+    found: Result = {
+        "agent_steps_per_second": done.agent_steps_per_second,
+        "updates_per_second": done.updates / done.seconds,
+    }
+    return found | ({"parts_us_per_agent_step": split(run, setting.sizes.seconds / 2)} if with_parts else {})
+
+
+def pqn(setting: Setting) -> dict[str, Case]:
+    """The parallel loop, as the recipes have it."""
+    runs = Runs(setting)
+    cases: dict[str, Case] = {}
+    for recipe, n in setting.sizes.parallel:
+        if f"emulator alone, {n}" not in cases:
+            cases[f"emulator alone, {n}"] = functools.partial(emulator, setting, runs, recipe, n)
+        cases[f"{recipe}, {n} environments"] = functools.partial(parallel, setting, runs, recipe, n)
+    return cases
+
+
+def parallel(setting: Setting, runs: Runs, recipe: str, n: int) -> Result:
+    return timed(setting, runs.run(recipe, n), with_parts=True)
+
+
+# --- updates of every variant -----------------------------------------------------------------------------------------
+
+
+def variants(setting: Setting) -> dict[str, Case]:
+    """Updates a second of every torso, linear layer, and loss with a head, as far as recipes take them."""
+    bf16 = {"precision": "bf16"}
+    cases: dict[str, Case] = {
+        f"cleanrl in {arithmetic}": functools.partial(
+            rate, setting, {"precision": "bf16" if arithmetic == "bf16" else "float32"}, arithmetic
+        )
+        for arithmetic in ARITHMETICS
+    }
+    cases["cleanrl in bf16, no graph"] = functools.partial(rate, setting, bf16 | {"deterministic": True})
+    cases["cleanrl in bf16, cuDNN's benchmark"] = functools.partial(rate, setting, bf16, benchmark=True)
+    pairs = itertools.product(KINDS["loss"].names(), KINDS["head"].names())
+    wanted = [{"loss": loss, "head": head} for loss, head in pairs]
+    wanted += [{kind: name} for kind in ("torso", "linear") for name in KINDS[kind].names()]
+    for fields in wanted:
+        if accepted(setting.game, fields | bf16) is not None:
+            cases[", ".join(f"{kind} {name}" for kind, name in fields.items())] = functools.partial(
+                rate, setting, fields | bf16
+            )
+    return cases
+
+
+def accepted(game: str, fields: Result) -> Config | None:
+    """The first recipe that takes these fields, of a loop with a replay and of one without; None: neither does."""
+    for recipe in ("cleanrl", "pqn"):
+        with contextlib.suppress(UserError):
+            config = configure(game, recipe, fields)
+            validate(config)
+            return config
+    return None
+
+
+def rate(setting: Setting, fields: Result, arithmetic: str = "bf16", benchmark: bool = False) -> Result:
+    config = accepted(setting.game, fields)
+    assert config is not None
+    prepare_cuda(deterministic=arithmetic == "float32")
+    one = learner(config, setting.device)
+    batch = random_batch(config, likely_observations(config), 0).to(setting.device)
+    torch.backends.cudnn.benchmark = benchmark
+    try:
+        for _ in range(WARM_UP + 2):
+            one.update(batch, LR)
+        seconds = setting.sizes.seconds / 2
+        updates = calls_per_second(lambda: one.update(batch, LR), seconds, setting.device)
+    finally:
+        torch.backends.cudnn.benchmark = False
+    one.check_finite()
+    return {"updates_per_second": updates, "batch_size": config.batch_size, "recipe": config.recipe}
+
+
+# --- Pong -------------------------------------------------------------------------------------------------------------
+
+
+def pong(setting: Setting) -> dict[str, Case]:
+    """One seed of the default recipe with many environments, against the clock."""
+    return {"default recipe, many environments": lambda: clock(setting)}
+
+
+def clock(setting: Setting) -> Result:
+    options = f"--device {setting.device.type} {setting.sizes.pong}"
+    args = SimpleNamespace(eval_every=setting.sizes.eval_every, games=GAMES, options=options)
+    # Packages may lie in a folder of their own, which pong_clock does not know of.
+    pong_clock.ENVIRONMENT["PYTHONPATH"] = os.environ.get("PYTHONPATH", pong_clock.ENVIRONMENT["PYTHONPATH"])
+    limit = max(5.0, setting.deadline - time.monotonic() - 5.0)
+    with tempfile.TemporaryDirectory() as folder:
+        race = pong_clock.race("pong", "default", 1, Path(folder), args, limit, BAR)  # type: ignore[arg-type]
+        print((Path(folder) / "pong.log").read_text())
+        tests = (Path(folder) / "pong" / "evaluations.csv").read_text().splitlines()
+    return {
+        "minutes": race.seconds / 60,
+        "reached": race.passed,
+        "agent_steps": race.agent_steps,
+        "mean": race.mean,
+        "games": GAMES,
+        "bar": BAR,
+        "options": options,
+        "evaluations": tests,
+    }
+
+
+# --- running a step ---------------------------------------------------------------------------------------------------
+
+STEPS: dict[str, Callable[[Setting], dict[str, Case]]] = {
+    step.__name__: step for step in (environment, update, tests, throughput, pqn, variants, pong)
+}
+
+
+def work(cases: dict[str, Case], file: Path, deadline: float) -> int:
+    """Run the cases that the file does not hold, until one fails or the time is over; returns the exit status."""
+    held: dict[str, Any] = json.loads(file.read_text()) if file.is_file() else {}
+
+    def write(name: str, found: Result) -> None:
+        held[name] = found
+        file.write_text(json.dumps(held, indent=1))
+
+    for name, case in cases.items():
+        if name in held:
+            continue
+        if time.monotonic() >= deadline:
+            write(name, {"skipped": "the step's time was over"})
+            continue
+        begun = time.monotonic()
+        write(name, {"error": "the process ended, or was stopped, in this case"})  # unless it comes to another end
+        print(f"--- {name}", flush=True)
+        try:
+            found: Result = {"result": case()}
+        except OnlyGpu as reason:
+            found = {"skipped": str(reason)}
+        except (Exception, SystemExit):
+            found = {"error": traceback.format_exc()}
+            print(found["error"], file=sys.stderr, flush=True)
+        write(name, found | {"seconds": round(time.monotonic() - begun, 2)})
+        if "error" in found:
+            return FAILED
+    return 0
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="One step of gpu_check.py.")
+    parser.add_argument("step", choices=STEPS)
+    parser.add_argument("--device", choices=("cuda", "cpu"), default="cuda")
+    parser.add_argument("--file", type=Path, required=True, help="where the step's cases are written")
+    parser.add_argument("--seconds", type=float, default=600.0, help="no case begins after so many")
+    parser.add_argument("--game", default="breakout", help="of all steps but pong")
+    args = parser.parse_args()
+    deadline = time.monotonic() + args.seconds
+    print(f"=== {args.step}: {shlex.join(sys.argv)}", flush=True)
+    sizes = FULL if args.device == "cuda" else TINY
+    setting = Setting(torch.device(args.device), args.game, sizes, deadline)
+    sys.exit(work(STEPS[args.step](setting), args.file, deadline))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,94 @@
+"""A network: torso, hidden layers, head. Q(s, .; theta) of every action in one forward pass."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from gymnasium.spaces import Box
+from torch import Tensor, nn
+
+from pixelq.networks.fast.fast_torso import FastTorso, fast_torso
+from pixelq.networks.layers import HiddenLayers, arithmetic
+
+PIXEL_SCALE = 1.0 / 255.0
+
+
+class Network(nn.Module):
+    """From states to a head's output (Mnih et al. 2013, section 4.1; 2015, Methods).
+
+    Torso, hidden layers and head are ordinary modules under autograd. Where they are the plain ones, `fast_torso` does
+    the same in less time; it is passed by where the states want a gradient. Parameters are float32. With
+    `precision="bf16"` torso and hidden layers compute in bfloat16 from casts made in the forward pass, so gradients
+    arrive at the float32 weights; the head's output is float32, because bfloat16's spacing is wider than the gap
+    between actions.
+
+    Args:
+        torso: see `pixelq.networks.torsos`.
+        hidden: linear layers between torso and head.
+        head: see `pixelq.networks.heads`.
+        observation_space: of one environment: (stack, H, W) or (stack, H, W, channels) for images, else (stack, d).
+            Bytes are scaled to 0..1, floats taken as they are.
+        num_actions: A.
+        precision: of torso and hidden layers.
+    """
+
+    def __init__(
+        self, torso: nn.Module, hidden: HiddenLayers, head: nn.Module, *, observation_space: Box, num_actions: int,
+        precision: str,
+    ) -> None:  # fmt: skip
+        super().__init__()
+        self.torso, self.hidden, self.head = torso, hidden, head
+        self.observation_space, self.num_actions, self.precision = observation_space, num_actions, precision
+        self._scale = PIXEL_SCALE if observation_space.dtype == np.uint8 else 1.0
+        self._state_dtype = torch.uint8 if observation_space.dtype == np.uint8 else torch.float32
+        self._dtype = torch.bfloat16 if precision == "bf16" else torch.float32
+        self.fast: FastTorso | None = fast_torso(torso, hidden, observation_space, self._scale, self._dtype)
+        """The fast way through torso and hidden layers; set it to None to go through the modules themselves."""
+
+    def forward(self, state: Tensor, noise: torch.Generator | None = None) -> Tensor:
+        """The head's output, float32.
+
+        Args:
+            state: `(B, *observation_space.shape)`, in the space's dtype (floats of the same values are as good).
+            noise: for noisy layers and sampled quantiles, on the state's device; None: their means.
+
+        Returns:
+            what the head gives: `(B, A)`, `(B, A, atoms)`, ...
+        """
+        output: Tensor = self.head(self.features(state, noise), noise)
+        return output
+
+    def features(
+        self, state: Tensor, noise: torch.Generator | None = None, lowered: list[Tensor] | None = None
+    ) -> Tensor:
+        """What the head is given: `(B, d)` in the torso's arithmetic; arguments as for `q_values`."""
+        if self.fast is not None and state.dtype == self._state_dtype and not state.requires_grad:
+            return self.fast(state, self.torso, self.hidden, lowered)  # type: ignore[arg-type]
+        with arithmetic(self.precision, state.device):
+            x: Tensor = self.torso(self._as_input(state))
+        return self.hidden(x, noise)
+
+    def q_values(
+        self, state: Tensor, noise: torch.Generator | None = None, lowered: list[Tensor] | None = None
+    ) -> Tensor:
+        """Q(s, .; theta), float32 `(B, A)`.
+
+        Args:
+            state: as for `forward`.
+            noise: as for `forward`.
+            lowered: what `lowered_weights` gave, if the weights have not changed since; None: as they are now.
+        """
+        values: Tensor = self.head.values(self.head(self.features(state, noise, lowered), noise))  # type: ignore[operator]
+        return values
+
+    def lowered_weights(self) -> list[Tensor] | None:
+        """Torso's and hidden weights as the fast pass reads them, to act with until they change; None: no fast pass."""
+        return None if self.fast is None else self.fast.lowered(self.torso, self.hidden)  # type: ignore[arg-type]
+
+    def _as_input(self, state: Tensor) -> Tensor:
+        """Images `(B, channels, H, W)` in channels_last, or vectors `(B, d)`, in the torso's arithmetic."""
+        if state.dim() < 4:
+            return state.flatten(1).to(self._dtype) * self._scale
+        if state.dim() == 5:
+            state = state.permute(0, 1, 4, 2, 3).flatten(1, 2)
+        return (state.to(self._dtype) * self._scale).contiguous(memory_format=torch.channels_last)

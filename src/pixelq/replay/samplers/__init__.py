@@ -1,0 +1,58 @@
+"""How minibatches are drawn from what a replay holds, one file per way.
+
+A file has a class `Sampler` (the protocol below) and may have a dataclass `Options`. A transition is named by its
+environment and the position of its row there, counted from 0; the replay keeps positions `oldest` to `written` - 1 of
+each environment in reach, and its ring has place for `size` of them: row p may be kept at place p % size.
+"""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar, NamedTuple, Protocol
+
+import numpy as np
+
+
+class Reach(NamedTuple):
+    """The rows that may be drawn."""
+
+    oldest: np.ndarray
+    """int64 (N,): position of each environment's oldest row in reach."""
+    written: np.ndarray
+    """int64 (N,): one past its newest."""
+
+
+class Sampler(Protocol):
+    """Draws rows; made as `Sampler(num_envs, size, options)`."""
+
+    uses_priorities: ClassVar[bool]
+    """Whether `learned` is to be told what each update found; then no batch is drawn ahead of an update."""
+
+    def added(self, envs: np.ndarray, positions: np.ndarray) -> None:
+        """Hear of new rows, one for each of some environments, int64 (M,) both; they overwrite those a lap before."""
+        ...
+
+    def draw(
+        self, size: int, generator: np.random.Generator, reach: Reach
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Draw rows in reach, with replacement.
+
+        Rows that do not begin a whole transition (the last of an episode, and those whose n steps are not played yet)
+        may be among them: the replay leaves them out and asks for as many again.
+
+        Returns:
+            environments and positions, int64 (B,), and relative importance weights, float64 (B,), which the replay
+            divides by the largest of the batch.
+        """
+        ...
+
+    def learned(self, rows: np.ndarray, priority: np.ndarray) -> None:
+        """Take in what an update found: rows int64 (B, 2), environment and position; priorities float32 (B,)."""
+        ...
+
+    def state_dict(self) -> dict[str, Any]:
+        """Everything that decides future draws, besides the generator: numbers and arrays, not copied."""
+        ...
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Continue from a `state_dict` of a sampler of the same sizes."""
+        ...

@@ -1,0 +1,54 @@
+"""Values that a person wrote, held to the type that a dataclass field asks for."""
+
+from __future__ import annotations
+
+import difflib
+import types
+import typing
+from collections.abc import Sequence
+from typing import Any, Literal
+
+from pixelq.errors import UserError
+
+_NAMES: dict[Any, str] = {int: "a whole number", str: "text", bool: "true or false", float: "a number"}
+
+
+def checked(name: str, kind: Any, value: Any, where: str) -> Any:
+    """Return `value` in the type that a field asks for; an int is welcome where a float is asked, a bool never is.
+
+    Args:
+        name: of the field, for the message.
+        kind: int, float, bool, str, a Literal, `tuple[int, ...]` and the like, or one of these `| None`.
+        value: as read from TOML, the command line or Python; a list is welcome where a tuple is asked.
+        where: what is being read, for the message.
+
+    Raises:
+        UserError: it is of another type.
+    """
+    if type(value) is int and not -(2**63) <= value < 2**63:
+        raise UserError(f"{where}: {name} is a number beyond 64 bits")
+    origin = typing.get_origin(kind)
+    if origin in (types.UnionType, typing.Union):
+        if value is None:
+            return None
+        (kind,) = (one for one in typing.get_args(kind) if one is not type(None))
+        return checked(name, kind, value, where)
+    if origin is Literal:
+        if value not in typing.get_args(kind):
+            choices = ", ".join(map(str, typing.get_args(kind)))
+            raise UserError(f"{where}: {name} = {value!r}; choose one of {choices}")
+        return value
+    if origin is tuple and isinstance(value, list | tuple):
+        return tuple(checked(name, typing.get_args(kind)[0], one, where) for one in value)
+    if kind is float and isinstance(value, int | float) and not isinstance(value, bool):
+        return float(value)
+    if type(value) is kind:
+        return value
+    wanted = _NAMES.get(kind) or f"a list, each {_NAMES.get(typing.get_args(kind)[0], 'a value')}"
+    raise UserError(f"{where}: {name} = {value!r} must be {wanted}")
+
+
+def nearest(word: str, known: Sequence[str]) -> str:
+    """A hint at the known words that are like `word`; empty if none is."""
+    close = difflib.get_close_matches(word.lower(), known, n=3, cutoff=0.5)
+    return f"; did you mean {' or '.join(close)}?" if close else ""

@@ -1,0 +1,197 @@
+"""Losses, heads, torsos and the other parts of an agent that a recipe chooses by name: where they are found.
+
+A variant is a module (or any object) with the part that its kind asks for, such as a function `loss`, and perhaps a
+dataclass `Options`. There are three places to put one:
+
+- a file in the kind's folder of this package, which is found by its name;
+- an installed package of your own, with an entry point in the kind's group: `c51 = "my_package.c51"`;
+- a module of your own that calls `register` and is named on the command line: `pixelq --import my_variants train ...`.
+
+A configuration names variants, never a file or a module to import: a stranger's run executes no code of its own.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib
+import inspect
+import typing
+from collections.abc import Mapping
+from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+from pixelq.errors import UserError
+from pixelq.typed_values import checked, nearest
+
+
+@dataclasses.dataclass(frozen=True)
+class NoOptions:
+    """Options of a variant that has none."""
+
+
+class Kind:
+    """All variants of one kind.
+
+    Args:
+        name: the field of `Config` that chooses one: `loss`.
+        folder: of the files, a package below `pixelq`; also the entry points' group.
+        part: what a variant must have: `loss`, `Head`.
+        options: the field of `Config` with its options: `loss_options`.
+        no_variants: files in the folder that are none.
+        presets: names that stand for a file with other defaults: name -> (file, default options).
+    """
+
+    def __init__(
+        self, name: str, folder: str, part: str, options: str, no_variants: frozenset[str] = frozenset(),
+        presets: Mapping[str, tuple[str, Mapping[str, Any]]] | None = None,
+    ) -> None:  # fmt: skip
+        self.name, self.part, self.options = name, part, options
+        self.package = f"pixelq.{folder}"
+        self.group = "pixelq." + folder.rpartition(".")[2]
+        """Of the entry points."""
+        self._no_variants, self._presets = no_variants, dict(presets or {})
+        self._registered: dict[str, Any] = {}
+
+    def names(self) -> list[str]:
+        """Every name that a recipe can give: presets and files, then what was added from outside."""
+        return [*self._own(), *sorted({*self._registered, *self._installed()} - {*self._own()})]
+
+    def register(self, name: str, variant: Any) -> None:
+        """Add a variant under a new name; once more under its own name replaces it.
+
+        Raises:
+            UserError: the name is one of pixelq's, or the variant lacks its part.
+        """
+        if name in self._own():
+            raise UserError(f"{self.name} {name!r} is one of pixelq's own; register yours under another name")
+        self._check(name, variant)
+        self._registered[name] = variant
+
+    def find(self, name: str) -> Any:
+        """The module or object of a variant.
+
+        Raises:
+            UserError: there is none of that name, or its module fails.
+        """
+        if name in self._registered:
+            return self._registered[name]
+        if name in self._own():
+            return importlib.import_module(f"{self.package}.{self._presets.get(name, (name,))[0]}")
+        if name not in (installed := self._installed()):
+            known = self.names()
+            raise UserError(
+                f"unknown {self.name} {name!r}{nearest(name, known)}; choose one of {', '.join(known)} (one of your "
+                "own: pixelq --import MODULE ...)"
+            )
+        try:
+            variant = installed[name].load()
+        except Exception as error:
+            raise UserError(
+                f"{self.name} {name!r} of {installed[name].value} cannot be imported ({type(error).__name__}: {error})"
+            ) from None
+        self._check(name, variant)
+        return variant
+
+    def options_class(self, name: str) -> type:
+        """The dataclass of a variant's options; `NoOptions` if it has none.
+
+        Raises:
+            UserError: as `find`, or `Options` is no dataclass whose fields all have defaults.
+        """
+        found: type = getattr(self.find(name), "Options", NoOptions)
+        fields = dataclasses.fields(found) if dataclasses.is_dataclass(found) else None
+        if fields is None or any(f.default is f.default_factory is dataclasses.MISSING for f in fields):
+            raise UserError(f"{self.name} {name!r}: its Options must be a dataclass whose fields have defaults")
+        return found
+
+    def read_options(self, name: str, given: Mapping[str, Any], where: str = "") -> Any:
+        """A variant's options: its `Options` with what is given, and else with its defaults.
+
+        Args:
+            name: of the variant.
+            given: field -> value.
+            where: what is being read, for the message.
+
+        Raises:
+            UserError: an unknown option, a value of the wrong type, or out of its range (`Options` itself raises
+                ValueError then).
+        """
+        kind = self.options_class(name)
+        where = f"{where}: {self.options}" if where else self.options
+        types = typing.get_type_hints(kind)
+        known = [f.name for f in dataclasses.fields(kind)]
+        values: dict[str, Any] = dict(self._presets.get(name, ("", {}))[1])
+        for option, value in given.items():
+            if option not in known:
+                has = f"{nearest(option, known)} (it has {', '.join(known)})" if known else " (it has none)"
+                raise UserError(f"{where}: {self.name} {name!r} has no option {option!r}{has}")
+            values[option] = checked(option, types[option], value, where)
+        try:
+            return kind(**values)
+        except ValueError as error:
+            raise UserError(f"{where}: {error}") from None
+
+    def describe(self, name: str) -> str:
+        """What a variant is: the first line of its docstring, or its part's."""
+        variant = self.find(name)
+        for documented in (variant, getattr(variant, self.part)):
+            if not isinstance(documented, SimpleNamespace) and (text := inspect.getdoc(documented)):
+                return text.partition("\n")[0]
+        return ""
+
+    def _own(self) -> dict[str, None]:
+        folder = Path(__file__).parent.joinpath(*self.package.split(".")[1:])
+        files = (file.stem for file in sorted(folder.glob("*.py")) if not file.stem.startswith("_"))
+        return dict.fromkeys([*self._presets, *(name for name in files if name not in self._no_variants)])
+
+    def _installed(self) -> dict[str, EntryPoint]:
+        return {entry.name: entry for entry in entry_points(group=self.group)}
+
+    def _check(self, name: str, variant: Any) -> None:
+        if not callable(getattr(variant, self.part, None)):
+            raise UserError(f"{self.name} {name!r}: {variant!r} has no {self.part}")
+
+
+TORSOS: dict[str, tuple[str, dict[str, Any]]] = {
+    # Mnih et al. 2013 (arXiv 1312.5602), section 4.1.
+    "2013": ("plain", {"channels": (16, 32), "kernels": (8, 4), "strides": (4, 2), "hidden": (256,)}),
+    # Mnih et al. 2015 (Nature), Methods, "Model architecture".
+    "2015": ("plain", {"channels": (32, 64, 64), "kernels": (8, 4, 3), "strides": (4, 2, 1), "hidden": (512,)}),
+    # Young & Tian 2019 (arXiv 1903.03176), section 3: for MinAtar's 10x10 images.
+    "minatar": ("plain", {"channels": (16,), "kernels": (3,), "strides": (1,), "hidden": (128,)}),
+    # rl-baselines3-zoo (Raffin 2020), hyperparams/dqn.yml: net_arch of LunarLander-v2 and MountainCar-v0.
+    "mlp": ("plain", {"channels": (), "kernels": (), "strides": (), "hidden": (256, 256)}),
+}
+"""Sizes of the named torsos, in channels, pixels and units."""
+
+KINDS: dict[str, Kind] = {
+    kind.name: kind
+    for kind in (
+        Kind("torso", "networks.torsos", "Torso", "torso_options", presets=TORSOS),
+        Kind("linear", "networks.linear", "Linear", "linear_options"),
+        Kind("head", "networks.heads", "Head", "head_options"),
+        Kind("loss", "losses", "loss", "loss_options", frozenset({"penalty"})),
+        Kind("sampler", "replay.samplers", "Sampler", "sampler_options"),
+        Kind("epsilon_schedule", "schedules.epsilon", "epsilon", "epsilon_options"),
+    )
+}
+"""By the field of `Config` that chooses a variant."""
+
+
+def register(kind: str, name: str, variant: Any = None, **parts: Any) -> None:
+    """Add a variant of your own, from a module that is named by `--import` or imported before `pixelq.train`.
+
+    Args:
+        kind: torso, linear, head, loss, sampler or epsilon_schedule.
+        name: what recipes call it.
+        variant: a module or object with the kind's part (and perhaps `Options`); or its parts one by one:
+        parts: `register("head", "mine", Head=MyHead, Options=MyOptions)`.
+
+    Raises:
+        UserError: an unknown kind, a name of pixelq's own, or a part is missing.
+    """
+    if kind not in KINDS:
+        raise UserError(f"unknown kind of variant {kind!r}{nearest(kind, list(KINDS))}; one of {', '.join(KINDS)}")
+    KINDS[kind].register(name, SimpleNamespace(**parts) if variant is None else variant)

@@ -1,0 +1,19 @@
+"""The same variants from a module of one's own, without packaging: `pixelq --import my_variants train ...`."""
+
+from pixelq_outside import (
+    categorical_head,
+    categorical_loss,
+    epsilon_ladder,
+    noisy_linear,
+    proportional_sampler,
+    residual_torso,
+)
+
+from pixelq import register
+
+register("head", "my_categorical", categorical_head)
+register("loss", "my_categorical", loss=categorical_loss.loss, Options=categorical_loss.Options)
+register("linear", "my_noisy", noisy_linear)
+register("sampler", "my_proportional", proportional_sampler)
+register("torso", "my_residual", residual_torso)
+register("epsilon_schedule", "my_ladder", epsilon_ladder)

@@ -1,0 +1,1 @@
+"""Variants of pixelq's parts, without a line of pixelq changed."""
