@@ -38,16 +38,17 @@ SHORT = (
     "--steps 6000 --batch-size 8 --log-every 100 --checkpoint-every 150 --eval-every 2000 --eval-episodes 2 "
     "--max-frames-per-episode 1200 --epsilon-start 0.5 --device cpu --deterministic"
 )
-REPLAY = "--replay-start 500 --replay-capacity 3000 --target-every 400"
+REPLAY = "--replay-start 500 --replay-capacity 3000"
+TARGET = "--target-every 400"
 LONG = "--steps 100000 --checkpoint-every 1000 --eval-every 40000"
 """For a game of some thousand agent steps a second: the run must outlive its kills."""
 CASES = {
     "2013, one environment, sticky actions": f"ALE/Breakout-v5 --recipe nips2013 {SHORT} {REPLAY}",
-    "2015, eight environments": f"breakout --recipe nature2015 --num-envs 8 {SHORT} {REPLAY}",
+    "2015, eight environments": f"breakout --recipe nature2015 --num-envs 8 {SHORT} {REPLAY} {TARGET}",
     "parallel loop, eight environments": f"pong --recipe default --num-envs 8 --rollout-length 8 {SHORT}",
     "CartPole, eight environments": (
         "CartPole-v1 --recipe cleanrl --torso mlp --num-envs 8 --frame-skip 1 --frame-stack 1 "
-        f"{SHORT} {REPLAY} {LONG}"
+        f"{SHORT} {REPLAY} {TARGET} {LONG}"
     ),
     "CartPole, parallel loop": f"CartPole-v1 --recipe cartpole --num-envs 8 --rollout-length 8 {SHORT} {LONG}",
     "CarRacing, one environment": (

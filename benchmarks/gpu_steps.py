@@ -13,6 +13,7 @@ import argparse
 import contextlib
 import dataclasses
 import functools
+import gc
 import itertools
 import json
 import os
@@ -29,6 +30,7 @@ from unittest import mock
 
 import numpy as np
 import torch
+from gymnasium.spaces import Box
 
 import pong_clock
 from gpu_basics import (
@@ -41,8 +43,6 @@ from gpu_basics import (
     Result,
     Setting,
     environment,
-    learner,
-    random_batch,
     tests,
     update,
 )
@@ -52,6 +52,7 @@ from pixelq.envs import make_envs
 from pixelq.errors import UserError
 from pixelq.learner.graphed_update import WARM_UP
 from pixelq.learner.learner import Learner
+from pixelq.losses import bound_loss
 from pixelq.networks import build_network
 from pixelq.networks.observations import likely_observations
 from pixelq.policy import EpsilonGreedy
@@ -60,7 +61,7 @@ from pixelq.profiling.recorded_play import RecordedPlay
 from pixelq.profiling.timed_run import TimedRun
 from pixelq.recipes.choice import configure
 from pixelq.recipes.validation import validate
-from pixelq.replay import Replay
+from pixelq.replay import Batch, Replay
 from pixelq.variants import KINDS
 from throughput import split
 
@@ -68,8 +69,10 @@ FAILED = 3
 """Exit status after a case that failed."""
 ARITHMETICS = ("bf16", "tf32", "float32")
 """Of the torso; tf32 is what pixelq's float32 means on a GPU, for convolutions."""
-BAR, GAMES = 18.0, 10
-"""Of Pong: the mean of so many test games stops the clock."""
+PLACES = ("on the card", "in memory")
+"""Where a replay's frames lie."""
+BAR = 18.0
+"""Of Pong: the mean of the test games that stops the clock."""
 
 
 # --- rates of whole loops ---------------------------------------------------------------------------------------------
@@ -92,11 +95,7 @@ class Runs:
     def run(self, recipe: str, num_envs: int) -> TimedRun:
         """A run of a recipe; its replay, if it has one, is empty and in main memory."""
         if (recipe, num_envs) not in self._runs:
-            sizes = self._setting.sizes
-            fields = {"num_envs": num_envs, "device": self._setting.device.type}
-            config = configure(
-                self._setting.game, recipe, fields | (sizes.replay if recipe == "cleanrl" else sizes.rollout)
-            )
+            config = configure(self._setting.game, recipe, self._fields(recipe) | {"num_envs": num_envs})
             # No room for raw frames: where they are to lie, `replay` puts them on the card.
             with (
                 mock.patch("pixelq.runs.parts.make_envs", self._shared),
@@ -106,21 +105,31 @@ class Runs:
         return self._runs[recipe, num_envs]
 
     def replay(self, run: TimedRun, place: str) -> Replay:
-        """A replay filled with random play, whose raw frames lie on the `card`, or in main `memory` compressed."""
+        """A replay filled with random play, with raw frames on the card, or compressed ones in memory (`place`)."""
         n = run.config.num_envs
         if n not in self._replays:
             assert run.parts.replay is not None
             play = RecordedPlay(run, self._setting.sizes.played, np.random.default_rng(0))
             play.fill(run.parts.replay, self._setting.sizes.played)
-            self._replays[n] = {"memory": run.parts.replay}
+            self._replays[n] = {PLACES[1]: run.parts.replay}
         held = self._replays[n]
         if place not in held:
-            like = held["memory"]
+            like = held[PLACES[1]]
             held[place] = Replay(like.capacity, n, like.frame_shape, like.stack, like.n_step, like.gamma)
             held[place].load_state_dict(like.state_dict())
             if not held[place].keep_raw_frames_on(self._setting.device):
                 raise RuntimeError("the card has no room for the replay's frames")
         return held[place]
+
+    def _fields(self, recipe: str) -> Result:
+        sizes, common = (
+            self._setting.sizes,
+            {"device": self._setting.device.type, "threads": self._setting.sizes.threads},
+        )
+        if recipe != "cleanrl":
+            return common | dict(sizes.rollout)
+        capacity, start = sizes.replay
+        return common | {"replay_capacity": capacity, "replay_start": start, "batch_size": sizes.batch_size}
 
     def _shared(self, config: Config, **options: Any) -> Any:
         key = (options["num_envs"], config.fire_on_life_loss)
@@ -130,14 +139,13 @@ class Runs:
 
 
 def throughput(setting: Setting) -> dict[str, Case]:
-    """The work of `cleanrl`; what departs from the usual (a graph, frames on the card) comes later."""
+    """The work of `cleanrl`; ways that depart from the usual one (a graph, frames on the card) come later."""
     runs = Runs(setting)
-    cases: dict[str, Case] = {
-        f"emulator alone, {n}": functools.partial(emulator, setting, runs, "cleanrl", n) for n in setting.sizes.envs
-    }
-    ways = itertools.product(setting.sizes.envs, ARITHMETICS, (True, False), ("card", "memory"))
-    for n, arithmetic, graphed, place in sorted(ways, key=lambda way: (not way[2]) + (way[3] == "memory")):
-        name = f"{arithmetic}, {n} environments, {'graph' if graphed else 'no graph'}, frames on {place}"
+    cases: dict[str, Case] = {}
+    ways = itertools.product(setting.sizes.envs, ARITHMETICS, (True, False), PLACES)
+    for n, arithmetic, graphed, place in sorted(ways, key=lambda way: (not way[2]) + (way[3] == PLACES[1])):
+        cases.setdefault(f"emulator alone, {n}", functools.partial(emulator, setting, runs, "cleanrl", n))
+        name = f"{arithmetic}, {n} environments, {'graph' if graphed else 'no graph'}, frames {place}"
         cases[name] = functools.partial(cleanrl, setting, runs, arithmetic, n, graphed, place)
     return cases
 
@@ -148,21 +156,22 @@ def emulator(setting: Setting, runs: Runs, recipe: str, n: int) -> Result:
     envs, generator = runs.run(recipe, n).parts.envs, np.random.default_rng(0)
     started = time.monotonic() - begun
     envs.reset()
-    rate = calls_per_second(lambda: envs.step(generator.integers(0, ACTIONS, n)), setting.sizes.seconds / 2)
+    actions = envs.single_action_space.n
+    rate = calls_per_second(lambda: envs.step(generator.integers(0, actions, n)), setting.sizes.seconds / 2)
     return {"emulator_steps_per_second": n * rate, "seconds_to_start": started}
 
 
 def cleanrl(setting: Setting, runs: Runs, arithmetic: str, n: int, graphed: bool, place: str) -> Result:
     if not setting.on_gpu and arithmetic == "tf32":
         raise OnlyGpu("only a GPU has TF32")
-    if not setting.on_gpu and not graphed:
-        raise OnlyGpu("a CPU has no CUDA graph to be without")
+    if not setting.on_gpu and graphed:
+        raise OnlyGpu("a CPU has no CUDA graph")
     run = runs.run("cleanrl", n)
     run.parts.replay = runs.replay(run, place)
     precision = "bf16" if arithmetic == "bf16" else "float32"
     learn_with(run, dataclasses.replace(run.config, precision=precision, deterministic=not graphed))
     prepare_cuda(deterministic=arithmetic == "float32")
-    return timed(setting, run, with_parts=graphed and n == max(setting.sizes.envs))
+    return timed(setting, run, with_parts=n == setting.sizes.envs[0] and place == PLACES[0])
 
 
 def learn_with(run: TimedRun, config: Config) -> None:
@@ -171,8 +180,9 @@ def learn_with(run: TimedRun, config: Config) -> None:
     network = build_network(
         config, envs.single_observation_space, int(envs.single_action_space.n), torch.Generator().manual_seed(1)
     ).to(device)
-    run.parts.learner = Learner(network, config, device)
-    run.parts.policy = EpsilonGreedy(network, device, np.random.default_rng(0))
+    one = run.parts.learner = Learner(network, config, device)
+    run.parts.policy = EpsilonGreedy(network, device, np.random.default_rng(0), changes=lambda: one.changes)
+    gc.collect()  # the learner before, now: its graph should not be freed while another is captured
 
 
 def timed(setting: Setting, run: TimedRun, with_parts: bool) -> Result:
@@ -191,8 +201,7 @@ def pqn(setting: Setting) -> dict[str, Case]:
     runs = Runs(setting)
     cases: dict[str, Case] = {}
     for recipe, n in setting.sizes.parallel:
-        if f"emulator alone, {n}" not in cases:
-            cases[f"emulator alone, {n}"] = functools.partial(emulator, setting, runs, recipe, n)
+        cases.setdefault(f"emulator alone, {n}", functools.partial(emulator, setting, runs, recipe, n))
         cases[f"{recipe}, {n} environments"] = functools.partial(parallel, setting, runs, recipe, n)
     return cases
 
@@ -237,11 +246,16 @@ def accepted(game: str, fields: Result) -> Config | None:
 
 
 def rate(setting: Setting, fields: Result, arithmetic: str = "bf16", benchmark: bool = False) -> Result:
+    if not setting.on_gpu and (arithmetic == "tf32" or benchmark):
+        raise OnlyGpu("only a GPU has TF32 and cuDNN")
     config = accepted(setting.game, fields)
     assert config is not None
     prepare_cuda(deterministic=arithmetic == "float32")
-    one = learner(config, setting.device)
-    batch = random_batch(config, likely_observations(config), 0).to(setting.device)
+    if not setting.on_gpu:
+        config = dataclasses.replace(config, batch_size=setting.sizes.batch_size)
+    space, generator = likely_observations(config), torch.Generator().manual_seed(1)
+    one = Learner(build_network(config, space, ACTIONS, generator).to(setting.device), config, setting.device)
+    batch = random_batch(config, space).to(setting.device)
     torch.backends.cudnn.benchmark = benchmark
     try:
         for _ in range(WARM_UP + 2):
@@ -254,6 +268,20 @@ def rate(setting: Setting, fields: Result, arithmetic: str = "bf16", benchmark: 
     return {"updates_per_second": updates, "batch_size": config.batch_size, "recipe": config.recipe}
 
 
+def random_batch(config: Config, space: Box) -> Batch:
+    """Transitions of random observations, a tenth of them terminal, in the form that the recipe's loop gives them."""
+    g, size = torch.Generator().manual_seed(0), config.batch_size
+    shape = (2, size, *space.shape)
+    is_image = space.dtype == np.uint8
+    seen = torch.randint(0, 256, shape, dtype=torch.uint8, generator=g) if is_image else torch.rand(shape, generator=g)
+    action = torch.randint(0, ACTIONS, (size,), generator=g)
+    reward = torch.randint(-1, 2, (size,), generator=g).float()
+    if bound_loss(config).returns is not None:  # a rollout's returns: nothing is left to bootstrap from
+        return Batch.unweighted(seen[0], action, reward, torch.zeros(size), seen[0])
+    discount = 0.99 * (torch.rand(size, generator=g) > 0.1).float()
+    return Batch.unweighted(seen[0], action, reward, discount, seen[1])
+
+
 # --- Pong -------------------------------------------------------------------------------------------------------------
 
 
@@ -264,23 +292,24 @@ def pong(setting: Setting) -> dict[str, Case]:
 
 def clock(setting: Setting) -> Result:
     options = f"--device {setting.device.type} {setting.sizes.pong}"
-    args = SimpleNamespace(eval_every=setting.sizes.eval_every, games=GAMES, options=options)
+    args = SimpleNamespace(eval_every=setting.sizes.eval_every, games=setting.sizes.games, options=options)
     # Packages may lie in a folder of their own, which pong_clock does not know of.
     pong_clock.ENVIRONMENT["PYTHONPATH"] = os.environ.get("PYTHONPATH", pong_clock.ENVIRONMENT["PYTHONPATH"])
     limit = max(5.0, setting.deadline - time.monotonic() - 5.0)
     with tempfile.TemporaryDirectory() as folder:
         race = pong_clock.race("pong", "default", 1, Path(folder), args, limit, BAR)  # type: ignore[arg-type]
         print((Path(folder) / "pong.log").read_text())
-        tests = (Path(folder) / "pong" / "evaluations.csv").read_text().splitlines()
+        tested = Path(folder) / "pong" / "evaluations.csv"
+        evaluations = tested.read_text().splitlines() if tested.is_file() else []
     return {
         "minutes": race.seconds / 60,
         "reached": race.passed,
         "agent_steps": race.agent_steps,
         "mean": race.mean,
-        "games": GAMES,
+        "games": setting.sizes.games,
         "bar": BAR,
         "options": options,
-        "evaluations": tests,
+        "evaluations": evaluations,
     }
 
 
@@ -297,7 +326,9 @@ def work(cases: dict[str, Case], file: Path, deadline: float) -> int:
 
     def write(name: str, found: Result) -> None:
         held[name] = found
-        file.write_text(json.dumps(held, indent=1))
+        new = file.with_suffix(".new")
+        new.write_text(json.dumps(held, indent=1))
+        new.replace(file)
 
     for name, case in cases.items():
         if name in held:
@@ -316,6 +347,7 @@ def work(cases: dict[str, Case], file: Path, deadline: float) -> int:
             found = {"error": traceback.format_exc()}
             print(found["error"], file=sys.stderr, flush=True)
         write(name, found | {"seconds": round(time.monotonic() - begun, 2)})
+        gc.collect()
         if "error" in found:
             return FAILED
     return 0
@@ -330,6 +362,8 @@ def main() -> None:
     parser.add_argument("--game", default="breakout", help="of all steps but pong")
     args = parser.parse_args()
     deadline = time.monotonic() + args.seconds
+    if args.device == "cpu":
+        torch.set_num_threads(1)
     print(f"=== {args.step}: {shlex.join(sys.argv)}", flush=True)
     sizes = FULL if args.device == "cuda" else TINY
     setting = Setting(torch.device(args.device), args.game, sizes, deadline)

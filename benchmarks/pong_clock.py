@@ -38,7 +38,9 @@ from keep_result import current_commit, keep, machine
 from pixelq.viewing.curves import moving_mean, read_run
 
 COMMAND = " ".join(["python benchmarks/pong_clock.py", *sys.argv[1:]])
-ENVIRONMENT = os.environ | {"PYTHONPATH": str(Path(pixelq.__file__).parents[1])}
+ENVIRONMENT = os.environ | {
+    "PYTHONPATH": os.pathsep.join(filter(None, [str(Path(pixelq.__file__).parents[1]), os.environ.get("PYTHONPATH")]))
+}
 
 
 @dataclass

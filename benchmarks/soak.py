@@ -77,7 +77,11 @@ def agent_steps(file: Path) -> int:
 
 def train(case: str, seconds: float, threads: int) -> tuple[list[Sample], int]:
     """Train for some time; returns the samples and how many evaluations it made."""
-    environment = os.environ | {"PYTHONPATH": str(Path(pixelq.__file__).parents[1])}
+    environment = os.environ | {
+        "PYTHONPATH": os.pathsep.join(
+            filter(None, [str(Path(pixelq.__file__).parents[1]), os.environ.get("PYTHONPATH")])
+        )
+    }
     with tempfile.TemporaryDirectory() as name:
         command = [sys.executable, "-m", "pixelq", "train", *CASES[case].split(), "--threads", str(threads)]
         with (Path(name) / "errors").open("w") as errors:

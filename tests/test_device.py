@@ -11,8 +11,10 @@ import pytest
 import torch
 
 from pixelq.device import (
+    TorchSettings,
     available_cores,
     choose_device,
+    flushes_denormal,
     has_fast_bf16,
     make_deterministic,
     prepare_cpu,
@@ -153,6 +155,23 @@ def test_deterministic_mode_keeps_a_workspace_that_was_set(monkeypatch: pytest.M
 def test_denormals_are_rounded_to_zero_so_that_dead_weights_do_not_slow_the_optimizer() -> None:
     prepare_cpu(torch.get_num_threads())
     assert (torch.full((4,), 1e-30) * 1e-10).tolist() == [0.0] * 4
+
+
+@pytest.mark.usefixtures("_torch_settings")
+def test_what_a_run_sets_in_torch_can_be_put_back_and_what_was_set_before_stays() -> None:
+    torch.set_flush_denormal(False)
+    for before in (False, True):
+        if before:
+            make_deterministic()
+            torch.set_flush_denormal(True)
+        settings = TorchSettings()
+        prepare_cpu(torch.get_num_threads())
+        make_deterministic()
+        settings.restore()
+        assert torch.are_deterministic_algorithms_enabled() == before
+        assert torch.backends.cudnn.deterministic == before
+        assert flushes_denormal() == before
+    torch.set_flush_denormal(False)
 
 
 FAULTS = """

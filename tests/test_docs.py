@@ -415,7 +415,7 @@ def recipe_row(name: str) -> list[str]:
 def test_the_table_of_recipes_is_what_the_recipes_say() -> None:
     header = (
         "recipe",
-        "network",
+        "torso",
         "loss",
         "optimizer, step size",
         "replay / start",

@@ -37,9 +37,12 @@ def train(game: str, recipe: str | None = None, run_dir: Path | str | None = Non
         UserError: anything wrong with the arguments or the machine; nothing has been written then.
     """
     from pixelq.recipes.choice import configure
+    from pixelq.recipes.unused import refuse_unused
     from pixelq.runs.session import start
 
-    return start(configure(game, recipe, overrides), Path(run_dir) if run_dir else None)
+    config = configure(game, recipe, overrides)
+    refuse_unused(config, overrides)
+    return start(config, Path(run_dir) if run_dir else None)
 
 
 def resume(run: Path | str, *, fallback: bool = False, **overrides: Any) -> Result:
@@ -48,7 +51,12 @@ def resume(run: Path | str, *, fallback: bool = False, **overrides: Any) -> Resu
     Args:
         run: the run folder.
         fallback: go on from the checkpoint before a damaged one.
-        overrides: `steps`, `threads` or `device`.
+        overrides: what a person may want to change (`pixelq.runs.session.MAY_CHANGE`: `steps`, `learning_rate`,
+            epsilon, intervals, `threads`, ...); it is recorded in the run's `changes.csv`.
+
+    Raises:
+        UserError: it cannot be continued, or something else is to change.
+        RunError: training could not go on.
     """
     from pixelq.runs.session import resume as resume_session
 

@@ -42,18 +42,36 @@ def write_bytes(path: Path, data: bytes) -> None:
 
 def remedy(error: OSError) -> str:
     """What a person can do about a failed write, in a few words."""
-    full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+    full = error.errno in (errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC), errno.EFBIG)
     return "make room" if full else "make the folder writable"
 
 
 def sync_folder(folder: Path) -> None:
-    """Make sure that a folder's entries (new names, renames) are on the disk."""
-    _sync(folder)
+    """Make sure that a folder's entries (new names, renames) are on the disk, where the system can (not on Windows).
+
+    Raises:
+        OSError: the disk refused.
+    """
+    try:
+        descriptor = os.open(folder, os.O_RDONLY)
+    except PermissionError:
+        return  # Windows opens no folders; elsewhere one that may be written and not read
+    try:
+        os.fsync(descriptor)
+    except OSError as error:
+        if error.errno not in (errno.EINVAL, errno.EBADF, errno.ENOSYS):  # some file systems do not sync folders
+            raise
+    finally:
+        os.close(descriptor)
 
 
 def sync_file(path: Path) -> None:
     """Make sure that what has been written to a file, by any process, is on the disk."""
-    _sync(path)
+    descriptor = os.open(path, os.O_RDWR if os.name == "nt" else os.O_RDONLY)  # Windows syncs what may be written
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def remove_temporaries(folder: Path) -> None:
@@ -61,11 +79,3 @@ def remove_temporaries(folder: Path) -> None:
     for path in folder.glob(".*.tmp"):
         if _TEMPORARY.fullmatch(path.name):
             path.unlink(missing_ok=True)
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -175,6 +175,9 @@ class Config:
     """Agent steps between evaluations, which choose the best policy; 0: off (then the mean of 100 games chooses)."""
     eval_episodes: int = 10
     """Whole games per evaluation during training."""
+    eval_max_steps: int = 27_000
+    """Longest test game, in agent steps, after which it is cut; in training also 4 x eval_every / eval_episodes (at
+    least 1,000), so that games without an end of their own do not swallow the run; 0: no cap."""
     eval_epsilon: float = 0.01
     """Probability of a random action during evaluation."""
     baseline_episodes: int = 0

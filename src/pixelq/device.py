@@ -156,6 +156,37 @@ def prepare_cuda(deterministic: bool) -> None:
     torch.set_float32_matmul_precision("highest")
 
 
+class TorchSettings:
+    """torch's process-wide switches as they are now, to be put back when a run that changes them ends.
+
+    The number of threads is not among them: a policy loaded from the run goes on with it.
+    """
+
+    def __init__(self) -> None:
+        self._deterministic = torch.are_deterministic_algorithms_enabled()
+        self._warn_only = torch.is_deterministic_algorithms_warn_only_enabled()
+        self._cudnn = (torch.backends.cudnn.deterministic, torch.backends.cudnn.benchmark)
+        self._flush_denormal = flushes_denormal()
+
+    def restore(self) -> None:
+        """Put them back; what is as it was is left alone."""
+        if (self._deterministic, self._warn_only) != (
+            torch.are_deterministic_algorithms_enabled(),
+            torch.is_deterministic_algorithms_warn_only_enabled(),
+        ):
+            torch.use_deterministic_algorithms(self._deterministic, warn_only=self._warn_only)
+        cudnn = torch.backends.cudnn
+        if (cudnn.deterministic, cudnn.benchmark) != self._cudnn:
+            cudnn.deterministic, cudnn.benchmark = self._cudnn
+        if flushes_denormal() != self._flush_denormal:
+            torch.set_flush_denormal(self._flush_denormal)
+
+
+def flushes_denormal() -> bool:
+    """Whether this thread rounds denormal numbers to zero: torch can set that, but does not tell."""
+    return (torch.full((1,), 1e-30) * 1e-10).item() == 0.0
+
+
 def make_deterministic() -> None:
     """Let torch use deterministic kernels only, for the whole process; an operation without one then raises.
 

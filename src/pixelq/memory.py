@@ -44,6 +44,16 @@ def available_memory() -> int | None:
     return min(known) if known else None
 
 
+SMALLER = {
+    "num_envs": "fewer environments with --num-envs",
+    "torso": "a smaller network with --torso",
+    "batch_size": "smaller minibatches with --batch-size",
+    "replay_capacity": "fewer transitions with --replay-capacity",
+    "rollout_length": "shorter rollouts with --rollout-length",
+}
+"""What takes less memory, by the option that decides it."""
+
+
 def memory_needed(config: Config, observation_space: Box | None = None) -> int:
     """Bytes of main memory a run of this recipe takes, about; an upper bound for the games measured.
 
@@ -54,7 +64,11 @@ def memory_needed(config: Config, observation_space: Box | None = None) -> int:
         config: the recipe.
         observation_space: of one environment, (stack, ...); None: what the recipe most likely meets.
     """
-    observed = observation_space or likely_observations(config)
+    return BASE + sum(_bytes_by_option(config, observation_space or likely_observations(config)).values())
+
+
+def _bytes_by_option(config: Config, observed: Box) -> dict[str, int]:
+    """What a run needs beside `BASE`, by the option that decides most of it."""
     network = network_sizes(config, observed, ATARI_ACTIONS)
     state = math.prod(observed.shape) * observed.dtype.itemsize
     weights = network.parameters * 4 * 5
@@ -62,10 +76,10 @@ def memory_needed(config: Config, observation_space: Box | None = None) -> int:
     # gradients in float32.
     minibatch = config.batch_size * (2 * state + 4 * math.prod(observed.shape) + 2 * 4 * network.activations)
     if config.loop == "replay":
-        memory = _replay_bytes(config, observed)
+        memory = {"replay_capacity": _replay_bytes(config, observed)}
     else:
-        memory = config.num_envs * config.rollout_length * state
-    return BASE + config.num_envs * ENVIRONMENT + weights + minibatch + memory
+        memory = {"rollout_length": config.num_envs * config.rollout_length * state}
+    return {"num_envs": config.num_envs * ENVIRONMENT, "torso": weights, "batch_size": minibatch, **memory}
 
 
 def check_memory(config: Config, observation_space: Box | None) -> None:
@@ -78,15 +92,15 @@ def check_memory(config: Config, observation_space: Box | None) -> None:
     Raises:
         UserError: less is free.
     """
-    needed, culprit = BASE + config.num_envs * ENVIRONMENT, f"num_envs = {config.num_envs}"
-    advice = "choose fewer environments with --num-envs"
+    parts = {"num_envs": config.num_envs * ENVIRONMENT}
     if observation_space is not None:
-        needed, culprit = memory_needed(config, observation_space), f"replay_capacity = {config.replay_capacity}"
-        advice = "choose fewer transitions with --replay-capacity"
-    available = available_memory()
+        parts = _bytes_by_option(config, observation_space)
+    needed, available = BASE + sum(parts.values()), available_memory()
     if available is not None and needed > available:
+        largest = max(parts, key=parts.__getitem__)
         raise UserError(
-            f"{culprit}: the run needs about {needed / 1e9:.1f} GB and {available / 1e9:.1f} GB are free; {advice}"
+            f"{largest} = {getattr(config, largest)}: the run needs about {needed / 1e9:.1f} GB and "
+            f"{available / 1e9:.1f} GB are free; choose {SMALLER[largest]}"
         )
 
 

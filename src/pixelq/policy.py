@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from gymnasium import Space
 from torch import Tensor
 
 from pixelq.config import Config
@@ -131,6 +132,25 @@ class Agent:
             UserError: the observations are of another shape or dtype.
         """
         return self._acting.q_values(self._batched(observations))
+
+    def check_plays(self, observations: Space[Any], actions: Space[Any]) -> None:
+        """Hold the spaces of one environment to those that the policy was trained on.
+
+        Raises:
+            UserError: the environment shows observations of another shape or dtype, or has another number of actions.
+        """
+        game, mine = self.config.game, self.observation_space
+        if (observations.shape, observations.dtype) != (mine.shape, mine.dtype):
+            raise UserError(
+                f"game {game}: it shows {observations.dtype} {observations.shape}, and this policy was trained on "
+                f"{mine.dtype} {mine.shape}; take the game as it was then, or train anew"
+            )
+        count = int(getattr(actions, "n", 0))
+        if count != self.network.num_actions:
+            raise UserError(
+                f"game {game}: it has {count} actions, and this policy was trained with {self.network.num_actions}; "
+                "take the game as it was then, or train anew"
+            )
 
     def _batched(self, observations: np.ndarray) -> np.ndarray:
         space = self.observation_space

@@ -10,6 +10,8 @@ from typing import Any, Literal
 
 from pixelq.errors import UserError
 
+MOST_VALUES = 1_024
+"""In a list."""
 _NAMES: dict[Any, str] = {int: "a whole number", str: "text", bool: "true or false", float: "a number"}
 
 
@@ -25,6 +27,8 @@ def checked(name: str, kind: Any, value: Any, where: str) -> Any:
     Raises:
         UserError: it is of another type.
     """
+    if isinstance(value, list | tuple) and len(value) > MOST_VALUES:
+        raise UserError(f"{where}: {name} has {len(value)} values; at most {MOST_VALUES}")
     if type(value) is int and not -(2**63) <= value < 2**63:
         raise UserError(f"{where}: {name} is a number beyond 64 bits")
     origin = typing.get_origin(kind)
@@ -34,7 +38,7 @@ def checked(name: str, kind: Any, value: Any, where: str) -> Any:
         (kind,) = (one for one in typing.get_args(kind) if one is not type(None))
         return checked(name, kind, value, where)
     if origin is Literal:
-        if value not in typing.get_args(kind):
+        if not any(type(value) is type(one) and value == one for one in typing.get_args(kind)):
             choices = ", ".join(map(str, typing.get_args(kind)))
             raise UserError(f"{where}: {name} = {value!r}; choose one of {choices}")
         return value

@@ -15,6 +15,7 @@ from __future__ import annotations
 import dataclasses
 import importlib
 import inspect
+import re
 import typing
 from collections.abc import Mapping
 from importlib.metadata import EntryPoint, entry_points
@@ -24,6 +25,9 @@ from typing import Any
 
 from pixelq.errors import UserError
 from pixelq.typed_values import checked, nearest
+
+RESERVED = frozenset({"help", "profile", "run_dir", "network", "average_tau"})
+"""Names that mean something else beside options."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -41,17 +45,19 @@ class Kind:
         options: the field of `Config` with its options: `loss_options`.
         no_variants: files in the folder that are none.
         presets: names that stand for a file with other defaults: name -> (file, default options).
+        methods: what the part, a class, must have.
     """
 
     def __init__(
         self, name: str, folder: str, part: str, options: str, no_variants: frozenset[str] = frozenset(),
-        presets: Mapping[str, tuple[str, Mapping[str, Any]]] | None = None,
+        presets: Mapping[str, tuple[str, Mapping[str, Any]]] | None = None, methods: tuple[str, ...] = (),
     ) -> None:  # fmt: skip
         self.name, self.part, self.options = name, part, options
         self.package = f"pixelq.{folder}"
         self.group = "pixelq." + folder.rpartition(".")[2]
         """Of the entry points."""
         self._no_variants, self._presets = no_variants, dict(presets or {})
+        self._methods = methods
         self._registered: dict[str, Any] = {}
 
     def names(self) -> list[str]:
@@ -64,6 +70,8 @@ class Kind:
         Raises:
             UserError: the name is one of pixelq's, or the variant lacks its part.
         """
+        if not isinstance(name, str) or not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}", name):
+            raise UserError(f"{self.name} {name!r}: a name has letters, digits, '_', '.' and '-', at most 64")
         if name in self._own():
             raise UserError(f"{self.name} {name!r} is one of pixelq's own; register yours under another name")
         self._check(name, variant)
@@ -101,9 +109,27 @@ class Kind:
             UserError: as `find`, or `Options` is no dataclass whose fields all have defaults.
         """
         found: type = getattr(self.find(name), "Options", NoOptions)
-        fields = dataclasses.fields(found) if dataclasses.is_dataclass(found) else None
-        if fields is None or any(f.default is f.default_factory is dataclasses.MISSING for f in fields):
-            raise UserError(f"{self.name} {name!r}: its Options must be a dataclass whose fields have defaults")
+        if not isinstance(found, type) or not dataclasses.is_dataclass(found):
+            raise UserError(f"{self.name} {name!r}: its Options must be a dataclass")
+        try:
+            kinds, defaults = typing.get_type_hints(found), found()
+            for f in dataclasses.fields(found):
+                default = checked(
+                    f.name, kinds[f.name], getattr(defaults, f.name), f"{self.name} {name!r}: its Options"
+                )
+                if default is not None and type(None) in typing.get_args(kinds[f.name]):
+                    raise UserError(
+                        f"{self.name} {name!r}: its option {f.name} may be None, so that must be its default"
+                    )
+                if f.name in RESERVED or not f.init:
+                    raise UserError(f"{self.name} {name!r}: an option cannot be called {f.name}, or be without a value")
+        except UserError:
+            raise
+        except Exception as error:
+            raise UserError(
+                f"{self.name} {name!r}: its Options must be a dataclass whose fields have defaults, of the types int, "
+                f"float, bool, str, Literal, tuple[int, ...] or one of them | None ({type(error).__name__}: {error})"
+            ) from None
         return found
 
     def read_options(self, name: str, given: Mapping[str, Any], where: str = "") -> Any:
@@ -129,9 +155,12 @@ class Kind:
                 raise UserError(f"{where}: {self.name} {name!r} has no option {option!r}{has}")
             values[option] = checked(option, types[option], value, where)
         try:
-            return kind(**values)
-        except ValueError as error:
+            options = kind(**values)
+        except (ValueError, TypeError) as error:
             raise UserError(f"{where}: {error}") from None
+        if nan := [option for option in known if (value := getattr(options, option)) != value]:
+            raise UserError(f"{where}: {nan[0]} = nan is no number")
+        return options
 
     def describe(self, name: str) -> str:
         """What a variant is: the first line of its docstring, or its part's."""
@@ -140,6 +169,10 @@ class Kind:
             if not isinstance(documented, SimpleNamespace) and (text := inspect.getdoc(documented)):
                 return text.partition("\n")[0]
         return ""
+
+    def is_own(self, name: str) -> bool:
+        """Whether a variant is one of pixelq's."""
+        return name in self._own()
 
     def _own(self) -> dict[str, None]:
         folder = Path(__file__).parent.joinpath(*self.package.split(".")[1:])
@@ -150,8 +183,15 @@ class Kind:
         return {entry.name: entry for entry in entry_points(group=self.group)}
 
     def _check(self, name: str, variant: Any) -> None:
-        if not callable(getattr(variant, self.part, None)):
+        part = getattr(variant, self.part, None)
+        if not callable(part):
             raise UserError(f"{self.name} {name!r}: {variant!r} has no {self.part}")
+        if missing := [method for method in self._methods if not hasattr(part, method)]:
+            raise UserError(f"{self.name} {name!r}: its {self.part} has no {', '.join(missing)}")
+        for said in ("HEADS", "LOOPS"):
+            names = getattr(variant, said, ())
+            if not isinstance(names, tuple | list) or not all(isinstance(one, str) for one in names):
+                raise UserError(f"{self.name} {name!r}: its {said} must be a tuple of names, not {names!r}")
 
 
 TORSOS: dict[str, tuple[str, dict[str, Any]]] = {
@@ -171,13 +211,25 @@ KINDS: dict[str, Kind] = {
     for kind in (
         Kind("torso", "networks.torsos", "Torso", "torso_options", presets=TORSOS),
         Kind("linear", "networks.linear", "Linear", "linear_options"),
-        Kind("head", "networks.heads", "Head", "head_options"),
+        Kind("head", "networks.heads", "Head", "head_options", methods=("forward", "values")),
         Kind("loss", "losses", "loss", "loss_options", frozenset({"penalty"})),
-        Kind("sampler", "replay.samplers", "Sampler", "sampler_options"),
+        Kind(
+            "sampler",
+            "replay.samplers",
+            "Sampler",
+            "sampler_options",
+            methods=("uses_priorities", "added", "draw", "learned", "state_dict", "load_state_dict"),
+        ),
         Kind("epsilon_schedule", "schedules.epsilon", "epsilon", "epsilon_options"),
     )
 }
 """By the field of `Config` that chooses a variant."""
+
+
+def from_outside(config: Any) -> list[str]:
+    """The variants of a configuration that are none of pixelq's own, in words: `loss 'mine'`."""
+    chosen = ((kind, getattr(config, kind.name)) for kind in KINDS.values())
+    return [f"{kind.name} {name!r}" for kind, name in chosen if not kind.is_own(name)]
 
 
 def register(kind: str, name: str, variant: Any = None, **parts: Any) -> None:

@@ -11,6 +11,8 @@ import pytest
 
 import pixelq
 from pixelq.cli import main
+from pixelq.recipes.reading import read_config
+from small_runs import at_agent_step, facts, terminate
 
 OPTIONS = [
     "--num-envs",
@@ -117,6 +119,25 @@ def test_a_policy_loaded_in_python_plays_it(run: Path) -> None:
     assert actions.shape == (3,)
     assert agent.act(observations[0]).tolist() == actions[:1].tolist()
     envs.close()
+
+
+def test_the_parallel_loop_learns_by_another_loss_and_is_resumed_bit_for_bit(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    command = ["train", "CartPole-v1", "--loss", "dqn", "--error", "squared", *OPTIONS, "--deterministic", "--run-dir"]
+    assert main([*command, str(tmp_path / "unbroken")]) == 0
+    with at_agent_step(monkeypatch, 300, terminate):
+        assert main([*command, str(tmp_path / "broken")]) == 143
+    assert main(["resume", str(tmp_path / "broken")]) == 0
+    unbroken = facts(tmp_path / "unbroken")
+    assert facts(tmp_path / "broken") == unbroken
+    config = read_config(tmp_path / "broken" / "config.toml")
+    assert (config.loop, config.loss, config.target) == ("parallel", "dqn", "none")
+    assert config.loss_options == {"error": "squared"}
+    assert unbroken["last"] == "step-000000000640"
+    by_pqn = ["train", "CartPole-v1", *OPTIONS, "--deterministic", "--run-dir", str(tmp_path / "pqn")]
+    assert main(by_pqn) == 0
+    assert facts(tmp_path / "pqn")["network"] != unbroken["network"]
 
 
 @pytest.mark.parametrize("game", ["FrozenLake-v1", "MinAtar/Breakout-v1", "MiniGrid-Empty-5x5-v0", "LunarLander-v3"])

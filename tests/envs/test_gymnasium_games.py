@@ -167,8 +167,8 @@ def test_a_missing_box2d_names_the_command() -> None:
 
 
 def test_what_a_users_own_environment_lacks_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(gymnasium.registry, "Odd-v0", gymnasium.envs.registration.EnvSpec("Odd-v0", "odd_games:Odd"))
-    with pytest.raises(UserError, match=r"game Odd-v0: .*No module named 'odd_games'"):
+    monkeypatch.setitem(gymnasium.registry, "Odd-v0", gymnasium.envs.registration.EnvSpec("Odd-v0", "not_there:Odd"))
+    with pytest.raises(UserError, match=r"game Odd-v0: .*No module named 'not_there'"):
         make_environment(GymnasiumGame("Odd-v0"))
 
 

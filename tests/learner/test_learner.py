@@ -3,6 +3,7 @@
 import copy
 import dataclasses
 import math
+from typing import Any
 
 import numpy as np
 import pytest
@@ -409,3 +410,39 @@ def test_means_are_over_the_updates_since_they_were_last_taken():
     assert loss > 0
     assert math.isfinite(q)
     assert all(math.isnan(x) for x in one.take_means())
+
+
+BAD_LOSSES = {
+    "a column": lambda loss: loss._replace(loss=loss.loss[:, None]),
+    "a scalar": lambda loss: loss._replace(loss=loss.loss.mean()),
+    "doubles": lambda loss: loss._replace(loss=loss.loss.double()),
+    "a scalar priority": lambda loss: loss._replace(priority=loss.priority.mean()),
+    "a priority in half precision": lambda loss: loss._replace(priority=loss.priority.bfloat16()),
+    "no gradient": lambda loss: loss._replace(loss=loss.loss.detach()),
+    "a plain tuple": tuple,
+    "nothing": lambda loss: None,
+}
+
+
+@pytest.mark.parametrize("how", BAD_LOSSES)
+def test_a_loss_of_another_shape_is_refused_before_it_is_broadcast(how: str) -> None:
+    one = learner(torso="2013")
+    bound = one._loss
+    one._loss = lambda *arguments: BAD_LOSSES[how](bound(*arguments))  # type: ignore[assignment]
+    before = one.network.head.output.weight.clone()
+    with pytest.raises(UserError, match="the loss"):
+        one.update(batch(), 1e-3)
+    assert torch.equal(one.network.head.output.weight, before)
+
+
+def test_the_curves_keep_no_graph_of_a_loss_that_forgot_to_detach() -> None:
+    one = learner(torso="2013")
+    bound = one._loss
+
+    def forgetful(*arguments: Any) -> Any:
+        found = bound(*arguments)
+        return found._replace(q=found.q + 0 * found.loss, priority=found.priority + 0 * found.loss)
+
+    one._loss = forgetful  # type: ignore[assignment]
+    assert not one.update(batch(), 1e-3).requires_grad
+    assert not one._sums.requires_grad

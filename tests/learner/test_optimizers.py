@@ -121,3 +121,25 @@ def test_the_variance_is_taken_for_tractable_from_the_sixth_update_on_and_in_the
     # Liu et al. 2020, section 4.2: rho_t > 4 would be tractable; like torch and Optax we wait for 5.
     assert [rectification(t, 0.999) > 0 for t in range(1, 8)] == [False] * 5 + [True] * 2
     assert rectification(100_000, 0.999) == pytest.approx(1.0, abs=1e-6)
+
+
+@pytest.mark.parametrize("eps", [1e-8, 0.01])
+def test_radam_for_a_graph_is_radam_of_the_cpu(eps: float) -> None:
+    """Also where eps is large beside the gradients, and before the variance is tractable; the lr may be a tensor."""
+    from pixelq.learner.optimizers.rectified_adam import CapturableRectifiedAdam, RectifiedAdam
+
+    g = torch.Generator().manual_seed(0)
+    start = [torch.randn(5, 3, generator=g), torch.randn(3, generator=g)]
+    ours, theirs = ([torch.nn.Parameter(p.clone()) for p in start] for _ in range(2))
+    frozen = torch.nn.Parameter(torch.ones(2))
+    graphed = CapturableRectifiedAdam([*ours, frozen], lr=torch.tensor(1e-2), eps=eps, fused=True, capturable=True)
+    plain = RectifiedAdam(theirs, lr=1e-2, eps=eps, fused=True)
+    for _ in range(60):
+        for one, other in zip(ours, theirs, strict=True):
+            one.grad = 1e-2 * torch.randn(one.shape, generator=g)
+            other.grad = one.grad.clone()
+        graphed.step()
+        plain.step()
+    for one, other in zip(ours, theirs, strict=True):
+        assert torch.allclose(one, other, atol=1e-6)
+    assert torch.equal(frozen, torch.ones(2))

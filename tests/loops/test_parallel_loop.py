@@ -78,7 +78,7 @@ def train(folder: Path, **overrides: Any) -> None:
     start(configure(GAME, "gymnasium", small | overrides), folder)
 
 
-@pytest.mark.parametrize("loss", ["dqn", "double"])
+@pytest.mark.parametrize("loss", ["dqn"])
 def test_a_loss_without_returns_bootstraps_from_the_next_state_of_the_same_episode(
     loss: str, in_folder: Path, batches: list[Batch]
 ) -> None:

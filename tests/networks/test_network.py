@@ -9,6 +9,7 @@ from torch.nn import functional as F
 from pixelq.config import Config
 from pixelq.errors import UserError
 from pixelq.networks import build_network, network_sizes
+from pixelq.recipes.values import overridden
 from small_networks import images, network, same_weights, states, vectors
 
 SCREENS = images(4, 84, 84)
@@ -200,3 +201,12 @@ def test_a_torso_that_does_not_fit_the_observations_is_refused_in_one_line(torso
 def test_with_zeros_around_them_small_images_fit_a_large_kernel():
     space = images(1, 10, 10, 4)
     assert network("2015", space, padding="same")(states(space, 2)).shape == (2, 4)
+
+
+def test_a_named_torso_with_other_sizes_is_held_to_those() -> None:
+    """The 2015 torso is too large for 20 pixels; with smaller kernels of one's own it is not."""
+    space = Box(0, 255, (4, 20, 20), np.uint8)
+    own = overridden(Config(), {"torso_options": {"kernels": [4, 2, 2], "strides": [2, 1, 1]}})
+    assert build_network(own, space, 4, torch.Generator()).num_actions == 4
+    with pytest.raises(UserError, match="2015 is too large for images of 20x20 pixels"):
+        build_network(Config(), space, 4, torch.Generator())

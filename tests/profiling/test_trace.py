@@ -28,6 +28,8 @@ def _no_plots(monkeypatch: pytest.MonkeyPatch) -> None:
 def arguments(loop: str, **overrides: Any) -> list[str]:
     recipe = {"replay": "nature2015", "parallel": "default"}[loop]
     fields = SMALL | FIELDS[loop] | {"eval_every": 0, "checkpoint_every": 0} | overrides
+    if loop == "parallel":
+        fields = {name: value for name, value in fields.items() if not name.startswith(("replay", "target"))}
     flags = [word for name, value in fields.items() for word in (f"--{name.replace('_', '-')}", str(value))]
     return ["train", "breakout", "--recipe", recipe, *flags]
 

@@ -15,7 +15,7 @@ from pixelq.config import Config
 from pixelq.errors import UserError
 from pixelq.recipes.choice import configure
 from pixelq.recipes.reading import LATER, read_config, write_config
-from pixelq.recipes.validation import validate
+from pixelq.recipes.validation import AT_MOST, validate
 from pixelq.recipes.values import FIELDS, OPTIONS, config_from_values
 
 # --- configurations of every kind -----------------------------------------------------------------------------------
@@ -37,7 +37,7 @@ def of_kind(name: str) -> st.SearchStrategy[Any]:
     if kind is bool:
         return st.booleans()
     if kind is int:
-        return st.integers(1, 2**31 - 1)
+        return st.integers(1, AT_MOST.get(name, 2**31 - 1))
     return st.floats(0, 1) if name in PROBABILITIES.split() else st.floats(1e-300, 1e300)
 
 

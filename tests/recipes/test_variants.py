@@ -62,8 +62,18 @@ class Other:
     margin: float = 0.1
 
 
-def nothing(*arguments: Any) -> None:
-    """A variant's part."""
+class Everything:
+    """A variant's part, of every kind."""
+
+    uses_priorities = False
+
+    def nothing(self, *arguments: Any) -> None:
+        """What a part must have."""
+
+    forward = values = added = draw = learned = state_dict = load_state_dict = nothing
+
+
+nothing = Everything
 
 
 @pytest.fixture(autouse=True)
@@ -305,8 +315,25 @@ def test_an_option_is_given_bare_or_in_its_table_which_says_the_same(mine: None)
         "bound": 0.5,
     }
     assert type(bare.loss_options["kappa"]) is float
-    half = configure("pong", "cleanrl", {"loss": "mine", "count": 7, "loss_options": {"kappa": 2.0, "count": 1}})
+    half = configure("pong", "cleanrl", {"loss": "mine", "count": 7, "loss_options": {"kappa": 2.0}})
     assert (half.loss_options["count"], half.loss_options["kappa"]) == (7, 2.0)
+    twice = {"loss": "mine", "count": 7, "loss_options": {"count": 1}}
+    assert "count is said twice, alone and in loss_options" in refused(lambda: configure("pong", "cleanrl", twice))
+
+
+def test_a_derived_recipe_overrides_its_base_however_each_says_it(mine: None, tmp_path: Path) -> None:
+    base, derived = tmp_path / "base.toml", tmp_path / "derived.toml"
+    said = ("count = 5\n", "[loss_options]\ncount = 5\n"), ("count = 9\n", "[loss_options]\ncount = 9\n")
+    for below in said[0]:
+        for above in said[1]:
+            base.write_text('base = "cleanrl"\nloss = "mine"\n' + below)
+            derived.write_text(f'base = "{base}"\n{above}')
+            assert read_recipe(str(derived)).loss_options == {"count": 9}
+            derived.write_text(f'base = "{base}"\nloss = "double"\n')
+            assert read_recipe(str(derived)).loss_options == {}
+    base.write_text('base = "cleanrl"\ntorso = "plain"\nchannels = [8]\nkernels = [8]\nstrides = [4]\n')
+    derived.write_text(f'base = "{base}"\ntorso = "2013"\n')
+    assert with_all_options(read_recipe(str(derived))).torso_options["channels"] == (16, 32)
 
 
 def test_a_bare_option_of_two_variants_is_refused_naming_both_tables(mine: None) -> None:
@@ -352,8 +379,8 @@ def test_a_recipe_of_ones_own_takes_over_the_options_of_its_base_unless_it_names
 def test_merging_changes_neither_side() -> None:
     values = {"loss": "dqn", "loss_options": {"error": "huber"}, "gamma": 0.9}
     over = {"loss_options": {"error": "squared"}}
-    assert merged(values, over) == {"loss": "dqn", "loss_options": {"error": "squared"}, "gamma": 0.9}
-    assert merged(values, {"loss": "double"}) == {"loss": "double", "loss_options": {}, "gamma": 0.9}
+    assert merged(values, over, "test") == {"loss": "dqn", "loss_options": {"error": "squared"}, "gamma": 0.9}
+    assert merged(values, {"loss": "double"}, "test") == {"loss": "double", "loss_options": {}, "gamma": 0.9}
     assert values["loss_options"] == {"error": "huber"}
     assert over == {"loss_options": {"error": "squared"}}
 
@@ -455,19 +482,20 @@ def test_an_old_configuration_is_refused_where_it_was_wrong(tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize(
-    "changes",
+    ("changes", "part"),
     [
-        *({"torso": "2015"}, {"loss": "double"}, {"head": "linear"}, {"sampler": "uniform"}, {"error": "huber"}),
-        *({"loss_options": {"error": "huber"}}, {"epsilon_begin": 5}, {"steps": 5, "seed": 2}, {"nonsense": 1}),
+        *(({name: "plain"}, f"{name} may not change within a run") for name in KINDS),
+        *(({table: {"error": "huber"}}, f"{table} may not change within a run") for table in OPTIONS),
+        ({"steps": 5, "seed": 2}, "seed may not change within a run"),
+        ({"error": "huber"}, "error"),
+        ({"nonsense": 1}, "nonsense"),
     ],
     ids=str,
 )
-def test_a_resumed_run_keeps_its_variants_and_their_options(changes: dict[str, Any], tmp_path: Path) -> None:
+def test_a_resumed_run_keeps_its_variants_and_their_options(changes: dict[str, Any], part: str, tmp_path: Path) -> None:
     write_config(configure("pong", "cleanrl"), tmp_path / "config.toml")
     before = {p: p.read_bytes() for p in tmp_path.iterdir()}
-    line = refused(lambda: pixelq.resume(tmp_path, **changes))
-    first = next(name for name in changes if name != "steps")
-    assert line.startswith(f"{first} may not change within a run")
+    assert part in refused(lambda: pixelq.resume(tmp_path, **changes))
     assert {p: p.read_bytes() for p in tmp_path.iterdir()} == before
 
 

@@ -1,5 +1,6 @@
 """The seam between what a replay holds and which of it is drawn."""
 
+import re
 import sys
 from pathlib import Path
 from typing import Any, ClassVar
@@ -11,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from naive_replay import FRAME_SHAPE, Play
 
+from pixelq.errors import UserError
 from pixelq.replay import Replay
 from pixelq.replay.samplers import Reach
 from pixelq.replay.samplers.uniform import Sampler as UniformSampler
@@ -137,3 +139,40 @@ def test_what_a_sampler_draws_that_begins_no_transition_is_drawn_again(n_step: i
     replay = filled(40, n_step=n_step, mean_length=3.0)
     batch = replay.sample(3000, np.random.default_rng(3))
     assert len(batch.rows.unique(dim=0)) == len(replay)
+
+
+def drawing(change: Any) -> Any:
+    """A replay whose sampler's draws are changed."""
+
+    class Changed(Recorder):
+        def draw(self, size: int, generator: np.random.Generator, reach: Reach) -> tuple[np.ndarray, ...]:
+            return change(*super().draw(size, generator, reach), reach)
+
+    replay = Replay(60, 3, FRAME_SHAPE, 4, 1, gamma=0.9, make_sampler=Changed)
+    play = Play(3, 4, 1e9, np.random.default_rng(0))
+    for _ in range(30):
+        replay.add(*play.step())
+    return replay
+
+
+BAD_DRAWS: dict[str, tuple[Any, str]] = {
+    "rows not written yet": (lambda e, p, w, reach: (e, reach.written[e], w), "out of reach"),
+    "rows overwritten long ago": (lambda e, p, w, reach: (e, reach.oldest[e] - 1, w), "out of reach"),
+    "negative positions": (lambda e, p, w, reach: (e, -1 - p, w), "out of reach"),
+    "an environment too many": (lambda e, p, w, reach: (e + 3, p, w), "whole numbers below 3"),
+    "positions with a point": (lambda e, p, w, reach: (e, p.astype(float), w), "whole numbers"),
+    "too few": (lambda e, p, w, reach: (e[1:], p[1:], w[1:]), "are not an array (8,)"),
+    "lists": (lambda e, p, w, reach: (e.tolist(), p, w), "are not an array"),
+    "a column of weights": (lambda e, p, w, reach: (e, p, w[:, None]), "weights are not an array"),
+    "weights of zero": (lambda e, p, w, reach: (e, p, 0 * w), "not all 0"),
+    "negative weights": (lambda e, p, w, reach: (e, p, -w), "at least 0"),
+    "NaN": (lambda e, p, w, reach: (e, p, w * np.nan), "finite"),
+    "only rows that begin nothing": (lambda e, p, w, reach: (e, reach.written[e] - 1, w), "drew 1000 times"),
+}
+
+
+@pytest.mark.parametrize("how", BAD_DRAWS)
+def test_what_a_sampler_must_not_draw_is_refused(how: str) -> None:
+    change, words = BAD_DRAWS[how]
+    with pytest.raises(UserError, match=re.escape(words)):
+        drawing(change).sample(8, np.random.default_rng(0))

@@ -9,7 +9,7 @@ import pytest
 
 from pixelq.checkpoints.policy_file import load_agent
 from pixelq.recipes.choice import configure
-from pixelq.runs.session import start
+from pixelq.runs.session import resume, start
 
 SMALL: dict[str, Any] = {
     "num_envs": 4,
@@ -57,3 +57,21 @@ def test_with_an_average_over_updates_it_is_the_average_that_is_tested_and_kept(
         for name in ("averaged", "plain")
     ]
     assert scores[0] == scores[1]
+
+
+def test_without_evaluations_a_constant_score_keeps_the_last_policy_too(in_folder: Path) -> None:
+    overrides = {"eval_every": 0, "num_envs": 4, "replay_start": 40, "max_frames_per_episode": 8, "epsilon_start": 0.0}
+    start(configure("MountainCar-v0", "gymnasium", SMALL | overrides | {"steps": 1600, "log_every": 100}), Path("run"))
+    with Path("run/progress.csv").open() as file:
+        rows = [(int(row["agent_steps"]), row["mean_score_100"]) for row in csv.DictReader(file)]
+    full = [(steps, mean) for steps, mean in rows if steps >= 4 * 8 * 25]
+    assert {float(mean) for _, mean in full} == {-8.0}
+    assert len(full) > 3
+    assert json.loads(Path("run/best/metrics.json").read_text())["agent_steps"] == full[-1][0]
+
+
+def test_a_mean_that_no_game_has_been_added_to_is_not_measured_again(in_folder: Path) -> None:
+    overrides = {"eval_every": 0, "num_envs": 4, "rollout_length": 4, "batch_size": 16, "max_frames_per_episode": 8}
+    start(configure("MountainCar-v0", "gymnasium", SMALL | overrides | {"steps": 1008, "log_every": 400}), Path("run"))
+    resume(Path("run"), steps=1040, log_every=16)  # rows at 1,024, where four games have ended, and at 1,040
+    assert json.loads(Path("run/best/metrics.json").read_text())["agent_steps"] == 1024

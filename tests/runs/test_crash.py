@@ -9,7 +9,7 @@ from scripts import script
 
 ARGUMENTS = (
     "breakout --recipe nips2013 --screen-size 36 --batch-size 4 --steps 600 --replay-start 80 --replay-capacity 400 "
-    "--target-every 100 --log-every 40 --checkpoint-every 20 --eval-every 0 --max-frames-per-episode 200 --device cpu "
+    "--log-every 40 --checkpoint-every 20 --eval-every 0 --max-frames-per-episode 200 --device cpu "
     "--deterministic"
 )
 

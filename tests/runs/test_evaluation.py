@@ -1,14 +1,21 @@
 """Whole games, as many as asked, none preferred for being short."""
 
+import csv
+import json
+import re
+from pathlib import Path
+
 import numpy as np
 import pytest
 from gymnasium.spaces import Box, Discrete
 
 from pixelq.config import Config
 from pixelq.envs.seeded_episodes import NO_SEED, SeededEpisodes
+from pixelq.recipes.choice import configure
 from pixelq.runs import evaluation
 from pixelq.runs.evaluation import Abandoned, Evaluation, evaluate, human_normalized, random_and_human
 from pixelq.runs.scores import Episode
+from pixelq.runs.session import start
 from small_runs import small
 
 SHORT, LONG = 2, 40
@@ -129,3 +136,75 @@ def test_human_normalized_scores() -> None:
     assert human_normalized(14.6, "ALE/Pong-v5") == 1.0
     assert human_normalized(-20.7, "pong") == 0.0
     assert human_normalized(1.0, "basic_math") is None
+
+
+class Endless(ShortOrLong):
+    """Games that never end; a point every agent step."""
+
+    def reset_some(self, seeds: np.ndarray, mask: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        observations, lives = super().reset_some(seeds, mask)
+        self.length[mask] = np.where(seeds % 2 == 0, SHORT, 2**40)
+        return observations, lives
+
+    def step(self, actions: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+        observations, _, *rest = super().step(actions)
+        return observations, np.ones(self.num_envs), *rest
+
+
+@pytest.fixture
+def endless(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(
+        evaluation, "make_envs", lambda config, **kw: SeededEpisodes(Endless(kw["num_envs"]), kw["seed"])
+    )
+
+
+def test_games_without_an_end_are_cut_and_counted_and_each_game_begins_anew(endless: None) -> None:
+    result = evaluate(None, small(eval_max_steps=30), episodes=80, epsilon=1.0, seed=1)
+    assert len(result.games) == 80
+    assert {(game.length, game.score) for game in result.games} == {(SHORT, SHORT), (30, 30.0)}
+    assert result.cut == sum(game.length == 30 for game in result.games)
+    assert 20 < result.cut < 60
+    assert evaluation.cut_games(result, 30) == f"{result.cut} of 80 cut after 30 agent steps"
+    assert result == evaluate(None, small(eval_max_steps=99), episodes=80, epsilon=1.0, seed=1, max_steps=30)
+
+
+def test_a_game_that_ends_at_the_cap_is_not_cut(short_or_long: None) -> None:
+    result = evaluate(None, small(eval_max_steps=LONG), episodes=64, epsilon=1.0, seed=1)
+    assert result.cut == 0
+    assert evaluation.cut_games(result, LONG) == ""
+    assert evaluate(None, small(eval_max_steps=0), episodes=64, epsilon=1.0, seed=1) == result
+
+
+def test_in_training_the_cap_is_a_share_of_the_steps_between_two_evaluations() -> None:
+    def cap(**values: int) -> int:
+        return evaluation.cap_in_training(Config(**values))  # type: ignore[arg-type]
+
+    assert cap() == 27_000
+    assert cap(eval_every=50_000, eval_episodes=50) == 4_000
+    assert cap(eval_every=100, eval_episodes=50) == 1_000
+    assert cap(eval_every=100, eval_episodes=50, eval_max_steps=300) == 300
+    assert cap(eval_every=100, eval_max_steps=0) == 0
+
+
+def test_how_far_the_games_are_is_told(short_or_long: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(evaluation, "TELL_SECONDS", 0.0)
+    told: list[str] = []
+    evaluate(None, small(), episodes=50, epsilon=1.0, seed=1, tell=told.append)
+    assert told[0] == "0 of 50 games over, 32 agent steps"
+    assert told[-1].startswith("50 of 50 games over")
+
+
+def test_an_evaluation_cannot_swallow_a_run_whose_games_have_no_end(
+    in_folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A random agent needs thousands of steps over the cliff, and nothing limits a game."""
+    monkeypatch.setattr(evaluation, "TELL_SECONDS", 0.0)
+    overrides = {"steps": 512, "num_envs": 4, "rollout_length": 32, "batch_size": 128, "threads": 1, "device": "cpu"}
+    config = configure("CliffWalking-v1", "gymnasium", overrides | {"eval_every": 256, "eval_episodes": 3})
+    start(config, Path("r"))
+    with Path("r/evaluations.csv").open() as file:
+        assert [int(row["agent_steps"]) for row in csv.DictReader(file)] == [256, 512]
+    said = capsys.readouterr().err
+    assert re.search(r"evaluation at 256 agent steps: mean -\d.*; 3 of 3 cut after 1,000 agent steps", said)
+    assert "evaluation at 256 agent steps: 0 of 3 games over, 3 agent steps" in said
+    assert "3 of 3 cut" in json.loads(Path("r/best/metrics.json").read_text())["measured_by"]

@@ -3,9 +3,12 @@
 import dataclasses
 import math
 import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
+import gymnasium
+import numpy as np
 import pytest
 import safetensors
 import torch
@@ -15,12 +18,14 @@ from pixelq.checkpoints.store import CheckpointStore
 from pixelq.cli import main
 from pixelq.config import Config
 from pixelq.envs.atari import AtariGames
-from pixelq.errors import RunError
+from pixelq.errors import RunError, UserError
 from pixelq.learner.learner import Learner
 from pixelq.loops.rollout import Rollout
 from pixelq.losses import Played
+from pixelq.recipes.choice import configure
 from pixelq.replay import Batch
 from pixelq.runs.failures import FAILURE, POSTMORTEM
+from pixelq.runs.run import Run
 from pixelq.runs.session import resume, start
 from small_runs import facts, python, small
 
@@ -253,3 +258,69 @@ sys.exit(main("train breakout --recipe nips2013 --batch-size 40000 --replay-star
     assert "Traceback" not in errors
     assert lines[-1].startswith("pixelq: out of memory at agent step 300; close other programs")
     assert "`pixelq resume r` goes on from the last good checkpoint, step-000000000200" in lines[-1]
+
+
+class Quitting(gymnasium.Env[Any, Any]):
+    """Leaves the process, as a game's own window does that is closed, in one of its methods."""
+
+    observation_space = gymnasium.spaces.Box(-1, 1, (2,), np.float32)
+    action_space = gymnasium.spaces.Discrete(2)
+    where = ""
+
+    def _perhaps_quit(self, where: str) -> None:
+        if where == Quitting.where:
+            sys.exit("the window was closed")
+
+    def __init__(self) -> None:
+        self._perhaps_quit("init")
+
+    def reset(self, *, seed: int | None = None, options: Any = None) -> Any:
+        super().reset(seed=seed)
+        self._perhaps_quit("reset")
+        self._left = 10
+        return self.np_random.uniform(-1, 1, 2).astype(np.float32), {}
+
+    def step(self, action: Any) -> Any:
+        self._perhaps_quit("step")
+        self._left -= 1
+        return self.np_random.uniform(-1, 1, 2).astype(np.float32), 1.0, self._left == 0, False, {}
+
+
+@pytest.fixture
+def quitting(in_folder: Path, monkeypatch: pytest.MonkeyPatch) -> Config:
+    if "Quitting-v0" not in gymnasium.registry:
+        gymnasium.register("Quitting-v0", entry_point=Quitting)
+    monkeypatch.setattr(Quitting, "where", "")
+    overrides = {"num_envs": 2, "rollout_length": 8, "batch_size": 16, "steps": 160, "threads": 1, "device": "cpu"}
+    return configure("Quitting-v0", "gymnasium", overrides | {"eval_every": 64, "eval_episodes": 2})
+
+
+@pytest.mark.parametrize(
+    ("where", "at", "saved"), [("step", 40, True), ("reset", 40, False), ("init", 64, True), ("reset", 64, True)]
+)
+def test_a_game_that_leaves_the_process_does_not_end_the_run_unsaid(
+    where: str, at: int, saved: bool, quitting: Config, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where an evaluation plays it, at agent step 64: what learns is whole then."""
+    original = Run.count_step
+
+    def counted(run: Run, *args: Any) -> None:
+        original(run, *args)
+        if run.parts.counters.agent_steps == at:
+            Quitting.where = where
+
+    with monkeypatch.context() as broken:
+        broken.setattr(Run, "count_step", counted)
+        with pytest.raises(RunError, match="SystemExit: the window was closed") as failed:
+            start(quitting, Path("r"))
+    assert "\n" not in str(failed.value)
+    assert [p.name for p in Path("r/checkpoints").glob("step-*")] == ([f"step-{at:012d}"] if saved else [])
+    Quitting.where = ""
+    assert resume(Path("r")).agent_steps in (160, 168)  # whole rollouts
+
+
+@pytest.mark.parametrize("where", ["init", "reset", "step"])
+def test_one_that_leaves_it_at_the_start_is_told_too(where: str, quitting: Config) -> None:
+    Quitting.where = where
+    with pytest.raises((UserError, RunError), match="SystemExit: the window was closed"):
+        start(quitting, Path("r"))

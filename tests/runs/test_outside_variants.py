@@ -15,7 +15,7 @@ import pytest
 
 import pixelq
 from pixelq.config import Config
-from pixelq.errors import UserError
+from pixelq.errors import RunError, UserError
 from pixelq.recipes.choice import configure
 from pixelq.runs.session import resume, start
 from pixelq.variants import KINDS
@@ -177,3 +177,23 @@ def test_a_loss_says_which_heads_it_learns(my_variants: None) -> None:
     pixelq.register("loss", "strict", categorical_loss)
     with pytest.raises(UserError, match="loss = strict learns a head outside_categorical, not linear"):
         validate(configured("CartPole-v1", {"loss": "strict"}))
+
+
+def failing_loss(*arguments: Any) -> Any:
+    raise ValueError("a mistake\nwith a second line")
+
+
+@pytest.mark.parametrize("loop", ["replay", "parallel"])
+def test_a_variant_that_raises_while_training_is_one_line(
+    loop: str, in_folder: Path, my_variants: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pixelq.register("loss", "failing", loss=failing_loss)
+    with pytest.raises(RunError, match=r"\(ValueError: a mistake\), in loss 'failing' or .*details in run/failure.txt"):
+        start(configured("CartPole-v1", {"loss": "failing", "loop": loop}), Path("run"))
+    assert "in failing_loss" in Path("run/failure.txt").read_text()
+
+
+def test_a_mistake_of_pixelqs_own_shows_its_traceback(in_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pixelq.losses.dqn.loss", failing_loss)
+    with pytest.raises(ValueError, match="a mistake"):
+        start(configured("CartPole-v1", {}), Path("run"))

@@ -1,5 +1,9 @@
 """One folder, one training; a lock that no dead process keeps."""
 
+import errno
+import fcntl
+import os
+import stat
 import subprocess
 import threading
 import time
@@ -10,6 +14,7 @@ import pytest
 from pixelq.config import Config
 from pixelq.errors import UserError
 from pixelq.recipes.reading import read_config
+from pixelq.runs import folder_lock
 from pixelq.runs.run_folder import create_run_folder, open_run_folder
 from small_runs import python
 
@@ -37,6 +42,59 @@ def test_a_second_training_on_one_folder_is_refused_in_this_process_and_in_anoth
         open_run_folder(Path("r"))
     other = python("-c", HOLD_THE_LOCK, "r", stderr=subprocess.PIPE)
     assert "another process is training" in other.communicate()[1]
+    folder.close()
+    open_run_folder(Path("r")).close()
+
+
+def test_the_lock_holds_though_its_file_is_deleted(in_folder: Path) -> None:
+    folder = create_run_folder(Config(), Path("r"))
+    for way in (lambda: Path("r/run.lock").unlink(), lambda: Path("r/run.lock").touch()):
+        way()
+        with pytest.raises(UserError, match="another process is training"):
+            open_run_folder(Path("r"))
+        other = python("-c", HOLD_THE_LOCK, "r", stderr=subprocess.PIPE)
+        assert "another process is training" in other.communicate()[1]
+    folder.close()
+    open_run_folder(Path("r")).close()
+
+
+@pytest.mark.parametrize("error", [errno.EBADF, errno.ENOLCK, errno.EOPNOTSUPP, errno.EACCES])
+def test_where_a_folder_cannot_be_locked_its_file_is(
+    error: int, in_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    flock = fcntl.flock
+
+    def files_only(descriptor: int, how: int) -> None:
+        if stat.S_ISDIR(os.fstat(descriptor).st_mode):
+            raise OSError(error, os.strerror(error))
+        flock(descriptor, how)
+
+    monkeypatch.setattr(fcntl, "flock", files_only)
+    folder = create_run_folder(Config(), Path("r"))
+    with pytest.raises(UserError, match="another process is training"):
+        open_run_folder(Path("r"))
+    folder.close()
+    open_run_folder(Path("r")).close()
+
+
+def test_windows_lock_is_taken_and_told(in_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its own calls, played by flock, which they are like."""
+
+    class Msvcrt:
+        LK_NBLCK = 2
+
+        def locking(self, descriptor: int, how: int, size: int) -> None:
+            assert (how, size) == (self.LK_NBLCK, 1)
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise PermissionError(errno.EACCES, "Permission denied") from None
+
+    monkeypatch.setattr(folder_lock, "fcntl", None)
+    monkeypatch.setattr(folder_lock, "msvcrt", Msvcrt())
+    folder = create_run_folder(Config(), Path("r"))
+    with pytest.raises(UserError, match="another process is training"):
+        open_run_folder(Path("r"))
     folder.close()
     open_run_folder(Path("r")).close()
 

@@ -19,6 +19,7 @@ import pixelq
 from pixelq.atomic import write_bytes
 from pixelq.checkpoints.policy_file import load_agent
 from pixelq.config import Config
+from pixelq.device import flushes_denormal
 from pixelq.errors import UserError
 from pixelq.recipes.choice import configure
 from pixelq.recipes.reading import read_config
@@ -60,7 +61,7 @@ def test_a_run_leaves_everything_that_tells_about_it(in_folder: Path) -> None:
     assert not np.array_equal(final.q_values(state), load_agent(Path("r/best")).q_values(state))
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2, signal.SIGXCPU])
 def test_a_signal_stops_at_the_next_step_with_a_checkpoint_that_goes_on_there(
     in_folder: Path, monkeypatch: pytest.MonkeyPatch, number: signal.Signals
 ) -> None:
@@ -130,14 +131,16 @@ def test_without_evaluations_the_mean_of_a_hundred_games_chooses_the_best_policy
         lambda path, data: (path.parent.name == "best" and saved.append(json.loads(data)), write_bytes(path, data)),
     )
     start(config, Path("r"))
-    means = {int(r["agent_steps"]): float(r["mean_score_100"]) for r in rows(Path("r/progress.csv"))}
+    progress = [
+        (int(r["agent_steps"]), int(r["episodes"]), float(r["mean_score_100"])) for r in rows(Path("r/progress.csv"))
+    ]
     assert saved
     assert all(facts["measured_by"] == "mean of the last 100 training games" for facts in saved)
-    best = -np.inf
+    best, games = -np.inf, 0
     expected = []
-    for step, mean in means.items():
-        if step >= 400 and mean > best:
-            best = mean
+    for step, episodes, mean in progress:
+        if step >= 400 and (mean > best or (mean == best and episodes > games)):  # of equals the last that was measured
+            best, games = mean, episodes
             expected.append(step)
     assert [facts["agent_steps"] for facts in saved] == expected
 
@@ -278,7 +281,7 @@ def test_a_refused_resume_gives_the_lock_back(in_folder: Path) -> None:
 
 
 def test_the_python_functions_train_and_load(in_folder: Path) -> None:
-    result = pixelq.train("breakout", "nips2013", Path("r"), **SMALL | {"steps": 120, "eval_every": 0})
+    result = pixelq.train("breakout", "nature2015", Path("r"), **SMALL | {"steps": 120})
     assert result.folder == Path("r")
     observations = np.zeros((2, 4, 36, 36), np.uint8)
     assert pixelq.load(result.folder).act(observations).shape == (2,)
@@ -309,3 +312,35 @@ def test_a_plot_that_cannot_be_drawn_stops_nothing(variable: str, in_folder: Pat
     assert out.strip() == "320", errors
     assert "no plot this time" in errors
     assert "Traceback" not in errors
+
+
+def switches() -> tuple[bool, ...]:
+    cudnn = torch.backends.cudnn
+    return (torch.are_deterministic_algorithms_enabled(), cudnn.deterministic, cudnn.benchmark, flushes_denormal())
+
+
+@pytest.mark.parametrize("end", ["played", "failed", "refused", "never begun"])
+def test_a_run_leaves_torch_as_it_was_however_it_ends(
+    end: str, in_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    torch.set_flush_denormal(False)
+    torch.backends.cudnn.deterministic = False
+    before = switches()
+    config = quick(steps=90, deterministic=True)
+    inside: list[tuple[bool, ...]] = []
+    with at_agent_step(monkeypatch, 85, lambda: inside.append(switches())):
+        start(config, Path("r"))
+    assert inside == [(True, True, False, True)]
+    if end == "failed":
+        with at_agent_step(monkeypatch, 95, die), pytest.raises(Killed):
+            resume(Path("r"), steps=100)
+    elif end == "refused":
+        for damaged in Path("r/checkpoints").glob("step-*/state.json"):
+            damaged.write_text(damaged.read_text().replace("agent_steps", "agent_stebs"))
+        with pytest.raises(UserError):
+            resume(Path("r"))
+    elif end == "never begun":
+        monkeypatch.setattr("pixelq.runs.parts.check_memory", lambda *args: {}["no memory"])
+        with pytest.raises(KeyError):
+            start(config, Path("s"))
+    assert switches() == before

@@ -10,21 +10,21 @@ from collections.abc import Iterator
 import pytest
 
 from pixelq.runs import signals
-from pixelq.runs.signals import stopped_by_signals
+from pixelq.runs.signals import STOPPING, WARNINGS, stopped_by_signals
 from small_runs import python
 
 
 @pytest.fixture(autouse=True)
 def _handlers_as_in_a_terminal() -> Iterator[None]:
     """Who starts the tests under nohup or in a shell's background has signals ignored; here they are not."""
-    usual = {signal.SIGINT: signal.default_int_handler, signal.SIGTERM: signal.SIG_DFL, signal.SIGHUP: signal.SIG_DFL}
+    usual = dict.fromkeys((*STOPPING, *WARNINGS), signal.SIG_DFL) | {signal.SIGINT: signal.default_int_handler}
     before = {number: signal.signal(number, handler) for number, handler in usual.items()}
     yield
     for number, handler in before.items():
         signal.signal(number, handler)
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize("number", [*STOPPING, *WARNINGS], ids=lambda number: signal.Signals(number).name)
 def test_a_signal_asks_to_stop_and_its_handler_is_put_back(number: signal.Signals) -> None:
     asked: list[bool] = []
     before = signal.getsignal(number)
@@ -62,6 +62,14 @@ with stopped_by_signals(lambda: None) as received:
     # What nohup does; the test may run where the program is not installed.
     child = python("-c", code, stdout=subprocess.PIPE, preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_IGN))
     assert child.communicate()[0] == "[]\n"
+
+
+def test_a_warning_that_somebody_else_handles_is_left_to_him() -> None:
+    theirs: list[int] = []
+    signal.signal(signal.SIGUSR1, lambda number, frame: theirs.append(number))
+    with stopped_by_signals(lambda: None) as received:
+        os.kill(os.getpid(), signal.SIGUSR1)
+    assert (theirs, received) == ([signal.SIGUSR1], [])
 
 
 def test_outside_the_main_thread_signals_are_left_alone() -> None:

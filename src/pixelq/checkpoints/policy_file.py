@@ -59,7 +59,10 @@ def save_policy(
     """
     folder.mkdir(parents=True, exist_ok=True)
     write_config(config, folder / "config.toml")
-    weights = {k: v.detach().cpu().contiguous() for k, v in network.state_dict().items()}
+    # Copied: tied weights share memory, which safetensors refuses.
+    weights = {
+        k: v.detach().cpu().clone(memory_format=torch.contiguous_format) for k, v in network.state_dict().items()
+    }
     space = network.observation_space
     written: dict[str, Any] = {
         "format": FORMAT,

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import codecs
+import contextlib
 import importlib
+import io
 import os
+import re
 import sys
 
+from pixelq.command_lines import IMPORTED
 from pixelq.errors import RunError, UserError
 
 COMMANDS = {
@@ -22,13 +27,21 @@ COMMANDS = {
     "verify": "check a run's files and print a digest of each part",
 }
 
+PLAIN = dict(zip("←↓→↑─│┃━┌┐└┘├┤┬┴┼╭╮╰╯·•█▇▆▅▄▃▂▁…–—×≥≤−", "<v>^-||-+++++++++++++..########.--x><-", strict=True))  # noqa: RUF001
+"""Letters that some terminals lack -> the ones most like them."""
+
 
 def main(argv: list[str] | None = None) -> int:
     """Run one command. A user's mistake is one line on standard error and exit code 2; a failure, code 1."""
     argv = sys.argv[1:] if argv is None else argv
     _let_idle_threads_sleep()
+    IMPORTED.clear()  # of an earlier call in this process
+    _let_every_letter_be_printed()
     try:
-        return _dispatch(argv)
+        code = _dispatch([_at_home(word) for word in argv])
+        if not sys.stdout.closed:
+            sys.stdout.flush()  # now, so that a full disk is said in one line
+        return code
     except UserError as error:
         return _say(str(error), 2)
     except RunError as error:
@@ -38,7 +51,50 @@ def main(argv: list[str] | None = None) -> int:
     except KeyboardInterrupt:
         return _say("interrupted", 130)
     except BrokenPipeError:
+        _forget_stdout()
         return 0  # the reader of a pipe (head, less) has ended
+    except OSError as error:
+        return _refused_by_the_system(error)
+
+
+def _refused_by_the_system(error: OSError) -> int:
+    """One line for a file that cannot be read or written where no command says more."""
+    if error.errno is None:  # a library's own, which is no mistake of a person
+        raise error
+    if error.filename is None:
+        _forget_stdout()
+        return _say(f"the output cannot be written ({error.strerror}); send it elsewhere", 1)
+    name = os.fsdecode(error.filename) if isinstance(error.filename, str | bytes) else str(error.filename)
+    name = name if len(name) <= 100 else f"{name[:60]}...{name[-30:]}"
+    return _say(f"{name}: {error.strerror}; give another place, or permission to use this one", 2)
+
+
+def _forget_stdout() -> None:
+    """Nothing more goes to a stdout that is full or whose reader has ended, not even at the interpreter's end."""
+    with contextlib.suppress(OSError, ValueError, AttributeError):
+        descriptor = sys.stdout.fileno()
+        os.dup2(os.open(os.devnull, os.O_WRONLY), descriptor)
+
+
+def _let_every_letter_be_printed() -> None:
+    """Where the terminal's encoding lacks a letter (arrows in ASCII), print one like it, or a question mark."""
+    codecs.register_error("pixelq", lambda error: (_likeness(error), error.end))  # type: ignore[attr-defined]
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper) and stream.errors in ("strict", "backslashreplace"):
+            stream.reconfigure(errors="pixelq")
+
+
+def _likeness(error: UnicodeError) -> str:
+    assert isinstance(error, UnicodeEncodeError)
+    return "".join(PLAIN.get(letter, "?") for letter in error.object[error.start : error.end])
+
+
+def _at_home(word: str) -> str:
+    """An argument with `~/` as the person's own folder, which a shell does not put into `--run-dir=~/x`."""
+    flag, equals, value = word.partition("=")
+    if equals and flag.startswith("--") and value.startswith("~"):
+        return f"{flag}={os.path.expanduser(value)}"
+    return os.path.expanduser(word) if word.startswith("~") else word
 
 
 def _let_idle_threads_sleep() -> None:
@@ -71,12 +127,27 @@ def _dispatch(argv: list[str]) -> int:
         print(f"pixelq {version('pixelq')}")
         return 0
     argv = _imported(argv)
+    _check_not_empty(argv)
     command = argv[0]
     if command not in COMMANDS:
         raise UserError(f"unknown command {command!r}; choose one of {', '.join(COMMANDS)} (pixelq --help)")
     module = importlib.import_module(f"pixelq.cli.{command}")
     code: int = module.run(argv[1:])
     return code
+
+
+def _check_not_empty(argv: list[str]) -> None:
+    """Refuse an empty argument: most likely a variable that is not set.
+
+    Raises:
+        UserError: there is one, other than of `--load`, which may be empty.
+    """
+    before = ""
+    for word in argv:
+        if (word.strip() == "" and before != "--load") or (re.fullmatch(r"--[\w-]+=\s*", word) and word != "--load="):
+            where = f"after {before}" if word.strip() == "" and before else f"in {word}"
+            raise UserError(f"an empty argument {where}: is a variable not set? leave it out, or give it a value")
+        before = word
 
 
 def _imported(argv: list[str]) -> list[str]:

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
+import decimal
 import io
+import os
 import re
-from collections.abc import Sequence
+import shutil
+from collections.abc import Iterator, Sequence
 from typing import Any, TypeVar
 
 import tyro
@@ -16,6 +20,9 @@ T = TypeVar("T")
 
 MARKERS = (tyro.conf.OmitSubcommandPrefixes, tyro.conf.SuppressFixed)
 """Fields marked `Fixed` are neither shown nor taken."""
+
+NARROWEST = 40
+"""Columns of a terminal; a help text for a narrower one is written for this many."""
 
 
 def parse(kind: type[T], argv: Sequence[str], command: str, default: T | None = None) -> T:
@@ -30,17 +37,64 @@ def parse(kind: type[T], argv: Sequence[str], command: str, default: T | None = 
     Raises:
         UserError: what tyro would print in a frame, as one line.
     """
+    argv = _whole_numbers_written_out(kind, argv)
     frame = io.StringIO()
     try:
-        with contextlib.redirect_stderr(frame):
+        with contextlib.redirect_stderr(frame), _wide_enough():
             options: dict[str, Any] = {} if default is None else {"default": default}
-            return tyro.cli(kind, args=argv, prog=f"pixelq {command}", config=MARKERS, **options)
+            parsed = tyro.cli(kind, args=argv, prog=f"pixelq {command}", config=MARKERS, **options)
     except ValueError as error:  # of a dataclass that holds its fields to their ranges
         raise UserError(f"{error}; see `pixelq {command} --help`") from None
     except SystemExit as stop:
         if not stop.code:
             raise
         raise UserError(f"{_one_line(frame.getvalue())}; see `pixelq {command} --help`") from None
+    for field in dataclasses.fields(kind):  # type: ignore[arg-type]
+        value = getattr(parsed, field.name)
+        if isinstance(value, int) and not -(2**63) <= value < 2**63:
+            raise UserError(f"--{field.name.replace('_', '-')} is a number beyond 64 bits; choose a smaller one")
+    return parsed
+
+
+def flags(argv: Sequence[str]) -> list[str]:
+    """The options among the arguments, as fields are called: `--no-max-pool=x` is `no_max_pool`."""
+    return [word[2:].partition("=")[0].replace("-", "_") for word in argv if word.startswith("--")]
+
+
+def _whole_numbers_written_out(kind: type, argv: Sequence[str]) -> list[str]:
+    """The arguments with `1e6` as 1000000 where an option takes a whole number; what is none stays as it is."""
+    whole = {f.name for f in dataclasses.fields(kind) if f.type in (int, "int", "int | None")}
+    result: list[str] = []
+    for i, word in enumerate(argv):
+        flag, equals, value = word.partition("=")
+        if equals and flags([flag])[:1] and flags([flag])[0] in whole:
+            word = f"{flag}={_written_out(value)}"
+        elif i and argv[i - 1].startswith("--") and flags([argv[i - 1]])[0] in whole:
+            word = _written_out(word)
+        result.append(word)
+    return result
+
+
+def _written_out(word: str) -> str:
+    if not re.fullmatch(r"\d+(\.\d+)?[eE]\+?\d{1,2}", word):
+        return word
+    number = decimal.Decimal(word)
+    return str(int(number)) if number == int(number) else word
+
+
+@contextlib.contextmanager
+def _wide_enough() -> Iterator[None]:
+    """Have tyro write a help text for a terminal of at least `NARROWEST` columns; with very few it never ends."""
+    before = os.environ.get("COLUMNS")
+    if shutil.get_terminal_size().columns < NARROWEST:
+        os.environ["COLUMNS"] = str(NARROWEST)
+    try:
+        yield
+    finally:
+        if before is not None:
+            os.environ["COLUMNS"] = before
+        else:
+            os.environ.pop("COLUMNS", None)
 
 
 def _one_line(text: str) -> str:

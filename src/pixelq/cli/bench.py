@@ -16,7 +16,9 @@ from tyro.conf import Positional
 
 from pixelq.cli.arguments import parse
 from pixelq.config import Config
+from pixelq.errors import UserError
 from pixelq.recipes.choice import configure
+from pixelq.recipes.unused import check_threads
 from pixelq.recipes.validation import validate
 
 if TYPE_CHECKING:
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
 
 ENV_COUNTS = (1, 8, 32)
 PAPERS = ("2013", "2015")
+MOST_SECONDS = 600
 
 
 @dataclass(frozen=True)
@@ -54,6 +57,9 @@ def run(argv: list[str]) -> int:
         UserError: no such game, recipe or device.
     """
     args = parse(Args, argv, "bench")
+    if not 0 < args.seconds <= MOST_SECONDS:
+        raise UserError(f"--seconds {args.seconds:g} is out of range: it must be above 0 and at most {MOST_SECONDS}")
+    check_threads(args.threads or 0)
     overrides = {"device": args.device, "threads": args.threads}
     config = configure(args.game, args.recipe, {k: v for k, v in overrides.items() if v is not None})
     validate(config)
@@ -125,7 +131,7 @@ def _rates(run: Any, counts: tuple[int, ...], seconds: float) -> tuple[list[Play
             rates, play = play_rates(other, seconds)
         finally:
             if other is not run:
-                other.parts.envs.close()
+                other.parts.close()
         plays.append(rates)
         own = play if other is run else own
     assert own is not None

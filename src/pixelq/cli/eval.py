@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
+import sys
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -13,12 +13,14 @@ from rich.table import Table
 from tyro.conf import Positional
 
 from pixelq.cli.arguments import parse
+from pixelq.cli.results import keep, result_file
 from pixelq.errors import UserError
+from pixelq.recipes.unused import check_threads
 
 
 @dataclass(frozen=True)
 class Args:
-    """Play whole games, many at once, and report the scores. Writes eval.json into the run folder."""
+    """Play whole games, many at once, and report the scores. Writes eval.json into the run's folder, or --out."""
 
     run: Positional[Path]
     """Run folder (of `pixelq train` or `pixelq tabular`), or a policy.safetensors."""
@@ -36,6 +38,8 @@ class Args:
     """CPU threads; 0: one per core."""
     json: bool = False
     """Print JSON instead of a table."""
+    out: Path | None = None
+    """The file to write; none: eval.json in the run's folder. Results that cannot be written are still printed."""
 
 
 def run(argv: list[str]) -> int:
@@ -45,8 +49,7 @@ def run(argv: list[str]) -> int:
         raise UserError(f"--episodes {args.episodes} is out of range: play at least 1 game")
     if args.epsilon is not None and not 0 <= args.epsilon <= 1:
         raise UserError(f"--epsilon {args.epsilon} is out of range: it must be between 0 and 1")
-    if not 0 <= args.threads <= 1024:
-        raise UserError(f"--threads {args.threads} is out of range: it must be between 0 and 1024")
+    check_threads(args.threads)
     if args.seed < 0:
         raise UserError(f"--seed {args.seed} is out of range: it must be at least 0")
     from pixelq.tabular.table_run import is_table_run
@@ -55,18 +58,21 @@ def run(argv: list[str]) -> int:
         from pixelq.cli.table_runs import evaluate_table
 
         choice: dict[str, Any] = {"episodes": args.episodes, "epsilon": args.epsilon or 0.0, "seed": args.seed}
-        return evaluate_table(args.run, args.policy, **choice, as_json=args.json)
-    report = evaluate_run(args)
+        for name, unused in (("device", args.device != "auto"), ("threads", args.threads != 0)):
+            if unused:
+                raise UserError(f"--{name} has no effect on a Q-table; leave it out")
+        return evaluate_table(args.run, args.policy, **choice, as_json=args.json, out=args.out)
+    report, file = evaluate_run(args)
+    code = keep(report, file, named=args.out is not None)
     if args.json:
         print(json.dumps(report, indent=1))
     else:
         _print_table(report)
-    return 0
+    return code
 
 
-def evaluate_run(args: Args) -> dict[str, Any]:
-    """Play the games and write `eval.json` into the run folder."""
-    from pixelq.atomic import write_bytes
+def evaluate_run(args: Args) -> tuple[dict[str, Any], Path]:
+    """Play the games; return the results and where to write them."""
     from pixelq.checkpoints.policy_file import FILE, find_policy, load_agent
     from pixelq.device import choose_device, prepare_cpu
     from pixelq.runs.evaluation import evaluate, human_normalized, random_and_human
@@ -76,14 +82,16 @@ def evaluate_run(args: Args) -> dict[str, Any]:
     chosen = args.run / args.policy / FILE
     file = chosen if chosen.is_file() else find_policy(args.run)
     folder = args.run if args.run.is_dir() else file.parent
-    if not os.access(folder, os.W_OK):  # before the games are played, not after
-        raise UserError(f"{folder}/eval.json: the folder is not writable; evaluate a copy of the run")
+    out = result_file(args.out, folder)
     agent = load_agent(file, device)
     game = agent.config.game
     config, seed, games = agent.config, args.seed, args.episodes
     epsilon = 0.01 if args.epsilon is None else args.epsilon
-    result = evaluate(agent, config, episodes=games, epsilon=epsilon, seed=seed, threads=threads)
-    random = evaluate(None, config, episodes=min(games, 30), epsilon=1.0, seed=seed, threads=threads)
+    result = evaluate(agent, config, episodes=games, epsilon=epsilon, seed=seed, threads=threads, tell=_tell)
+    random = evaluate(
+        None, config, episodes=min(games, 30), epsilon=1.0, seed=seed, threads=threads,
+        tell=lambda text: _tell(f"random agent: {text}"),
+    )  # fmt: skip
     published = random_and_human(game)
     report = {
         "policy": str(file),
@@ -94,6 +102,7 @@ def evaluate_run(args: Args) -> dict[str, Any]:
         "sticky_actions": agent.config.sticky_actions,
         **result.summary(),
         "interval_95": list(result.interval()),
+        "cut_games": result.cut,
         "mean_length_agent_steps": sum(g.length for g in result.games) / len(result.games),
         "human_normalized": human_normalized(result.mean, game),
         "random_agent_measured": random.mean,
@@ -101,11 +110,11 @@ def evaluate_run(args: Args) -> dict[str, Any]:
         "human_published": published[1] if published else None,
         "games": [asdict(g) for g in result.games],
     }
-    try:
-        write_bytes(folder / "eval.json", json.dumps(report, indent=1).encode())
-    except OSError as error:
-        raise UserError(f"{folder}/eval.json: cannot be written ({error.strerror})") from None
-    return report
+    return report, out
+
+
+def _tell(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
 
 
 def _print_table(report: dict[str, Any]) -> None:
@@ -114,6 +123,8 @@ def _print_table(report: dict[str, Any]) -> None:
         table.add_row(name, f"{report[name]:.2f}")
     low, high = report["interval_95"]
     table.add_row("95% interval of the mean", f"{low:.2f} to {high:.2f}")
+    if report["cut_games"]:
+        table.add_row("games cut before their end", f"{report['cut_games']}")
     normalized = report["human_normalized"]
     if normalized is not None:
         table.add_row("human-normalized", f"{normalized:.1%}")

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from pixelq.command_lines import command_line
 from pixelq.runs.session import Result
 
 
 def report(result: Result) -> int:
     """Print the run's state and what to do next; the exit code is 0, or 128 + the signal that stopped it."""
+    folder, game = result.folder, result.game
     at = f"agent step {result.agent_steps:,}, mean of the last 100 games {result.mean_score:.1f}"
     if result.signal is not None:
-        print(f"stopped at {at}; go on with: pixelq resume {result.folder}")
+        print(f"stopped at {at}; go on with: {command_line('resume', folder, game=game)}")
         return 128 + result.signal
-    print(f"done at {at}; test it with: pixelq eval {result.folder}; see it with: pixelq record {result.folder}")
+    evaluated, seen = command_line("eval", folder, game=game), command_line("record", folder, game=game)
+    print(f"done at {at}; test it with: {evaluated}; see it with: {seen}")
     return 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -27,9 +28,9 @@ class Args:
     policy: str = "best"
     """Which policy: best or final of the run, or the path of another."""
     out: Path | None = None
-    """The video; several games get -1, -2, ... in the name. None: videos/<policy>-seed<seed>.mp4 in the run."""
+    """The video (.mp4), or a folder for it; several games get -1, -2, ... in the name. None: videos in the run."""
     max_agent_steps: int | None = None
-    """Stop a video after this many agent steps (15 a second in Atari); none: the whole game."""
+    """Stop a video after this many agent steps (15 a second in Atari); none: the run's eval_max_steps."""
     scale: int | None = None
     """Screen pixels per game pixel; none: 2 in Atari (160x210 in most games), else as large as fits the Q-values."""
     fps: Literal[15, 30, 60] | None = None
@@ -45,6 +46,8 @@ def run(argv: list[str]) -> int:
         raise UserError(f"--episodes {args.episodes} is out of range: record at least 1 game")
     if args.seed < 0:
         raise UserError(f"--seed {args.seed} is out of range: it must be at least 0")
+    if args.out is not None and not args.out.is_dir() and args.out.suffix.lower() not in ("", ".mp4"):
+        raise UserError(f"--out {args.out}: videos are MP4 files; name it {args.out.with_suffix('.mp4')}")
     # Imported late: torch, the emulator and PyAV take seconds, and a wrong argument should not wait for them.
     from pixelq.checkpoints.policy_file import load_agent
     from pixelq.device import choose_device
@@ -55,6 +58,7 @@ def run(argv: list[str]) -> int:
         return _record_table(args)
     policy = _policy_file(args)
     agent = load_agent(policy, choose_device(args.device)[0])
+    whole = agent.config.eval_max_steps or None
     for game in range(args.episodes):
         recorded = record_game(
             agent,
@@ -63,7 +67,8 @@ def run(argv: list[str]) -> int:
             epsilon=0.01 if args.epsilon is None else args.epsilon,
             scale=args.scale,
             fps=args.fps,
-            max_agent_steps=args.max_agent_steps,
+            max_agent_steps=whole if args.max_agent_steps is None else args.max_agent_steps,
+            tell=lambda text: print(text, file=sys.stderr, flush=True),
         )
         end = "" if recorded.finished else " (stopped before the game's end)"
         print(f"{recorded.path}: score {recorded.score:g} in {recorded.agent_steps:,} agent steps{end}")
@@ -77,6 +82,8 @@ def _record_table(args: Args) -> int:
     epsilon = args.epsilon or 0.0
     if not 0 <= epsilon <= 1:
         raise UserError(f"--epsilon {epsilon:g} is out of range: it must be between 0 and 1")
+    if args.device != "auto":
+        raise UserError("--device has no effect on the video of a Q-table; leave it out")
     if args.policy not in ("best", "final"):
         raise UserError(f"--policy {args.policy}: a Q-table's run has best and final")
     for name in ("scale", "fps", "max_agent_steps"):
@@ -113,9 +120,9 @@ def _policy_file(args: Args) -> Path:
 
 
 def _video_path(args: Args, policy: Path, game: int) -> Path:
-    if args.out is None:
-        folder = args.run if args.run.is_dir() else policy.parent
+    if args.out is None or args.out.is_dir():
+        folder = args.out or (args.run if args.run.is_dir() else policy.parent) / "videos"
         name = policy.parent.name if args.policy in ("best", "final") and args.run.is_dir() else policy.stem
-        return folder / "videos" / f"{name}-seed{args.seed + game}.mp4"
+        return folder / f"{name}-seed{args.seed + game}.mp4"
     out = args.out if args.out.suffix else args.out.with_suffix(".mp4")
     return out if args.episodes == 1 else out.with_stem(f"{out.stem}-{game + 1}")

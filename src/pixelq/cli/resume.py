@@ -9,6 +9,7 @@ from typing import Literal
 from tyro.conf import Positional
 
 from pixelq.cli.arguments import parse
+from pixelq.recipes.unused import check_threads
 
 
 @dataclass(frozen=True)
@@ -27,12 +28,23 @@ class Args:
     """CPU threads from now on; a deterministic run stays bit for bit the same only with the number it started with."""
     device: Literal["auto", "cpu", "cuda", "mps", "vulkan"] | None = None
     """Where to compute from now on; none: as before."""
+    learning_rate: float | None = None
+    """Step size from now on (where it falls: at the start of the fall)."""
+    epsilon_end: float | None = None
+    """Probability of a random action in the end."""
+    stop_score: float | None = None
+    """Stop when the mean score of the last 100 games exceeds this, in points."""
+    eval_every: int | None = None
+    """Agent steps between evaluations from now on; 0: off."""
+    checkpoint_every: int | None = None
+    """Agent steps between checkpoints from now on; 0: only at the end or when stopped."""
 
 
 def run(argv: list[str]) -> int:
     """Continue the run."""
     args = parse(Args, argv, "resume")
-    overrides = {"steps": args.steps, "episodes": args.episodes, "threads": args.threads, "device": args.device}
+    check_threads(args.threads or 0)
+    overrides = {name: value for name, value in vars(args).items() if name not in ("run", "fallback")}
     from pixelq.cli.outcome import report
     from pixelq.runs.session import resume
 

@@ -6,10 +6,11 @@ import json
 from dataclasses import asdict
 from pathlib import Path
 
-from pixelq.errors import UserError
+from pixelq.cli.results import keep, result_file
 
 
-def evaluate_table(run: Path, which: str, *, episodes: int, epsilon: float, seed: int, as_json: bool) -> int:
+def evaluate_table(run: Path, which: str, *, episodes: int, epsilon: float, seed: int, as_json: bool,
+                   out: Path | None = None) -> int:  # fmt: skip
     """Play whole episodes with the table, compare it with the exact optimum, and write `eval.json` into the run.
 
     Args:
@@ -19,14 +20,17 @@ def evaluate_table(run: Path, which: str, *, episodes: int, epsilon: float, seed
         epsilon: probability of a random action.
         seed: decides every episode.
         as_json: print the JSON instead of the tables.
+        out: the file to write instead.
+
+    Returns:
+        The exit code.
 
     Raises:
-        UserError: no such table, a damaged file, or the folder cannot be written.
+        UserError: no such table, a damaged file, or `out` cannot be written.
     """
     import numpy as np
     from rich.console import Console
 
-    from pixelq.atomic import write_bytes
     from pixelq.tabular.episodes import evaluate
     from pixelq.tabular.measurement import single_episode
     from pixelq.tabular.optimality import measure_optimality
@@ -34,6 +38,7 @@ def evaluate_table(run: Path, which: str, *, episodes: int, epsilon: float, seed
     from pixelq.tabular.table_run import TABLE, load_table
     from pixelq.tabular.terminal import print_evaluation, print_map, print_optimality
 
+    file = result_file(out, run)
     loaded = load_table(run, which)
     game, gamma = loaded.game, loaded.settings.gamma
     agent = TableAgent(loaded.table, np.random.default_rng(seed))
@@ -50,20 +55,16 @@ def evaluate_table(run: Path, which: str, *, episodes: int, epsilon: float, seed
         "comparison": asdict(optimality),
         "games": [asdict(played) for played in evaluation.games],
     }
-    text = json.dumps(report, indent=1)
-    try:
-        write_bytes(run / "eval.json", text.encode())
-    except OSError as error:
-        raise UserError(f"{run}/eval.json: cannot be written ({error.strerror}); evaluate a copy of the run") from None
+    code = keep(report, file, named=out is not None)
     if as_json:
-        print(text)
-        return 0
+        print(json.dumps(report, indent=1))
+        return code
     console = Console(highlight=False)
     console.print(f"{game.name}, {which} table of {run}, epsilon {epsilon:g}\n", soft_wrap=True, markup=False)
     print_map(console, loaded.table, game, gamma, single_episode(agent, game, seed, None))
     print_optimality(console, optimality, game, gamma)
     print_evaluation(console, evaluation)
-    return 0
+    return code
 
 
 def record_table(run: Path, which: str, out: Path, *, seed: int, epsilon: float) -> str:

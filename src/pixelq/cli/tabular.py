@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 from tyro.conf import FlagCreatePairsOff, Positional, arg
 
 from pixelq.cli.arguments import parse
+from pixelq.command_lines import command_line
 from pixelq.errors import UserError
 
 if TYPE_CHECKING:
@@ -134,7 +135,8 @@ def _learn(args: Args, console: Console) -> None:
     write_heat_map(draw_heat_map(best.q, game, settings.gamma, title), picture)
     folder.finish(last, result.optimality, result.evaluation)
     _show_table(args, game, settings.gamma, best.q, result, console)
-    print(f"{picture}: the table as a heat map; play it again with: pixelq tabular {folder.path}")
+    again = command_line("tabular", folder.path, game=args.game)
+    print(f"{picture}: the table as a heat map; play it again with: {again}")
 
 
 def _run_tests(

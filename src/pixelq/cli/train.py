@@ -10,12 +10,13 @@ from typing import Annotated, Any
 
 from tyro.conf import Fixed, arg
 
-from pixelq.cli.arguments import parse
+from pixelq.cli.arguments import flags, parse
 from pixelq.config import Config
 from pixelq.envs.gymnasium_games import import_module_of
 from pixelq.errors import UserError
 from pixelq.recipes.choice import configure
 from pixelq.recipes.reading import game_of_recipe, read_recipe
+from pixelq.recipes.unused import refuse_unused, whose_option
 from pixelq.recipes.values import FIELDS, OPTIONS, RENAMED, overridden, with_all_options
 from pixelq.variants import KINDS
 
@@ -49,8 +50,11 @@ def run(argv: list[str]) -> int:
     config = configure(game, name) if game else read_recipe(name or "default")
     # The variants that are named here decide which options there are.
     config = with_all_options(overridden(config, _variants_named(rest)))
-    args = parse(_args_for(config), rest, f"train {game or 'GAME'}", default=_shown(config))
+    kind, given = _args_for(config), flags(rest)
+    _check_whose_options(given, kind, config)
+    args = parse(kind, rest, f"train {game or 'GAME'}", default=_shown(config))
     config = _chosen(args)
+    refuse_unused(config, {name if name in FIELDS else name.removeprefix("no_") for name in given})
 
     from pixelq.cli.outcome import report
     from pixelq.runs.session import start
@@ -96,6 +100,20 @@ def _chosen(args: Args) -> Config:
 
 def _plain(options: Any) -> dict[str, Any]:
     return {name: value for name, value in vars(options).items() if value is not None}
+
+
+def _check_whose_options(given: list[str], kind: type[Args], config: Config) -> None:
+    """Say of an option of a variant that is not chosen whose it is.
+
+    Raises:
+        UserError: one is given.
+    """
+    tables = [kind.read_options(getattr(config, kind.name), {}) for kind in OPTIONS.values()]
+    known = {*(f.name for f in dataclasses.fields(kind)), *(name for options in tables for name in vars(options))}
+    for name in given:
+        owner = "" if {name, name.removeprefix("no_")} & {*known, "help"} else whose_option(name, config)
+        if owner:
+            raise UserError(f"--{name.replace('_', '-')} has no effect: {owner}")
 
 
 def _variants_named(argv: list[str]) -> dict[str, str]:

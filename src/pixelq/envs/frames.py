@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import gymnasium
 import numpy as np
@@ -27,6 +27,18 @@ MOST_NUMBERS = 65_536
 MINIGRID_SCALE = 25
 """MiniGrid's numbers (for kind, colour and state of an object) are 0 to 10; multiplied by this they are 0 to 250."""
 
+LEAST_SIDE_OF_NUMBERS = {(0.0, 255.0): 8, (0.0, 1.0): 16, (-1.0, 1.0): 16}
+"""Range of a space of numbers that are not bytes -> shorter side from which an array of them counts as an image."""
+
+SMALL_SIDE = 36
+"""Pixels: an image with a shorter side is too small for the torsos of the papers."""
+
+COLOURS = (1, 3, 4)
+"""How many colours an image commonly has: gray, red-green-blue, and these with transparency."""
+
+_TOLERANCE = 0.01
+"""By this fraction of its range numbers may leave it, as a resized image's do; they are clipped."""
+
 
 @dataclass(frozen=True)
 class Frames:
@@ -37,7 +49,9 @@ class Frames:
     dtype: Any
     """uint8 for an image, float32 for a vector."""
     make: Callable[[Any], np.ndarray]
-    """Observation -> frame."""
+    """Observation -> frame. Raises `MisreadError` for an observation that is not what its space says."""
+    reads: str = ""
+    """How observations are read, for a person."""
 
     def stacked_space(self, stack: int) -> Box:
         """The space of `stack` frames."""
@@ -45,12 +59,32 @@ class Frames:
         return Box(low, high, (stack, *self.shape), self.dtype)
 
 
+class MisreadError(UserError):
+    """An observation is not what its space says, so any reading of it would be a guess."""
+
+
+class Picture(NamedTuple):
+    """Where an image's parts are among the axes of its array."""
+
+    axes: tuple[int, ...]
+    """The order in which the axes are height, width, images of a stack, colours (the last two where there are any)."""
+    height: int
+    width: int
+    stack: int
+    colours: int
+
+    @property
+    def channels(self) -> int:
+        """Numbers of one pixel."""
+        return self.stack * self.colours
+
+
 def frames_of(space: gymnasium.Space[Any], config: Config, game: str) -> Frames:
     """Return how an observation becomes a frame.
 
-    A Box of bytes or booleans with two axes, or three with channels last, is an image: booleans become 0 and 255,
-    red-green-blue becomes brightness if the recipe asks for it, and `screen_size` above 0 resizes. Any other Box of
-    numbers becomes a flat vector (bytes divided by 255), a Discrete observation a one-hot vector.
+    What counts as an image: see `picture_of`. Its numbers are brought to 0..255, red-green-blue becomes brightness if
+    the recipe asks for it, and `screen_size` above 0 resizes. Any other Box of numbers becomes a flat vector (bytes
+    divided by the highest of their space), a Discrete observation a one-hot vector.
 
     Args:
         space: of one observation.
@@ -58,10 +92,11 @@ def frames_of(space: gymnasium.Space[Any], config: Config, game: str) -> Frames:
         game: the id, for the message and for MiniGrid's numbers.
 
     Raises:
-        UserError: another space, or `grayscale` for an image that is not red-green-blue.
+        UserError: another space, an image whose layout or range cannot be told, or `grayscale` for one that is not
+            red-green-blue.
     """
     if isinstance(space, Discrete) and int(space.n) <= MOST_NUMBERS:
-        return _one_hot(int(space.n), int(space.start))
+        return _one_hot(space, game)
     if not isinstance(space, Box) or not 1 <= int(np.prod(space.shape)) <= MOST_NUMBERS * 64:
         kind = type(space).__name__
         raise UserError(
@@ -69,59 +104,235 @@ def frames_of(space: gymnasium.Space[Any], config: Config, game: str) -> Frames:
             "from Discrete: give it gymnasium.wrappers.FlattenObservation, or one part of it, as an id of your own "
             "(pixelq train module:id)"
         )
-    if is_image(space):
-        return _image(space, config, game)
-    size = int(np.prod(space.shape))
-    scale = np.float32(1 / 255) if space.dtype == np.uint8 else np.float32(1)
-    return Frames((size,), np.float32, lambda observation: np.asarray(observation, np.float32).reshape(size) * scale)
+    picture = picture_of(space)
+    if picture is not None:
+        return _image(space, picture, config, game)
+    _check_not_an_unclear_image(space, game)
+    return _vector(space, game)
 
 
 def is_image(space: gymnasium.Space[Any]) -> bool:
-    """Return whether the observations are images: bytes or booleans, (H, W) or (H, W, C), at least 3x3."""
-    return (
-        isinstance(space, Box)
-        and space.dtype in (np.dtype(np.uint8), np.dtype(np.bool_))
-        and len(space.shape) in (2, 3)
-        and min(space.shape[:2]) >= LEAST_SIDE
+    """Return whether the observations are read as images; see `picture_of`."""
+    return picture_of(space) is not None
+
+
+def picture_of(space: gymnasium.Space[Any]) -> Picture | None:
+    """Return where the parts of an image are; None: the observations are no images.
+
+    Images are bytes or booleans of at least 3x3, and other numbers between 0 and 255 (8x8), 0 and 1 or -1 and 1 (16x16;
+    36x36 without an axis of colours): (H, W), (H, W, C), (C, H, W), (S, H, W, C) or (S, C, H, W), of 16x16 at least.
+    """
+    if not isinstance(space, Box):
+        return None
+    picture = _axes(space.shape)
+    if picture is None:
+        return None
+    if space.dtype in (np.dtype(np.uint8), np.dtype(np.bool_)):
+        least = LEAST_SIDE
+    elif _range(space) in LEAST_SIDE_OF_NUMBERS:
+        least = LEAST_SIDE_OF_NUMBERS[_range(space)]
+        if len(space.shape) == 2 and _range(space) != (0.0, 255.0):
+            least = SMALL_SIDE  # a small table of numbers between 0 and 1 is more often no picture
+    else:
+        return None
+    return picture if min(picture.height, picture.width) >= least else None
+
+
+def _axes(shape: tuple[int, ...]) -> Picture | None:
+    if len(shape) == 2:
+        return Picture((0, 1), *shape, 1, 1)
+    if len(shape) == 3:
+        a, b, c = shape
+        if b <= max(COLOURS) and min(a, c) >= 16:
+            return None  # (height, colours, width)?
+        short, long = min(b, c), max(b, c)
+        first = c > max(COLOURS) and a < short and (b == c or (2 * a <= short and long <= 4 * short))
+        if not first:
+            return Picture((0, 1, 2), a, b, 1, c)
+        return Picture((1, 2, 0), b, c, 1, a) if a in (1, 3) else Picture((1, 2, 0), b, c, a, 1)
+    if len(shape) == 4:
+        a, b, c, d = shape
+        if d in COLOURS and min(b, c) >= 16 and a <= 16:
+            return Picture((1, 2, 0, 3), b, c, a, d)
+        if b in COLOURS and min(c, d) >= 16 and a <= 16:
+            return Picture((2, 3, 0, 1), c, d, a, b)
+    return None
+
+
+def _range(space: Box) -> tuple[float, float]:
+    return float(space.low.min()), float(space.high.max())
+
+
+def _check_not_an_unclear_image(space: Box, game: str) -> None:
+    """Check that no image goes to a network for vectors because its layout or range is not known.
+
+    Raises:
+        UserError: it looks like one.
+    """
+    picture, sides = _axes(space.shape), sum(side >= SMALL_SIDE for side in space.shape)
+    if len(space.shape) < 3 or sides < 2:
+        return
+    if picture is None:
+        unclear = "which of its axes are height, width and colours"
+    elif picture.colours in COLOURS and min(picture.height, picture.width) >= SMALL_SIDE:
+        unclear = "which numbers are black and white"
+    else:
+        return
+    raise UserError(
+        f"game {game}: its observations, {_words(space)}, look like images, but their space does not say {unclear}; "
+        "give it (height, width, colours) of uint8 from 0 to 255 by gymnasium.wrappers.TransformObservation, or "
+        "gymnasium.wrappers.FlattenObservation to learn from plain numbers, as an id of your own (pixelq train "
+        "module:id)"
     )
 
 
-def _one_hot(n: int, start: int) -> Frames:
+def _words(space: Box) -> str:
+    low, high = _range(space)
+    return f"{space.shape} {space.dtype} from {low:g} to {high:g}"
+
+
+# --- is an observation what its space says? ---------------------------------------------------------------------------
+
+
+class _Checked:
+    """Returns an observation as an array of its space's shape.
+
+    Args:
+        space: says what observations are.
+        game: for the message.
+        bounded: whether numbers outside the space's range are refused.
+    """
+
+    def __init__(self, space: Box, game: str, *, bounded: bool) -> None:
+        self._space, self._game, self._bounded = space, game, bounded
+        self._low, self._high = _range(space)
+        self._slack = 0.0 if space.dtype.kind in "bu" else _TOLERANCE * (self._high - self._low)
+        # Every byte lies in the range of bytes.
+        self._trusted = space.dtype == np.uint8 and (self._low, self._high) == (0.0, 255.0)
+        self._shape = _without_ones(space.shape)
+        self._brightest = 0.0
+
+    def __call__(self, observation: Any) -> np.ndarray:
+        given = np.asarray(observation)
+        if given.shape != self._space.shape and _without_ones(given.shape) != self._shape:
+            raise self._refusal(given)
+        if given.dtype.kind not in "biuf":
+            raise self._refusal(given)
+        if self._bounded and not (self._trusted and given.dtype == np.uint8):
+            self._check_range(given)
+        return given.reshape(self._space.shape)
+
+    def _check_range(self, given: np.ndarray) -> None:
+        low, high = float(given.min()), float(given.max())
+        if not (self._low - self._slack <= low and high <= self._high + self._slack):  # false for NaN
+            raise self._refusal(given)
+        # Until one is brighter than 1, numbers with a fraction (and truths) may be of 0..1 as well as of 0..255.
+        if self._high == 255.0 and given.dtype.kind in "bf":
+            self._brightest = max(self._brightest, high)
+            if 0 < high <= 1 and self._brightest <= 1:
+                raise self._refusal(given)
+
+    def _refusal(self, given: np.ndarray) -> MisreadError:
+        seen = f"{given.shape} {given.dtype}"
+        if given.size and given.dtype.kind in "biuf":
+            seen += f" from {float(given.min()):.4g} to {float(given.max()):.4g}"
+        return MisreadError(
+            f"game {self._game}: an observation is {seen}, but its space says {_words(self._space)}; correct the "
+            "space, or the observation"
+        )
+
+
+def _without_ones(shape: tuple[int, ...]) -> tuple[int, ...]:
+    return tuple(side for side in shape if side != 1)
+
+
+# --- the three kinds --------------------------------------------------------------------------------------------------
+
+
+def _one_hot(space: Discrete, game: str) -> Frames:
+    n, start = int(space.n), int(space.start)
+
     def make(observation: Any) -> np.ndarray:
+        given = np.asarray(observation)
+        if given.size != 1 or given.dtype.kind not in "biuf" or not 0 <= (state := given.item() - start) < n:
+            raise MisreadError(_not_a_state(space, game, observation))
+        if state != int(state):
+            raise MisreadError(_not_a_state(space, game, observation))
         frame = np.zeros(n, np.float32)
-        frame[int(observation) - start] = 1.0
+        frame[int(state)] = 1.0
         return frame
 
-    return Frames((n,), np.float32, make)
+    return Frames((n,), np.float32, make, f"observations are read as one of {n} states")
 
 
-def _image(space: Box, config: Config, game: str) -> Frames:
-    height, width, *channels = space.shape
-    count = channels[0] if channels else 1
-    if config.grayscale and count not in (1, 3):
+def _not_a_state(space: Discrete, game: str, observation: Any) -> str:
+    low, high = int(space.start), int(space.start + space.n - 1)
+    return f"game {game}: an observation is {observation!r:.60}, but its space says a whole number from {low} to {high}"
+
+
+def _vector(space: Box, game: str) -> Frames:
+    size = int(np.prod(space.shape))
+    whole = space.dtype in (np.dtype(np.uint8), np.dtype(np.bool_))
+    checked = _Checked(space, game, bounded=whole)
+    highest = _range(space)[1]
+    scale = np.float32(1 / highest) if space.dtype == np.uint8 and highest > 0 else np.float32(1)
+    reads = f"observations ({_words(space)}) are read as {size} number{'s' if size > 1 else ''} in a row"
+    return Frames(
+        (size,), np.float32, lambda observation: checked(observation).astype(np.float32).reshape(size) * scale, reads
+    )
+
+
+def _image(space: Box, picture: Picture, config: Config, game: str) -> Frames:
+    height, width, stack, colours = picture[1:]
+    if config.grayscale and colours not in (1, 3):
         raise UserError(
-            f"game {game}: its images have {count} channels, which are not red, green and blue; use --no-grayscale"
+            f"game {game}: its images have {colours} channels, which are not red, green and blue; use --no-grayscale"
         )
-    gray = config.grayscale and count == 3
-    booleans = space.dtype == np.bool_
+    gray = config.grayscale and colours == 3
+    channels = stack if gray else picture.channels
     symbols = game.startswith(("MiniGrid-", "BabyAI-"))
     size = (config.screen_size, config.screen_size) if config.screen_size else (height, width)
+    checked = _Checked(space, game, bounded=True)
+    low, high = _range(space)
+    # Bytes that use half of their range or more are pixels as they are; a space of 0 and 1 would be all but black.
+    scaled = 0 < high < 128 if space.dtype == np.uint8 else (low, high) != (0.0, 255.0)
+    bottom = 0.0 if space.dtype == np.uint8 else low
 
     def make(observation: Any) -> np.ndarray:
-        image = np.asarray(observation).reshape(height, width, count)
-        if booleans:
-            image = image.astype(np.uint8) * np.uint8(255)
+        image = checked(observation)
+        if scaled:
+            image = (image.astype(np.float32) - np.float32(bottom)) * np.float32(255 / (high - bottom))
+        image = image.transpose(picture.axes).reshape(height, width, stack, colours)
         if symbols:
             image = image * np.uint8(MINIGRID_SCALE)
-        if gray:
-            image = (image @ LUMINANCE)[:, :, None]
+        image = image @ LUMINANCE if gray else image.reshape(height, width, channels)
         if size != (height, width):
             image = _resized(image, size)
         if image.dtype != np.uint8:
-            image = np.rint(image).astype(np.uint8)
-        return image[:, :, 0] if gray or count == 1 else image
+            image = np.rint(image).clip(0, 255).astype(np.uint8)
+        return image[:, :, 0] if channels == 1 else image
 
-    return Frames(size if gray or count == 1 else (*size, count), np.uint8, make)
+    reads = _reading(space, picture, size, gray=gray, scaled=scaled)
+    return Frames(size if channels == 1 else (*size, channels), np.uint8, make, reads)
+
+
+def _reading(space: Box, picture: Picture, size: tuple[int, int], *, gray: bool, scaled: bool) -> str:
+    height, width, stack, colours = picture[1:]
+    kinds = {1: "gray", 3: "red-green-blue"}
+    kind = kinds.get(colours, f"{colours}-channel")
+    many = f"stacks of {stack} {kind} images" if stack > 1 else f"{kind} images"
+    text = f"observations ({_words(space)}) are read as {many} of {height} x {width}"
+    if len(space.shape) > 2 and picture.axes[:2] != (0, 1):
+        text += ", transposed to channels last"
+    if scaled:
+        text += ", scaled to 0 to 255"
+    if gray:
+        text += ", made gray"
+    if size != (height, width):
+        text += f", resized to {size[0]} x {size[1]}"
+    if space.dtype not in (np.dtype(np.uint8), np.dtype(np.bool_)):
+        text += " (gymnasium.wrappers.FlattenObservation makes them plain numbers)"
+    return text
 
 
 def _resized(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:

@@ -7,6 +7,7 @@ import difflib
 import io
 import os
 import re
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -103,14 +104,20 @@ def rom_file(rom: str) -> Path:
 
 
 def _means_gymnasium(name: str, match: re.Match[str] | None) -> bool:
-    """Whether `name` belongs to Gymnasium's registry: `module:id`, `.../Name-v0`, or an id that is not Atari's."""
-    if name.startswith("ALE/") or not re.search(r"-v\d+$", name):
-        return ":" in name
-    return ":" in name or match is None or is_gymnasium_id(name) or not _like_a_rom(match["game"])
+    """Whether `name` belongs to Gymnasium's registry: `module:id`, a registered id, or `.../Name-v0` of no ROM."""
+    has_version = re.search(r"-v\d+$", name) is not None
+    # An id without a version is a user's own: Gymnasium, slow to import, has been imported by whoever registered it.
+    if ":" in name or ((has_version or "gymnasium" in sys.modules) and is_gymnasium_id(name)):
+        return True
+    if name.startswith("ALE/") or not has_version:
+        return False
+    return match is None or not _like_a_rom(match["game"])
 
 
 def _like_a_rom(game: str) -> bool:
     keys = [_key(rom) for rom in _shipped_roms()]
+    if _key(game) in keys:
+        return all(_key(re.sub(r"-v\d+$", "", other)) != _key(game) for other in nearest_ids(game))
     return bool(difflib.get_close_matches(_key(game), keys, n=1, cutoff=0.6)) and not nearest_ids(game)
 
 

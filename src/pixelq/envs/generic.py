@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 from typing import Any
 
 import gymnasium
@@ -11,7 +12,8 @@ from gymnasium.spaces import Box, Discrete
 
 from pixelq.config import Config
 from pixelq.envs.action_record import MOST_ACTIONS
-from pixelq.envs.frames import frames_of
+from pixelq.envs.frames import MisreadError, frames_of
+from pixelq.envs.global_random import kept_global_random
 from pixelq.envs.gymnasium_games import GymnasiumGame, make_environment, missing_package
 from pixelq.envs.seeded_episodes import NO_SEED
 from pixelq.errors import UserError
@@ -21,11 +23,18 @@ LEAKING = ("MinAtar/",)
 gets a new environment. MinAtar: the last action, which a sticky one repeats (`minatar.Environment.last_action`)."""
 
 
+LOOK_STEPS, LOOK_SECONDS = 60, 1.0
+"""Agent steps for which an environment is looked at, twice, before a run; fewer if they take longer than this."""
+
+
 class GymnasiumEnvs:
     """N copies of one environment, each restarted from a given seed (satisfies `seeded_episodes.SeededStarts`).
 
     An observation is float32 `(stack, d)` for vectors and Discrete observations, uint8 `(stack, H, W)` or
     `(stack, H, W, C)` for images, newest frame last, zeros before the start. Rewards are the environment's own.
+
+    Attributes:
+        reads: how observations are read, for a person.
     """
 
     def __init__(self, config: Config, game: GymnasiumGame, *, num_envs: int, render_mode: str | None = None) -> None:
@@ -41,6 +50,7 @@ class GymnasiumEnvs:
             UserError: a missing package, a space from which pixelq does not learn, or an option that only Atari has.
         """
         _check_no_atari_options(config, game)
+        self._config = config
         self._game = game
         self._render_mode = render_mode
         self._envs: list[gymnasium.Env[Any, Any]] = []
@@ -52,6 +62,7 @@ class GymnasiumEnvs:
         except BaseException:
             self.close()
             raise
+        self.reads = self._frames.reads
         self.num_envs = num_envs
         space = self._frames.stacked_space(config.frame_stack)
         self.single_observation_space: gymnasium.Space[Any] = space
@@ -75,8 +86,8 @@ class GymnasiumEnvs:
                 shown, _ = self._envs[i].reset(seed=None if seed == NO_SEED else seed)
                 observations[i] = 0
                 observations[i, -1] = self._frames.make(shown)
-            except Exception as error:
-                error.environment = i  # type: ignore[attr-defined]  # for the message, see `SeededEpisodes`
+            except (Exception, SystemExit) as error:
+                error.environment = i  # type: ignore[union-attr]  # for the message, see `SeededEpisodes`
                 raise
         self._observations = observations
         return observations, self._lives
@@ -95,13 +106,33 @@ class GymnasiumEnvs:
             try:
                 shown, rewards[i], terminated[i], truncated[i] = self._play(self._envs[i], action)
                 observations[i, -1] = self._frames.make(shown)
-            except Exception as error:
-                error.environment = i  # type: ignore[attr-defined]  # for the message, see `SeededEpisodes`
+            except (Exception, SystemExit) as error:
+                error.environment = i  # type: ignore[union-attr]  # for the message, see `SeededEpisodes`
                 raise
         self._steps += 1
         truncated |= self._steps >= self._last_step
         self._observations = observations
         return observations, rewards, terminated, truncated & ~terminated, self._lives
+
+    def look_whether_decided(self) -> bool:
+        """Play the same seeds and actions twice, in two new environments that are used differently before and beside.
+
+        Returns:
+            Whether both looked the same; true if an environment fails meanwhile, which the run will tell.
+
+        Raises:
+            UserError: an observation is not what its space says.
+        """
+        with kept_global_random():
+            try:
+                probe = GymnasiumEnvs(self._config, self._game, num_envs=2)
+            except UserError:
+                return True
+            try:
+                first, second = _played(probe, 0), _played(probe, 1)
+            finally:
+                probe.close()
+        return all(a == b for a, b in zip(first, second, strict=False))
 
     def render(self) -> np.ndarray:
         """Return a picture of the first environment, uint8 `(height, width, 3)`.
@@ -128,11 +159,42 @@ class GymnasiumEnvs:
     def _play(self, env: gymnasium.Env[Any, Any], action: int) -> tuple[Any, float, bool, bool]:
         total = 0.0
         for _ in range(self._skip):
-            shown, reward, terminated, truncated, _ = env.step(self._first_action + action)
+            # As Gymnasium's own vector environments hand them out: a NumPy integer, of which some games ask `.item()`.
+            shown, reward, terminated, truncated, _ = env.step(np.int64(self._first_action + action))
             total += float(reward)
             if terminated or truncated:
                 break
         return shown, total, bool(terminated), bool(truncated)
+
+
+def _played(probe: GymnasiumEnvs, which: int) -> list[bytes]:
+    """What environment `which` of two shows and pays in a fixed play; the other one plays something else beside it."""
+    mine, other = np.random.default_rng(0), np.random.default_rng(1 + which)
+    seeds = np.array([1, 1])
+    seeds[1 - which] = 1_000 + which
+    seen: list[bytes] = []
+    started = time.monotonic()
+    try:
+        observations, _ = probe.reset_some(seeds, np.ones(2, np.bool_))
+        seen.append(observations[which].tobytes())
+        for _ in range(LOOK_STEPS):
+            if time.monotonic() - started > LOOK_SECONDS:
+                break
+            actions = other.integers(0, probe.single_action_space.n, 2)
+            actions[which] = mine.integers(0, probe.single_action_space.n)
+            parts = probe.step(actions)
+            seen.append(b"".join(part[which].tobytes() for part in parts))
+            done = parts[2] | parts[3]
+            if done.any():
+                seeds += done
+                observations, _ = probe.reset_some(seeds[done], done)
+                if done[which]:
+                    seen.append(observations[which].tobytes())
+    except MisreadError:
+        raise
+    except (Exception, SystemExit):  # of a stranger's code; the run will meet it again and tell
+        return seen
+    return seen
 
 
 def discrete_actions(env: gymnasium.Env[Any, Any], game: GymnasiumGame) -> Discrete:

@@ -13,12 +13,14 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from pixelq.command_lines import IMPORTED
 from pixelq.errors import UserError
 
 if TYPE_CHECKING:
     import gymnasium
 
 _VERSION = re.compile(r"-v(\d+)$")
+_SKIP = re.compile(r"(-ram)?(NoFrameskip|Deterministic)?$")
 
 _PLUGINS = {
     "MinAtar/": ("minatar.gym", "minatar"),
@@ -125,10 +127,12 @@ def import_typed(module: str) -> None:
     sys.path.append(here)
     try:
         importlib.import_module(module)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise UserError(f"module {module!r} cannot be imported ({type(error).__name__}: {error})") from None
     finally:
         sys.path.remove(here)
+    if module not in IMPORTED:
+        IMPORTED.append(module)
 
 
 def extra_of(game_id: str) -> str:
@@ -159,7 +163,7 @@ def make_environment(game: GymnasiumGame, render_mode: str | None = None) -> gym
             env = gymnasium.make(game.id, disable_env_checker=True, **options)
     except (gymnasium.error.DependencyNotInstalled, ImportError) as error:
         raise missing_package(game, error) from None
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise UserError(f"game {game.id} cannot be made ({type(error).__name__}: {error})") from None
     if game.id.startswith(("MiniGrid-", "BabyAI-")):
         from minigrid.wrappers import ImgObsWrapper
@@ -170,8 +174,8 @@ def make_environment(game: GymnasiumGame, render_mode: str | None = None) -> gym
 
 def missing_package(game: GymnasiumGame, error: Exception) -> UserError:
     """Return the error that names the command to install the package that the environment needs."""
-    entry = str(_registry()[game.id].entry_point)
-    package = next((extra for start, extra in _EXTRAS.items() if entry.startswith(start)), None)
+    entry = f"{_registry()[game.id].entry_point}.".replace(":", ".")
+    package = next((extra for start, extra in _EXTRAS.items() if entry.startswith(f"{start}.")), None)
     fix = f"fix it with: python -m pip install '{package}'" if package else "install what it needs"
     return UserError(f"game {game.id}: a package that it needs is missing ({error}); {fix}")
 
@@ -197,8 +201,21 @@ def _registry() -> dict[str, Any]:
     return {
         name: spec
         for name, spec in gymnasium.registry.items()
-        if not str(spec.entry_point).startswith(("ale_py", "shimmy")) and not name.startswith("GymV2")
+        if not _is_ale_pys(name, spec) and _package(spec) != "shimmy" and not name.startswith("GymV2")
     }
+
+
+def _is_ale_pys(name: str, spec: Any) -> bool:
+    """Whether ale-py registered this id, which is then made of its ROM's name: `Pong-v4`, `ALE/Pong-v5`."""
+    if _package(spec) != "ale_py":
+        return False
+    title = _SKIP.sub("", _base(name).removeprefix("ALE/"))
+    return _key(title) == _key(str(spec.kwargs.get("game", "")))
+
+
+def _package(spec: Any) -> str:
+    """The package of an environment's entry point; of a class or function none is needed."""
+    return spec.entry_point.partition(":")[0].partition(".")[0] if isinstance(spec.entry_point, str) else ""
 
 
 def _did_you_mean(close: Iterable[str]) -> str:

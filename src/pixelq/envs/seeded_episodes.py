@@ -12,7 +12,7 @@ from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
 
 from pixelq.envs.action_record import ActionRecord, checked_array
-from pixelq.errors import UserError
+from pixelq.errors import RunError, UserError
 
 NO_SEED = -1
 
@@ -28,7 +28,7 @@ class Opening(NamedTuple):
     """Whether the action is also taken for one agent step after every lost life."""
 
 
-class EnvironmentFailedError(Exception):
+class EnvironmentFailedError(RunError):
     """An environment raised an exception, which is the cause (`__cause__`) of this one.
 
     Args:
@@ -87,6 +87,8 @@ class SeededEpisodes(VectorEnv):
 
     metadata: dict[str, Any] = {"autoreset_mode": AutoresetMode.SAME_STEP}  # noqa: RUF012 (Gymnasium's own pattern)
     single_action_space: Discrete
+    reads: str
+    """How observations are read, in a sentence for a person; empty where only one way is possible."""
 
     def __init__(
         self,
@@ -106,6 +108,7 @@ class SeededEpisodes(VectorEnv):
             opening: the action that begins episodes and lives; None: the caller's.
         """
         self._inner = inner
+        self.reads = str(getattr(inner, "reads", ""))
         self.num_envs = inner.num_envs
         self.single_observation_space = inner.single_observation_space
         self.single_action_space = inner.single_action_space
@@ -119,6 +122,19 @@ class SeededEpisodes(VectorEnv):
         self._lives = np.zeros(self.num_envs, np.int64)
         self._opening_left = np.zeros(self.num_envs, np.int64)
         self._opening_draws = [np.random.default_rng(0) for _ in range(self.num_envs)]
+        self._played = np.zeros(self.num_envs, np.int64)
+        """Agent steps of each environment's episode."""
+        self.decided = True
+        """Whether seeds and actions decide the episodes, as far as is known: `examine` and `load_state_dict` set it."""
+
+    def examine(self) -> None:
+        """Look, on environments made for it, whether observations are as their space says and episodes repeat.
+
+        Raises:
+            UserError: an observation is not what its space says.
+        """
+        look = getattr(self._inner, "look_whether_decided", None)
+        self.decided = True if look is None else look()
 
     @property
     def observations(self) -> np.ndarray:
@@ -146,6 +162,16 @@ class SeededEpisodes(VectorEnv):
         self._record.begin(everywhere)
         self._observations = self._start(everywhere, self._record.seeds)
         return self._observations, {}
+
+    def begin_again(self, mask: np.ndarray) -> np.ndarray:
+        """Leave the episode where `mask` (N,) bool is true and start one from the stream's next seed.
+
+        Returns:
+            observations (N, ...) of all environments.
+        """
+        self._record.begin(mask)
+        self._observations = self._start(mask, np.where(mask, self._record.seeds, NO_SEED))
+        return self._observations
 
     def step(self, actions: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, dict[str, np.ndarray]]:
         """Take one agent step in every environment; where an episode ends, the next one begins at once.
@@ -176,17 +202,22 @@ class SeededEpisodes(VectorEnv):
             self._record.begin(fresh)
             self._observations = self._start(done, np.where(fresh, self._record.seeds, NO_SEED))
         info = {"final_obs": last, "life_lost": life_lost, "action": taken}
-        return self._observations, rewards.astype(np.float32), terminated, truncated, info
+        return self._observations, _as_learned(rewards), terminated, truncated, info
 
     def state_dict(self) -> dict[str, Any]:
         """Return everything that decides the future, as numpy arrays: the streams and the recorded actions.
 
         Also lives (N,) and the CRC-32 of each current observation (N,), with which `load_state_dict` checks its result.
+        Where seeds and actions do not decide the episodes, the current observations (N, ...) themselves.
         """
-        return self._record.state_dict() | {"lives": self._lives.astype(np.int64), "crc32": _crcs(self.observations)}
+        state = self._record.state_dict() | {"lives": self._lives.astype(np.int64), "crc32": _crcs(self.observations)}
+        return state if self.decided else state | {"undecided": self.observations.copy()}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Play the recorded actions again; takes as many steps as the longest record. After an error call `reset`.
+
+        Where seeds and actions do not decide the episodes (`decided` is false afterwards), nothing is played: the
+        observations are the saved ones, of episodes that cannot go on, and `reset` must begin new ones before `step`.
 
         Raises:
             UserError: the state is damaged, or the same actions give another result with this emulator or its settings.
@@ -195,7 +226,14 @@ class SeededEpisodes(VectorEnv):
         crcs = checked_array(state, "crc32", np.int64, (self.num_envs,), 0, 2**32 - 1)
         self._record.load_state_dict(state)
         self._observations = None
-        observations = self._replay()
+        self.decided = "undecided" not in state
+        if not self.decided:
+            self._observations = self._saved_observations(state["undecided"])
+            return
+        try:
+            observations = self._replay()
+        except EnvironmentFailedError as error:
+            raise UserError(f"saved environments: {error} while its saved actions were played again") from error
         wrong = np.flatnonzero((_crcs(observations) != crcs) | (self._lives != lives))
         if wrong.size:
             raise UserError(
@@ -204,16 +242,27 @@ class SeededEpisodes(VectorEnv):
             )
         self._observations = observations
 
+    def _saved_observations(self, saved: Any) -> np.ndarray:
+        space = self.observation_space
+        if not isinstance(saved, np.ndarray) or saved.shape != space.shape or saved.dtype != space.dtype:
+            raise UserError("saved environments: the observations are damaged, or of another game")
+        if saved.dtype.kind == "f" and not np.isfinite(saved).all():
+            raise UserError("saved environments: an observation is not finite; the checkpoint is damaged")
+        return saved.copy()
+
     def close_extras(self, **kwargs: Any) -> None:
         """Free the environments."""
         self._inner.close()
 
-    def _start(self, mask: np.ndarray, seeds: np.ndarray) -> np.ndarray:
+    def _start(self, mask: np.ndarray, seeds: np.ndarray, *, learned_from: bool = True) -> np.ndarray:
         """Start an episode where `mask` is true, from `seeds` (N,); return all observations."""
         try:
             observations, self._lives = self._inner.reset_some(seeds[mask], mask)
-        except Exception as error:
+        except (Exception, SystemExit) as error:  # sys.exit in a game does not end the run unsaid
             raise self._failure(error, state_is_whole=False) from error
+        self._played[mask] = 0
+        if learned_from:
+            self._check_finite(mask, observations, np.zeros(self.num_envs, np.float32), state_is_whole=False)
         self._opening_left[mask] = 0
         if self._opening is not None and self._opening.longest:
             for i in np.flatnonzero(mask):
@@ -222,33 +271,64 @@ class SeededEpisodes(VectorEnv):
                 self._opening_left[i] = self._opening_draws[i].integers(1, self._opening.longest, endpoint=True)
         return observations
 
-    def _advance(self, taken: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    def _advance(
+        self, taken: np.ndarray, *, learned_from: bool = True
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
         try:
             observations, rewards, terminated, truncated, lives = self._inner.step(taken)
-        except Exception as error:
+        except (Exception, SystemExit) as error:  # sys.exit in a game does not end the run unsaid
             raise self._failure(error, state_is_whole=True) from error
+        if learned_from:
+            everywhere = np.ones(self.num_envs, np.bool_)
+            self._check_finite(everywhere, observations, _as_learned(rewards), state_is_whole=True)
+        self._played += 1
         self._opening_left -= 1
         if self._opening is not None and self._opening.after_lost_lives:
             self._opening_left[lives < self._lives] = 1
         self._lives = lives
         return observations, rewards, terminated, truncated
 
-    def _failure(self, error: Exception, *, state_is_whole: bool) -> EnvironmentFailedError:
+    def _failure(self, error: Exception | SystemExit, *, state_is_whole: bool) -> EnvironmentFailedError:
         some = f"one of environments 0 to {self.num_envs - 1}" if self.num_envs > 1 else "environment 0"
         which = f"environment {error.environment}" if hasattr(error, "environment") else some
-        return EnvironmentFailedError(f"{which} failed ({type(error).__name__}: {error})", state_is_whole)
+        reason = str(error) if isinstance(error, UserError) else f"{type(error).__name__}: {error}"
+        return EnvironmentFailedError(f"{which} failed ({reason})", state_is_whole)
+
+    def _check_finite(
+        self, mask: np.ndarray, observations: np.ndarray, rewards: np.ndarray, *, state_is_whole: bool
+    ) -> None:
+        """Check, where `mask` is true, what a network would learn from: one NaN spoils every weight.
+
+        Raises:
+            EnvironmentFailedError: a reward or a number of the newest frame is NaN or infinite (as float32).
+        """
+        numbers = np.isfinite(rewards)
+        if observations.dtype.kind == "f":
+            newest = np.isfinite(observations[:, -1]).reshape(self.num_envs, -1)
+            wrong = mask & ~(numbers & newest.all(axis=1))
+        else:
+            wrong = mask & ~numbers
+        if not wrong.any():
+            return
+        i = int(np.flatnonzero(wrong)[0])
+        what = "a number of its observation" if numbers[i] else "its reward"
+        value = rewards[i] if not numbers[i] else observations[i, -1][~np.isfinite(observations[i, -1])].flat[0]
+        when = f"at agent step {self._played[i] + 1} of its game" if state_is_whole else "at the start of a game"
+        raise EnvironmentFailedError(f"environment {i} failed ({what} is {value} {when})", state_is_whole)
 
     def _replay(self) -> np.ndarray:
         """Play the records so that all end at the same step: the environments can only step together."""
         record = self._record
-        observations = self._start(np.ones(self.num_envs, np.bool_), record.seeds)
+        observations = self._start(np.ones(self.num_envs, np.bool_), record.seeds, learned_from=False)
         for remaining in range(int(record.lengths.max()), 0, -1):
-            observations, _, terminated, truncated = self._advance(record.actions_before_end(remaining))
+            observations, _, terminated, truncated = self._advance(
+                record.actions_before_end(remaining), learned_from=False
+            )
             # An environment whose record has not begun takes steps without meaning; its seed then undoes them.
             turn = record.lengths == remaining - 1
             start = terminated | truncated | turn
             if start.any():
-                observations = self._start(start, np.where(turn, record.seeds, NO_SEED))
+                observations = self._start(start, np.where(turn, record.seeds, NO_SEED), learned_from=False)
         return observations
 
     def _checked(self, actions: np.ndarray) -> np.ndarray:
@@ -264,3 +344,9 @@ class SeededEpisodes(VectorEnv):
 
 def _crcs(observations: np.ndarray) -> np.ndarray:
     return np.array([zlib.crc32(one.tobytes()) for one in observations], np.int64)
+
+
+def _as_learned(rewards: np.ndarray) -> np.ndarray:
+    """Rewards as float32; those beyond its range become infinite, which `_check_finite` finds."""
+    with np.errstate(over="ignore"):
+        return rewards.astype(np.float32)

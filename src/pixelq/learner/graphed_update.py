@@ -8,6 +8,7 @@ Source: PyTorch's notes on CUDA semantics, "CUDA Graphs"; LeanRL does the same w
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Callable
 
 import torch
@@ -96,6 +97,7 @@ class GraphedUpdate:
 
     def _captured(self, inputs: Batch) -> torch.cuda.CUDAGraph:
         """The graph of one update; capturing runs none of it."""
+        gc.collect()  # an older graph that is freed during the capture would end it
         graph = torch.cuda.CUDAGraph()
         graph.register_generator_state(self._noise)
         try:

@@ -15,7 +15,7 @@ from pixelq.generators import load_generator
 from pixelq.learner.compiled_update import CompiledUpdate
 from pixelq.learner.graphed_update import GraphedUpdate
 from pixelq.learner.optimizers import build_optimizer
-from pixelq.losses import bound_loss
+from pixelq.losses import Loss, bound_loss
 from pixelq.networks import Network
 from pixelq.replay.batch import Batch
 
@@ -92,7 +92,7 @@ class Learner:
 
     def _step(self, batch: Batch) -> Tensor:
         """The update of a batch on the device. What lasts is changed in place, for a recording repeats it blindly."""
-        loss, priority, q = self._loss(self.network, self.target_network, batch, self.noise)
+        loss, priority, q = _checked(self._loss(self.network, self.target_network, batch, self.noise), batch)
         weighted = loss * batch.weight
         total = weighted.mean() if self._config.reduction == "mean" else weighted.sum()
         # On the CPU a look at the number is free. A GPU would have to be waited for, and a recording does not see
@@ -213,6 +213,25 @@ class Learner:
             copied.copy_(buffer)
 
 
+def _checked(loss: Loss, batch: Batch) -> Loss:
+    """Hold a loss to its shapes and dtypes (a look that no device is waited for); only `loss` keeps its gradient.
+
+    Raises:
+        UserError: a loss of one's own gives something else, which would be broadcast into another quantity.
+    """
+    if not isinstance(loss, Loss):
+        raise UserError(f"the loss gives a {type(loss).__name__}, not a pixelq.losses.Loss")
+    for name, value in loss._asdict().items():
+        if not isinstance(value, Tensor) or value.shape != batch.action.shape or value.dtype != torch.float32:
+            found = f"{value.dtype} {tuple(value.shape)}" if isinstance(value, Tensor) else type(value).__name__
+            raise UserError(
+                f"the loss's {name} is {found}, not float32 ({len(batch.action)},), one for each transition"
+            )
+    if not loss.loss.requires_grad:
+        raise UserError("the loss carries no gradient: it was detached, or does not depend on the network")
+    return Loss(loss.loss, loss.priority.detach(), loss.q.detach())
+
+
 def check_same_formats(parameters: list[nn.Parameter]) -> None:
     """A fused optimizer reads parameter and gradient as flat memory: different formats would pair wrong elements.
 
@@ -232,7 +251,7 @@ def load_weights(network: nn.Module, weights: dict[str, Tensor], where: str) -> 
     Raises:
         UserError: names or shapes differ, or a weight is NaN or infinite; the network is then unchanged.
     """
-    own = network.state_dict()
+    own, parameters = network.state_dict(), {name for name, _ in network.named_parameters(remove_duplicate=False)}
     for name in sorted(own.keys() ^ weights.keys()):
         raise UserError(f"{where}: weight {name} is {'missing' if name in own else 'unknown'}; not this network")
     for name, value in weights.items():
@@ -241,7 +260,7 @@ def load_weights(network: nn.Module, weights: dict[str, Tensor], where: str) -> 
             raise UserError(f"{where}: weight {name} has shape {shapes}: another network, or a game of other actions")
         if value.dtype != own[name].dtype:
             raise UserError(f"{where}: weight {name} holds {value.dtype}, not {own[name].dtype}")
-        if not torch.isfinite(value).all():
+        if name in parameters and not torch.isfinite(value).all():
             raise UserError(f"{where}: weight {name} is not finite")
     with torch.no_grad():
         for name, value in weights.items():

@@ -12,6 +12,9 @@ from pixelq.replay.batch import Batch
 
 __all__ = ["Options", "double_q_target", "loss"]
 
+LOOPS = ("replay",)
+"""The parallel loop has no target network, without which this is the target of dqn."""
+
 
 def double_q_target(return_n: Tensor, discount_n: Tensor, next_q: Tensor, next_q_target: Tensor) -> Tensor:
     """y_j = r_j + gamma Q(s', argmax_a Q(s', a; theta); theta-) (van Hasselt et al. 2015, section 3).

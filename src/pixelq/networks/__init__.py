@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import torch
@@ -69,11 +70,15 @@ def network_sizes(config: Config, observation_space: Box, num_actions: int) -> N
     with torch.device("meta"):
         network = _built(config, observation_space, num_actions, Layers(config, None))
         network.fast = None
+        network.eval()
         for module in network.modules():
             if not list(module.children()):
                 module.register_forward_hook(count)
         state = torch.empty((1, *observation_space.shape), dtype=torch.float32)
-        network(state)
+        try:
+            network.q_values(state)
+        except Exception as error:
+            raise _does_not_read(config, observation_space, error) from error
     return NetworkSizes(sum(parameter.numel() for parameter in network.parameters()), activations)
 
 
@@ -96,12 +101,17 @@ def _built(config: Config, space: Box, num_actions: int, layers: Layers) -> Netw
         hidden = layers.hidden(torso.features, units[:-1] if takes_hidden else units)
         own = {"hidden": units[-1:]} if takes_hidden else {}
         head: nn.Module = head_class(hidden.features, num_actions, head_options, layers, **own)
-    except (ValueError, RuntimeError, TypeError, AttributeError) as error:
-        names = f"torso = {config.torso}, head = {config.head}, linear = {config.linear}"
-        raise UserError(
-            f"{names}: no network of them reads observations of shape {space.shape} ({type(error).__name__}: {error})"
-        ) from error
+    except UserError:
+        raise
+    except Exception as error:
+        raise _does_not_read(config, space, error) from error
     return Network(torso, hidden, head, observation_space=space, num_actions=num_actions, precision=config.precision)
+
+
+def _does_not_read(config: Config, space: Box, error: Exception) -> UserError:
+    names = f"torso = {config.torso}, head = {config.head}, linear = {config.linear}"
+    reason = f"{type(error).__name__}: {error}".partition("\n")[0]
+    return UserError(f"{names}: no network of them reads observations of shape {space.shape} ({reason})")
 
 
 def _check_fit(config: Config, shape: tuple[int, ...]) -> None:
@@ -116,18 +126,22 @@ def _check_fit(config: Config, shape: tuple[int, ...]) -> None:
     if len(shape) not in (3, 4):
         raise UserError(f"torso = {config.torso}: observations of shape {shape} are neither images nor vectors")
     height, width = shape[1:3]
-    if images and (config.torso not in TORSOS or _fits(config.torso, config.padding, height, width)):
+    if images and (config.torso not in TORSOS or _fits(_sizes_of(config), config.padding, height, width)):
         return
     fitting = [name for name, (_, sizes) in TORSOS.items() if sizes["channels"]]
-    fitting = [name for name in fitting if _fits(name, config.padding, height, width)]
+    fitting = [name for name in fitting if _fits(TORSOS[name][1], config.padding, height, width)]
     why = "is too large for" if images else "reads vectors, and this game shows"
     advice = f"use --torso {' or '.join(fitting)}" if fitting else "no torso of pixelq's fits them"
     raise UserError(f"torso = {config.torso} {why} images of {height}x{width} pixels: {advice}")
 
 
-def _fits(torso: str, padding: str, height: int, width: int) -> bool:
-    """Whether a named torso leaves something of an image of so many pixels."""
-    side, sizes = min(height, width), TORSOS[torso][1]
+def _sizes_of(config: Config) -> dict[str, Any]:
+    return vars(KINDS["torso"].read_options(config.torso, config.torso_options))
+
+
+def _fits(sizes: Mapping[str, Any], padding: str, height: int, width: int) -> bool:
+    """Whether convolutions of these kernels and strides leave something of an image of so many pixels."""
+    side = min(height, width)
     for kernel, stride in zip(sizes["kernels"], sizes["strides"], strict=True):
         side = -(-side // stride) if padding == "same" else (side - kernel) // stride + 1
         if side < 1:

@@ -9,6 +9,7 @@ from typing import Any
 from pixelq.config import Config
 from pixelq.envs.games import Game, resolve_game
 from pixelq.envs.gymnasium_games import GymnasiumGame, make_environment
+from pixelq.errors import UserError
 from pixelq.recipes.reading import read_recipe, recipe_names
 from pixelq.recipes.values import overridden, with_all_options
 
@@ -21,9 +22,6 @@ OWN = {
 }
 """Recipes made for one game."""
 
-SMALL_SIDE = 36
-"""Pixels: an image with a shorter side is too small for the torsos of the papers."""
-
 
 def configure(game: str, recipe: str | None = None, overrides: dict[str, Any] | None = None) -> Config:
     """A recipe's configuration for a game; without a recipe the game's own, see `recipe_for`.
@@ -34,6 +32,13 @@ def configure(game: str, recipe: str | None = None, overrides: dict[str, Any] | 
     Raises:
         UserError: unknown game, recipe, field or variant, or a value of the wrong type.
     """
+    if not isinstance(game, str) or not game.strip():
+        raise UserError(
+            f"game {game!r:.80} is no name; give one as text, such as 'pong' or 'CartPole-v1'; an environment of your "
+            "own needs an id: gymnasium.register('My-v0', entry_point=MyEnv), then pixelq.train('My-v0')"
+        )
+    if not isinstance(recipe, str | None):
+        raise UserError(f"recipe {recipe!r:.80} is no name; give one as text, see `pixelq list recipes`")
     found = resolve_game(game)
     config = dataclasses.replace(read_recipe(recipe or recipe_for(found)), game=game)
     if isinstance(found, Game) and found.sticky_actions is not None:
@@ -54,11 +59,10 @@ def recipe_for(game: Game | GymnasiumGame) -> str:
         return "default"
     if OWN.get(game.id) in recipe_names():
         return OWN[game.id]
-    from pixelq.envs.frames import is_image  # torch, for which the help text of an Atari game should not wait
+    from pixelq.envs.frames import SMALL_SIDE, picture_of  # torch, for which an Atari game's help should not wait
 
     with closing(make_environment(game)) as env:
-        space = env.observation_space
-    if not is_image(space):
+        picture = picture_of(env.observation_space)
+    if picture is None:
         return "gymnasium"
-    assert space.shape is not None
-    return "minatar" if min(space.shape[:2]) < SMALL_SIDE else "gymnasium-pixels"
+    return "minatar" if min(picture.height, picture.width) < SMALL_SIDE else "gymnasium-pixels"

@@ -13,7 +13,7 @@ from pixelq.atomic import write_bytes
 from pixelq.config import Config
 from pixelq.errors import UserError
 from pixelq.recipes.validation import validate
-from pixelq.recipes.values import FIELDS, RENAMED, TYPES, config_from_values, merged, plain_values
+from pixelq.recipes.values import FIELDS, RENAMED, TYPES, config_from_values, in_tables, merged, plain_values
 from pixelq.typed_values import nearest
 from pixelq.variants import KINDS
 
@@ -26,6 +26,7 @@ LATER = frozenset(
             "averaged_network_tau",
             "compile",
             "fire_on_life_loss",
+            "eval_max_steps",
         ),
         *("padding", "linear", "head", "sampler", "epsilon_begin", *(kind.options for kind in KINDS.values())),
     }
@@ -98,10 +99,10 @@ def _recipe_values(name: str, depth: int) -> dict[str, Any]:
         values = tomllib.loads((_recipe_folder() / f"{name}.toml").read_text(encoding="utf-8"))
     base = values.pop("base", None)
     if base is None:
-        return values
+        return in_tables(values, {}, f"recipe {name}")
     if not isinstance(base, str) or depth > 8:
         raise UserError(f"recipe {name}: base must name another recipe, without a circle")
-    return merged(_recipe_values(base, depth + 1), {"recipe": Path(name).stem} | values)
+    return merged(_recipe_values(base, depth + 1), {"recipe": Path(name).stem} | values, f"recipe {name}")
 
 
 def _read_toml(path: Path, what: str) -> dict[str, Any]:

@@ -36,6 +36,7 @@ _AT_LEAST_ZERO = (
     "epsilon_begin",
     "learning_rate_steps",
     "eval_every",
+    "eval_max_steps",
     "checkpoint_every",
     "threads",
     "baseline_episodes",
@@ -52,6 +53,19 @@ _PROBABILITIES = (
     "adam_beta1",
     "adam_beta2",
 )
+AT_MOST = {
+    # Far more than any run has; what is beyond keeps a machine busy where no signal is heard, or its memory.
+    "num_envs": 65_536,
+    "frame_skip": 1_000,
+    "frame_stack": 256,
+    "noop_max": 10_000,
+    "opening_fire_max": 10_000,
+    "epochs": 1_000,
+    "rollout_length": 1_000_000,
+    "eval_episodes": 100_000,
+    "baseline_episodes": 100_000,
+    "threads": 1_024,
+}
 
 
 def validate(config: Config) -> None:
@@ -92,9 +106,9 @@ def validate(config: Config) -> None:
         "screen_size",
         "between 36 and 512 pixels, or 0 (images as the game gives them)",
     )
-    require(config.frame_stack <= 256, "frame_stack", "at most 256")
     require(config.seed < 2**31, "seed", "below 2^31")
-    require(config.threads <= 1024, "threads", "at most 1024")
+    for name, most in AT_MOST.items():
+        require(getattr(config, name) <= most, name, f"at most {most:,}")
     if config.compile:
         _validate_compile(config)
     with_all_options(config)  # which reads and refuses as this does

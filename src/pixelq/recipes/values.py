@@ -30,23 +30,59 @@ def config_from_values(values: Mapping[str, Any], where: str) -> Config:
         UserError: an unknown field (the nearest name is offered) or a value of the wrong type.
     """
     found: dict[str, Any] = {n: None for n in FIELDS if TYPES[n] == float | None}
-    bare: dict[str, Any] = {}
-    for name, value in values.items():
-        if name in OPTIONS:
-            found[name] = _table(name, value, where)
-        elif name in FIELDS:
-            found[name] = checked(name, TYPES[name], value, where)
-        else:
-            bare[name] = value
-    config = Config(**found)
-    return _with_bare_options(config, bare, where) if bare else config
+    for name, value in in_tables(values, {}, where).items():
+        found[name] = _table(name, value, where) if name in OPTIONS else checked(name, TYPES[name], value, where)
+    return Config(**found)
 
 
-def merged(values: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+def in_tables(values: Mapping[str, Any], before: Mapping[str, Any], where: str) -> dict[str, Any]:
+    """`values` with each option that stands beside the fields in the table of the variant that has it.
+
+    Args:
+        values: field or option -> value.
+        before: values under them, which may choose the variants.
+        where: what is being read, for the message.
+
+    Raises:
+        UserError: an unknown field, or an option that is said twice or may be meant of two variants.
+    """
+    result = {name: value for name, value in values.items() if name in FIELDS}
+    bare = {name: value for name, value in values.items() if name not in FIELDS}
+    if not bare:
+        return result
+    chosen = {kind.name: {**before, **values}.get(kind.name, getattr(Config(), kind.name)) for kind in KINDS.values()}
+    known = {
+        table: [f.name for f in dataclasses.fields(kind.options_class(chosen[kind.name]))]
+        for table, kind in OPTIONS.items()
+    }
+    for name, value in bare.items():
+        owners = [table for table, options in known.items() if name in options]
+        if name in RENAMED:
+            raise UserError(f"{where}: {name!r} is called {RENAMED[name]!r} now")
+        if not owners:
+            names = [*FIELDS, *(option for options in known.values() for option in options)]
+            from pixelq.recipes.unused import whose_option  # which imports `Config` and the variants, as this does
+
+            owner = whose_option(name, Config(**chosen))
+            raise UserError(f"{where}: unknown field {name!r}{f': {owner}' if owner else nearest(name, names)}")
+        if len(owners) > 1:
+            raise UserError(f"{where}: {name!r} is an option in {' and in '.join(owners)}; say which")
+        table = result.get(owners[0], {})
+        if not isinstance(table, Mapping) or name in table:
+            raise UserError(f"{where}: {name} is said twice, alone and in {owners[0]}; say it once")
+        result[owners[0]] = {**table, name: value}
+    return result
+
+
+def merged(values: Mapping[str, Any], over: Mapping[str, Any], where: str) -> dict[str, Any]:
     """`values` with those of `over` in their place; options one by one.
 
     Another variant than before begins with its own defaults: what was said of the one before says nothing of it.
+
+    Raises:
+        UserError: as `in_tables`, of `over`.
     """
+    over = in_tables(over, values, where)
     result = {**values, **over}
     for table, kind in OPTIONS.items():
         same = kind.name not in over or kind.name not in values or over[kind.name] == values[kind.name]
@@ -63,7 +99,7 @@ def overridden(config: Config, overrides: Mapping[str, Any], where: str = "overr
     Raises:
         UserError: as `config_from_values`.
     """
-    return config_from_values(merged(dataclasses.asdict(config), overrides), where)
+    return config_from_values(merged(dataclasses.asdict(config), overrides, where), where)
 
 
 def with_all_options(config: Config) -> Config:
@@ -96,23 +132,3 @@ def _plain(value: Any, where: str) -> Any:
     if not isinstance(value, bool | int | float | str):
         raise UserError(f"{where} = {value!r} must be a number, text, true or false, or a list of them")
     return value
-
-
-def _with_bare_options(config: Config, bare: Mapping[str, Any], where: str) -> Config:
-    """Put each option into the table of the variant that has it."""
-    tables: dict[str, Any] = {table: dict(getattr(config, table)) for table in OPTIONS}
-    known = {
-        table: [f.name for f in dataclasses.fields(kind.options_class(getattr(config, kind.name)))]
-        for table, kind in OPTIONS.items()
-    }
-    for name, value in bare.items():
-        owners = [table for table, options in known.items() if name in options]
-        if name in RENAMED:
-            raise UserError(f"{where}: {name!r} is called {RENAMED[name]!r} now")
-        if not owners:
-            names = [*FIELDS, *(option for options in known.values() for option in options)]
-            raise UserError(f"{where}: unknown field {name!r}{nearest(name, names)}")
-        if len(owners) > 1:
-            raise UserError(f"{where}: {name!r} is an option in {' and in '.join(owners)}; say which")
-        tables[owners[0]] |= _table(owners[0], {name: value}, where)
-    return dataclasses.replace(config, **tables)

@@ -19,6 +19,8 @@ from pixelq.replay.samplers.uniform import Sampler as UniformSampler
 from pixelq.replay.snapshot import FrameStore, ReplaySnapshot, SealedBlock, fill, take
 from pixelq.replay.stacks import batch_in_memory
 
+MOST_TRIES = 1_000
+"""Draws for one batch before a sampler is given up."""
 _NOTHING_YET = "replay: no whole transition is stored yet; add more steps before sampling"
 
 
@@ -110,6 +112,19 @@ class Replay:
         self._append(np.arange(self.num_envs), observation[:, -1], action, reward, flags)
         if len(over):
             self._append(over, final_observation[over, -1], 0, 0, FINAL)
+
+    def cut(self, final_observation: np.ndarray) -> None:
+        """Truncate the open episodes, as where a run goes on with new ones.
+
+        Args:
+            final_observation: (N, stack, *frame_shape) after the last action that was stored.
+        """
+        written = self._rows.written
+        newest = self._rows.at(np.arange(self.num_envs), written - 1)["flags"]
+        envs = np.flatnonzero((written > 0) & (newest != FINAL))
+        self._rows.rows["flags"][envs, (written[envs] - 1) % self._rows.size] |= OVER
+        if len(envs):
+            self._append(envs, final_observation[envs, -1], 0, 0, FINAL)
 
     def sample(self, batch_size: int, generator: np.random.Generator) -> Batch:
         """Draw whole transitions as the sampler has it, with replacement.
@@ -224,14 +239,20 @@ class Replay:
         if not (reach.written > reach.oldest).any():
             raise UserError(_NOTHING_YET)
         kept: list[tuple[np.ndarray, ...]] = []
-        missing = batch_size
+        missing, tries = batch_size, 0
         while missing:
             envs, positions, weight = self.sampler.draw(missing, generator, reach)
+            _check_drawn(envs, positions, weight, missing, reach)
             rows, steps, whole = self._rows.windows(envs, positions, self.n_step)
             if whole.all() and not kept:
                 return envs, positions, rows, steps, weight
             if not whole.any() and not len(self):
                 raise UserError(_NOTHING_YET)
+            tries += 1
+            if tries > MOST_TRIES:
+                raise UserError(
+                    f"replay: the sampler drew {MOST_TRIES} times and hardly a row that begins a transition"
+                )
             kept.append((envs[whole], positions[whole], rows[whole], steps[whole], weight[whole]))
             missing -= int(np.count_nonzero(whole))
         envs, positions, rows, steps, weight = (np.concatenate(part) for part in zip(*kept, strict=True))
@@ -260,3 +281,20 @@ class Replay:
         was_final = self._rows.at(envs, leaving)["flags"] & FINAL != 0
         now_final = self._rows.at(envs, self._rows.written[envs] - 1)["flags"] & FINAL != 0
         self._finals[envs] += now_final.astype(np.int64) - (left & was_final)
+
+
+def _check_drawn(envs: np.ndarray, positions: np.ndarray, weight: np.ndarray, size: int, reach: Reach) -> None:
+    """Hold what a sampler drew to what it was asked for.
+
+    Raises:
+        UserError: other shapes, rows out of reach, or weights that weigh nothing.
+    """
+    for name, drawn in (("environments", envs), ("positions", positions), ("weights", weight)):
+        if not isinstance(drawn, np.ndarray) or drawn.shape != (size,):
+            raise UserError(f"replay: the sampler's {name} are not an array ({size},)")
+    if envs.dtype.kind != "i" or positions.dtype.kind != "i" or not 0 <= envs.min() <= envs.max() < len(reach.written):
+        raise UserError(f"replay: the sampler's environments must be whole numbers below {len(reach.written)}")
+    if (positions < reach.oldest[envs]).any() or (positions >= reach.written[envs]).any():
+        raise UserError("replay: the sampler drew rows out of reach")
+    if not (np.isfinite(weight).all() and weight.min() >= 0 and weight.max() > 0):
+        raise UserError("replay: the sampler's weights must be finite, at least 0, and not all 0")

@@ -8,6 +8,10 @@ from pathlib import Path
 
 from pixelq.errors import UserError
 
+_NOT_EVERYWHERE = 0
+for _name in ("O_NOFOLLOW", "O_CLOEXEC", "O_BINARY"):  # Windows has the last alone, without which it changes line ends
+    _NOT_EVERYWHERE |= getattr(os, _name, 0)
+
 
 class GrowingFile:
     """Appends bytes. What cannot be written is kept in memory and written by a later `flush`.
@@ -28,7 +32,7 @@ class GrowingFile:
             check_unchanged(path, length, crc32)
         self.path = path
         self._pending = bytearray()
-        self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC, 0o644)
+        self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | _NOT_EVERYWHERE, 0o644)
         with open(self._file, "rb", closefd=False) as file:
             kept = file.read(length)
         if as_it_is:

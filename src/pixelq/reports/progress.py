@@ -65,6 +65,14 @@ class Progress:
             else:
                 print(message, file=sys.stderr, flush=True)  # rich would also close stdout if the pipe is closed
 
+    def note(self, text: str) -> None:
+        """Show what the run is doing between two rows: in the bar's place, or as a line without a terminal."""
+        if not self._console.is_terminal:
+            self.say(text)
+            return
+        with _output_may_be_closed():
+            self._bar.update(self._task, description=text)
+
     def close(self) -> None:
         """Stop updating; the last line stays."""
         if self._console.is_terminal:

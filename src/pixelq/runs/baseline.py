@@ -21,8 +21,9 @@ _STREAM = 1_000_003
 
 
 def play_baseline(
-    folder: Path, config: Config, *, threads: int = 0, asked_to_stop: Callable[[], bool] = lambda: False
-) -> None:
+    folder: Path, config: Config, *, threads: int = 0, asked_to_stop: Callable[[], bool] = lambda: False,
+    tell: Callable[[str], None] = lambda text: None,
+) -> None:  # fmt: skip
     """Let a random agent play `config.baseline_episodes` games and write `baseline.csv` into the run's folder.
 
     The games depend on the configuration alone, so it does not matter in which session they are played.
@@ -32,6 +33,7 @@ def play_baseline(
         config: the run's.
         threads: emulator threads; 0: one per core.
         asked_to_stop: asked before every agent step.
+        tell: called with how far the games are, now and then.
 
     Raises:
         Abandoned: `asked_to_stop` said so; nothing is written then.
@@ -46,6 +48,7 @@ def play_baseline(
         seed=seed,
         threads=threads,
         asked_to_stop=asked_to_stop,
+        tell=tell,
     )
     text = io.StringIO()
     print(*COLUMNS, sep=",", file=text)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import resources
@@ -18,6 +19,14 @@ from pixelq.runs.scores import Episode, Scores
 PARALLEL = 32
 """Most games played at once."""
 
+TELL_SECONDS = 10.0
+"""Between two words on how far the games are."""
+
+LEAST_IN_TRAINING, STEPS_PER_TRAINING_STEP = 1_000, 4
+"""No test game in training is cut before this many agent steps; all games of an evaluation together take at most this
+many agent steps for one of training. A test step costs a fraction of one that is learned from: nothing is learned, and
+many games are played at once."""
+
 
 @dataclass(frozen=True)
 class Evaluation:
@@ -26,6 +35,8 @@ class Evaluation:
     games: list[Episode]
     epsilon: float
     seed: int
+    cut: int = 0
+    """Games that did not end: they were cut at the cap and count with the points they had."""
 
     @property
     def scores(self) -> np.ndarray:
@@ -61,8 +72,22 @@ class Abandoned(Exception):  # noqa: N818 (it is no error)
     """An evaluation was asked to stop before its games were over."""
 
 
+def cap_in_training(config: Config) -> int:
+    """The longest test game in training, in agent steps; it depends on nothing but the configuration. 0: no cap."""
+    if not config.eval_max_steps or not config.eval_every:
+        return config.eval_max_steps
+    share = STEPS_PER_TRAINING_STEP * config.eval_every // config.eval_episodes
+    return min(config.eval_max_steps, max(LEAST_IN_TRAINING, share))
+
+
+def cut_games(result: Evaluation, most_steps: int) -> str:
+    """In words, how many games did not end; empty if all did."""
+    return f"{result.cut} of {len(result.games)} cut after {most_steps:,} agent steps" if result.cut else ""
+
+
 def evaluate(policy: Agent | Acting | None, config: Config, *, episodes: int, epsilon: float, seed: int,
-             threads: int = 0, asked_to_stop: Callable[[], bool] = lambda: False) -> Evaluation:  # fmt: skip
+             threads: int = 0, asked_to_stop: Callable[[], bool] = lambda: False, max_steps: int | None = None,
+             tell: Callable[[str], None] = lambda text: None) -> Evaluation:  # fmt: skip
     """Play `episodes` whole games.
 
     Every environment plays a share fixed beforehand and waits for the others, so a short game does not make room
@@ -76,17 +101,25 @@ def evaluate(policy: Agent | Acting | None, config: Config, *, episodes: int, ep
         seed: decides the games' seeds and the random actions.
         threads: emulator threads; 0: one per core.
         asked_to_stop: asked before every step.
+        max_steps: agent steps after which a game is cut; 0: no cap; None: the configuration's `eval_max_steps`.
+        tell: called with how far the games are, every 10 seconds.
 
     Raises:
         Abandoned: `asked_to_stop` said so.
+        EnvironmentFailedError: an environment raised an exception.
+        UserError: the environments' observations or actions are not those of the `Agent`.
     """
+    cap = config.eval_max_steps if max_steps is None else max_steps
     num_envs = min(episodes, PARALLEL)
     shares = np.full(num_envs, episodes // num_envs) + (np.arange(num_envs) < episodes % num_envs)
     games_seed, actions_seed = np.random.SeedSequence(seed).spawn(2)
     generator = np.random.default_rng(actions_seed)
     envs = make_envs(config, num_envs=num_envs, seed=games_seed, threads=threads)
-    scores, games = Scores(num_envs), []
+    scores, games, cut = Scores(num_envs), [], 0
+    lengths, steps, told = np.zeros(num_envs, np.int64), 0, time.monotonic()
     try:
+        if isinstance(policy, Agent):
+            policy.check_plays(envs.single_observation_space, envs.single_action_space)
         observations, _ = envs.reset()
         while shares.any():
             if asked_to_stop():
@@ -96,13 +129,25 @@ def evaluate(policy: Agent | Acting | None, config: Config, *, episodes: int, ep
                 explore = generator.random(num_envs) < epsilon
                 actions = np.where(explore, actions, policy.q_values(observations).argmax(axis=1))
             observations, rewards, terminated, truncated, _ = envs.step(actions)
-            for game in scores.add(rewards, terminated | truncated):
+            over = terminated | truncated
+            lengths += 1
+            too_long = (lengths == cap) & ~over & (shares > 0)
+            for game in scores.add(rewards, over | too_long):
                 if shares[game.environment]:
                     shares[game.environment] -= 1
                     games.append(game)
+            lengths[over | too_long] = 0
+            if too_long.any():
+                cut += int(too_long.sum())
+                if (again := too_long & (shares > 0)).any():
+                    observations = envs.begin_again(again)
+            steps += num_envs
+            if time.monotonic() - told >= TELL_SECONDS:
+                told = time.monotonic()
+                tell(f"{len(games)} of {episodes} games over, {steps:,} agent steps")
     finally:
         envs.close()
-    return Evaluation(games, 1.0 if policy is None else epsilon, seed)
+    return Evaluation(games, 1.0 if policy is None else epsilon, seed, cut)
 
 
 def random_and_human(game: str) -> tuple[float, float] | None:

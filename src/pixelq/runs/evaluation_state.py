@@ -13,15 +13,19 @@ class EvaluationState:
 
     best_score: float = -math.inf
     """Mean score of the best policy so far, in points."""
+    best_after: int = 0
+    """Training games that had ended when the mean of the last 100 of them was last taken for the best."""
     pending: bool = False
     """An evaluation was due at the current agent step and has not been finished."""
 
     def state_dict(self) -> dict[str, Any]:
-        """Both; a score that is none yet is None."""
-        return {"best_score": self.best_score if math.isfinite(self.best_score) else None, "pending": self.pending}
+        """All; a score that is none yet is None."""
+        best = self.best_score if math.isfinite(self.best_score) else None
+        return {"best_score": best, "best_after": self.best_after, "pending": self.pending}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Continue from `state_dict`."""
         best = state["best_score"]
         self.best_score = -math.inf if best is None else float(best)
+        self.best_after = int(state.get("best_after", 0))  # older checkpoints do not have it
         self.pending = bool(state["pending"])

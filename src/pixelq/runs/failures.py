@@ -12,13 +12,18 @@ import safetensors.torch
 import torch
 
 from pixelq.atomic import write_bytes
+from pixelq.command_lines import command_line
 from pixelq.envs.seeded_episodes import EnvironmentFailedError
-from pixelq.errors import RunError
+from pixelq.errors import RunError, UserError
 from pixelq.learner.learner import NotFiniteError
 from pixelq.runs.run import Run
+from pixelq.variants import from_outside
 
 POSTMORTEM = "postmortem.safetensors"
 FAILURE = "failure.txt"
+
+HUGE_RETURN = 1e9
+"""A return of this size explains a loss that is not finite: its square, times a gradient, leaves float32's range."""
 
 
 @contextmanager
@@ -34,13 +39,17 @@ def explained(run: Run) -> Iterator[None]:
         raise RunError(_not_finite(run, error)) from None
     except EnvironmentFailedError as error:
         raise RunError(_environment_failed(run, error)) from error
-    except (MemoryError, RuntimeError) as error:
-        if not _is_out_of_memory(error):
-            raise
-        raise RunError(
-            f"out of memory at agent step {run.parts.counters.agent_steps:,}; close other programs, then "
-            f"`pixelq resume {run.folder.path}` goes on from {run.last_good}"
-        ) from None
+    except (UserError, RunError):
+        raise
+    except Exception as error:
+        if _is_out_of_memory(error):
+            raise RunError(
+                f"out of memory at agent step {run.parts.counters.agent_steps:,}; close other programs, then "
+                f"`{command_line('resume', run.folder.path, game=run.config.game)}` goes on from {run.last_good}"
+            ) from None
+        if not (variants := from_outside(run.config)):
+            raise  # a bug of pixelq's: its whole traceback is wanted
+        raise RunError(_variant_failed(run, variants, error)) from error
 
 
 def _not_finite(run: Run, error: NotFiniteError) -> str:
@@ -52,6 +61,12 @@ def _not_finite(run: Run, error: NotFiniteError) -> str:
         for name in (f.name for f in dataclasses.fields(batch)):
             # Copied: the states of a batch may be views of one array, which safetensors refuses.
             tensors[f"batch.{name}"] = getattr(batch, name).detach().cpu().clone(memory_format=torch.contiguous_format)
+    advice = "train anew with a smaller --learning-rate or --gradient-clip norm"
+    if batch is not None and (largest := float(batch.return_n.abs().nan_to_num(0.0).max())) >= HUGE_RETURN:
+        advice = (
+            f"its returns reach {largest:.2g}, which is too much for float32: train anew with --clip-reward, or with "
+            "smaller rewards in the environment"
+        )
     facts = {"agent_steps": str(counters.agent_steps), "updates": str(counters.updates), "reason": str(error)}
     saved = f"its batch is in {file}"
     try:
@@ -60,8 +75,8 @@ def _not_finite(run: Run, error: NotFiniteError) -> str:
         saved = f"its batch could not be saved ({refused.strerror})"
     return (
         f"{error} at agent step {counters.agent_steps:,}, update {counters.updates:,}: training stopped; {saved}; "
-        f"`pixelq resume` would go on from {run.last_good} and most likely end here again: train anew with a smaller "
-        "--learning-rate or --gradient-clip norm"
+        f"`{command_line('resume', run.folder.path, game=run.config.game)}` would go on from {run.last_good} and most "
+        f"likely end here again: {advice}"
     )
 
 
@@ -78,7 +93,19 @@ def _environment_failed(run: Run, error: EnvironmentFailedError) -> str:
         saved = f"the rest could not be saved ({refused.strerror})"
     return (
         f"{error}, at agent step {step:,} of {run.config.game} (details in {folder / FAILURE}); {saved}: "
-        f"`pixelq resume {folder}` goes on from {run.last_good}"
+        f"`{command_line('resume', folder, game=run.config.game)}` goes on from {run.last_good}"
+    )
+
+
+def _variant_failed(run: Run, variants: list[str], error: Exception) -> str:
+    """Keep the traceback; no checkpoint, for nobody knows what was changed."""
+    folder, reason = run.folder.path, str(error).strip().partition("\n")[0]
+    with contextlib.suppress(OSError):
+        write_bytes(folder / FAILURE, "".join(traceback.format_exception(error)).encode())
+    return (
+        f"training stopped at agent step {run.parts.counters.agent_steps:,} ({type(error).__name__}: {reason}), in "
+        f"{', '.join(variants)} or what called it: details in {folder / FAILURE}; once that is put right, "
+        f"`{command_line('resume', folder, game=run.config.game)}` goes on from {run.last_good}"
     )
 
 

@@ -10,8 +10,16 @@ import torch
 from gymnasium.spaces import Box
 
 from pixelq.config import Config
-from pixelq.device import check_compiler, choose_device, make_deterministic, prepare_cpu, prepare_cuda
+from pixelq.device import (
+    TorchSettings,
+    check_compiler,
+    choose_device,
+    make_deterministic,
+    prepare_cpu,
+    prepare_cuda,
+)
 from pixelq.envs import make_envs
+from pixelq.envs.seeded_episodes import SeededEpisodes
 from pixelq.learner.learner import Learner
 from pixelq.loops.counters import Counters
 from pixelq.memory import check_memory
@@ -51,6 +59,23 @@ class Parts:
     """
 
     def __init__(self, config: Config) -> None:
+        self._torch_before = TorchSettings()
+        self._envs: SeededEpisodes | None = None
+        try:
+            self._build(config)
+        except BaseException:
+            self.close()
+            raise
+
+    def close(self) -> None:
+        """Free the environments, and leave torch's switches as they were before this run; may be called again."""
+        try:
+            if self._envs is not None:
+                self._envs.close()
+        finally:
+            self._torch_before.restore()
+
+    def _build(self, config: Config) -> None:
         self.config = config
         self.device, self.device_reason = choose_device(config.device)
         self.threads = prepare_cpu(config.threads)
@@ -62,7 +87,7 @@ class Parts:
             check_compiler()
         check_memory(config, None)
         streams = np.random.SeedSequence(config.seed).spawn(6)
-        self.envs = make_envs(config, num_envs=config.num_envs, seed=streams[0], threads=self.threads)
+        self.envs = self._envs = make_envs(config, num_envs=config.num_envs, seed=streams[0], threads=self.threads)
         actions: Any = self.envs.single_action_space
         observations: Any = self.envs.single_observation_space
         network = build_network(config, observations, int(actions.n), _generator(streams[1], torch.device("cpu")))

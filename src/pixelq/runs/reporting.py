@@ -10,14 +10,17 @@ from collections.abc import Callable
 
 import numpy as np
 
-from pixelq.atomic import write_bytes
+from pixelq.atomic import remedy, write_bytes
 from pixelq.checkpoints.policy_file import recorded_score, save_policy
+from pixelq.envs.seeded_episodes import EnvironmentFailedError
+from pixelq.errors import UserError
 from pixelq.reports.progress import Progress
 from pixelq.reports.tracking import Tracker
 from pixelq.runs import baseline
-from pixelq.runs.evaluation import Abandoned, evaluate
+from pixelq.runs.evaluation import Abandoned, cap_in_training, cut_games, evaluate
 from pixelq.runs.parts import Parts
 from pixelq.runs.run_folder import RunFolder
+from pixelq.runs.scores import points
 from pixelq.schedules import epsilon_schedule, learning_rate_schedule
 from pixelq.viewing.curves import read_table
 
@@ -73,8 +76,15 @@ class Reporting:
         self._tracker.write("progress.csv", row)
         self._tracker.flush()
         self._progress.show(row)
-        if config.eval_every == 0 and parts.scores.window_full and parts.scores.mean > parts.evaluations.best_score:
+        if config.eval_every == 0 and parts.scores.window_full and self._is_best_mean():
+            parts.evaluations.best_after = counters.episodes
             self._keep(parts.scores.mean, "mean of the last 100 training games")
+
+    def _is_best_mean(self) -> bool:
+        """Of equals the last, as in evaluations; but only if a game has ended since, or it is the same mean again."""
+        evaluations, mean = self._parts.evaluations, self._parts.scores.mean
+        again = mean == evaluations.best_score and self._parts.counters.episodes > evaluations.best_after
+        return again or mean > evaluations.best_score
 
     def evaluate(self) -> None:
         """Play test games with the policy as it is; abandoned, and pending, if the run is asked to stop meanwhile."""
@@ -90,22 +100,29 @@ class Reporting:
                 seed=int(np.random.SeedSequence([config.seed, now]).generate_state(1)[0]),
                 threads=parts.threads,
                 asked_to_stop=self._asked_to_stop,
+                max_steps=cap_in_training(config),
+                tell=lambda text: self._progress.note(f"evaluation at {now:,} agent steps: {text}"),
             )
         except Abandoned:
             return
+        except (EnvironmentFailedError, UserError) as error:  # of other environments than those that learn
+            raise EnvironmentFailedError(f"evaluation: {error}", state_is_whole=True) from error
         parts.evaluations.pending = False
         steps, seconds = self._last_row
         self._last_row = (steps, seconds + parts.clock.seconds - begun)  # the next row's speed is that of training
         summary = result.summary()
         self._tracker.write("evaluations.csv", {"agent_steps": now, "episodes": config.eval_episodes, **summary})
         self._tracker.flush()
+        cut = cut_games(result, cap_in_training(config))
+        mean = f"{result.mean:.1f}" if abs(result.mean) >= 1 or not result.mean else points(result.mean)
         self._progress.say(
-            f"evaluation at {now:,} agent steps: mean {summary['mean']:.1f} of {config.eval_episodes} games "
-            f"({summary['min']:.0f} to {summary['max']:.0f})"
+            f"evaluation at {now:,} agent steps: mean {mean} of {config.eval_episodes} games "
+            f"({points(summary['min'])} to {points(summary['max'])}){cut and '; ' + cut}"
         )
         # Of equals the last, which has learned longest: the highest score a game has (CartPole's 500) is soon reached.
         if result.mean >= parts.evaluations.best_score:
-            self._keep(result.mean, f"mean of {config.eval_episodes} test games at epsilon {config.eval_epsilon}")
+            games = f"{config.eval_episodes} test games{cut and ' (' + cut + ')'}"
+            self._keep(result.mean, f"mean of {games} at epsilon {config.eval_epsilon}")
 
     @property
     def baseline_pending(self) -> bool:
@@ -123,8 +140,9 @@ class Reporting:
         self._progress.say(f"a random agent plays {self._config.baseline_episodes} games to compare with")
         with contextlib.suppress(Abandoned):
             baseline.play_baseline(
-                self._folder.path, self._config, threads=self._parts.threads, asked_to_stop=self._asked_to_stop
-            )
+                self._folder.path, self._config, threads=self._parts.threads, asked_to_stop=self._asked_to_stop,
+                tell=lambda text: self._progress.note(f"random agent: {text}"),
+            )  # fmt: skip
 
     def metrics(self) -> dict[str, float | int | None]:
         """Where the run stands; scores are in points, None where there is none yet."""
@@ -187,5 +205,7 @@ class Reporting:
             save_policy(self._folder.best, self._parts.learner.averaged_network, self._config, facts)
             write_bytes(self._folder.best / METRICS, json.dumps(facts, indent=1).encode())
         except OSError as error:
-            self._progress.say(f"the best policy could not be saved ({error.strerror}); training goes on: make room")
+            self._progress.say(
+                f"the best policy could not be saved ({error.strerror}); training goes on: {remedy(error)}"
+            )
             evaluations.best_score = -math.inf  # so that the next one is offered to the disk again

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ from pixelq.atomic import remedy
 from pixelq.checkpoints.reader import LoadedCheckpoint
 from pixelq.checkpoints.store import CheckpointStore
 from pixelq.checkpoints.writer import CheckpointWriter
+from pixelq.command_lines import command_line
 from pixelq.config import Config
 from pixelq.errors import RunError
 from pixelq.reports.progress import Progress
@@ -152,6 +154,8 @@ class Run:
     @property
     def last_good(self) -> str:
         """The newest checkpoint that is whole, in words."""
+        with contextlib.suppress(Exception):  # what a writing thread fails by is told elsewhere
+            self.checkpoints.close()  # the one that is being written may be the newest
         newest = self.checkpoints.store.newest
         return f"the last good checkpoint, {newest.name}" if newest else "agent step 0 (no checkpoint was written yet)"
 
@@ -162,7 +166,7 @@ class Run:
         finally:
             self.progress.close()
             self.tracker.close()
-            self.parts.envs.close()
+            self.parts.close()
             self.folder.close()
 
     # --- at intervals -------------------------------------------------------------------------------------------
@@ -194,7 +198,7 @@ class Run:
     def _not_written(self, error: OSError) -> str:
         return (
             f"{error.filename or self.folder.path}: cannot be written ({error.strerror}); {remedy(error)}, then "
-            f"`pixelq resume {self.folder.path}` goes on from {self.last_good}"
+            f"`{command_line('resume', self.folder.path, game=self.config.game)}` goes on from {self.last_good}"
         )
 
     def _checkpoint(self) -> None:

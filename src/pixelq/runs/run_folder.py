@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
-import os
 import re
 import time
 from pathlib import Path
 
 from pixelq.atomic import remove_temporaries, sync_folder
+from pixelq.command_lines import command_line
 from pixelq.config import Config
 from pixelq.errors import UserError
 from pixelq.recipes.reading import write_config
+from pixelq.runs.folder_lock import FolderLock
 
 
 class RunFolder:
     """An open run folder, locked for this process.
 
-    The lock is the kernel's (`flock`): it goes with the process, however that ends, so there are no stale locks.
+    The lock is the kernel's: it goes with the process, however that ends (see `folder_lock`).
 
     Raises:
         UserError: another process trains in this folder, or a part of it is a link.
@@ -36,15 +36,10 @@ class RunFolder:
         for part in (*path.glob("*"), *path.glob("checkpoints/*")):
             if part.is_symlink():
                 raise UserError(f"{part}: a link inside a run folder; put the real file or folder in its place")
-        self._lock = os.open(path / "run.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
         try:
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            self._lock = FolderLock(path)
         except BlockingIOError:
-            os.close(self._lock)
             raise UserError(f"{path}: another process is training in this run; wait for it or stop it first") from None
-        except OSError:
-            os.close(self._lock)
-            raise
 
     def remove_temporaries(self) -> None:
         """Delete what a dead process left half-written (checkpoints see to their own)."""
@@ -53,8 +48,7 @@ class RunFolder:
 
     def close(self) -> None:
         """Give the lock back."""
-        with contextlib.suppress(OSError):
-            os.close(self._lock)
+        self._lock.close()
 
 
 def create_run_folder(config: Config, run_dir: Path | None, runs: Path = Path("runs")) -> RunFolder:
@@ -101,11 +95,22 @@ def check_not_taken(path: Path) -> None:
     Raises:
         UserError: there is something, or its place is not a folder.
     """
-    if path.exists() and (not path.is_dir() or any(path.iterdir())):
+    try:
+        taken = path.exists() and (not path.is_dir() or any(path.iterdir()))
+    except OSError as error:  # a name that is too long, a folder that may not be read
+        raise UserError(
+            f"{_short(path)}: cannot make the run folder ({error.strerror}); choose another with --run-dir"
+        ) from None
+    if taken:
         raise _taken(path)
     above = next(p for p in path.absolute().parents if p.exists())
     if not above.is_dir():
         raise UserError(f"{path}: cannot make the run folder ({above} is not a folder); choose another with --run-dir")
+
+
+def _short(path: Path) -> str:
+    text = str(path)
+    return text if len(text) <= 100 else f"{text[:60]}...{text[-30:]}"
 
 
 def _claim(path: Path) -> Path:
@@ -116,7 +121,7 @@ def _claim(path: Path) -> Path:
 
 
 def _taken(path: Path) -> UserError:
-    return UserError(f"{path}: already taken; `pixelq resume {path}` continues it, --run-dir names another")
+    return UserError(f"{path}: already taken; `{command_line('resume', path)}` continues it, --run-dir names another")
 
 
 def _claim_free_name(config: Config, runs: Path) -> Path:

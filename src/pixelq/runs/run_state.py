@@ -56,6 +56,11 @@ def load_run_state(parts: Parts, checkpoint: LoadedCheckpoint) -> None:
         if parts.replay is not None:
             parts.replay.sampler.load_state_dict(state["sampler"])
         parts.envs.load_state_dict(state["envs"])
+        if not parts.envs.decided:
+            if parts.replay is not None:
+                parts.replay.cut(parts.envs.observations)
+            parts.scores.drop_open()
+            parts.envs.reset()
         parts.clock.seconds = float(state["seconds"])
         parts.evaluations.load_state_dict(state["evaluations"])
         parts.arithmetic_before = dict(state["arithmetic"])

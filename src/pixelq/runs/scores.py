@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from dataclasses import dataclass
 from typing import Any
@@ -21,6 +22,14 @@ class Episode:
     """Sum of the game's own rewards, in points."""
     length: int
     """Agent steps."""
+
+
+def points(score: float) -> str:
+    """A score for a person: as a whole number where it is one, else with decimals, of a small one more."""
+    if not math.isfinite(score) or score == round(score):
+        return f"{score:.0f}"
+    decimals = min(6, max(1, 2 - math.floor(math.log10(abs(score)))))
+    return f"{score:.{decimals}f}".rstrip("0").rstrip(".")
 
 
 class Scores:
@@ -46,6 +55,11 @@ class Scores:
             self._last.append(float(self._score[i]))
             self._score[i] = self._length[i] = 0
         return finished
+
+    def drop_open(self) -> None:
+        """Forget the games that are not over, where a run goes on with new ones."""
+        self._score[:] = 0
+        self._length[:] = 0
 
     @property
     def mean(self) -> float:

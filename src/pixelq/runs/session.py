@@ -21,19 +21,33 @@ from pixelq.loops.replay_loop import replay_loop
 from pixelq.memory import free_disk
 from pixelq.recipes.reading import read_config, write_config
 from pixelq.recipes.validation import validate
-from pixelq.recipes.values import config_from_values, overridden, with_all_options
+from pixelq.recipes.values import FIELDS, TYPES, config_from_values, overridden, with_all_options
 from pixelq.reports.wandb_run import check_wandb, open_wandb
 from pixelq.runs.arithmetic import difference
+from pixelq.runs.changes import record_changes, recorded_changes, written
 from pixelq.runs.episode_limit import with_episodes
 from pixelq.runs.failures import explained
 from pixelq.runs.run import Run
 from pixelq.runs.run_folder import check_not_taken, create_run_folder, open_run_folder
 from pixelq.runs.signals import stopped_by_signals
+from pixelq.typed_values import checked, nearest
 
 LEAST_FREE_DISK = 100 * 2**20
 """Bytes that must be free to begin: room for a small run's checkpoints, so that a full disk is said at the start."""
 
-MAY_CHANGE = ("steps", "episodes", "threads", "device")
+LEARNING = (
+    *("learning_rate", "learning_rate_end", "learning_rate_steps"),
+    *("epsilon_start", "epsilon_begin", "epsilon_end", "epsilon_steps"),
+)
+"""Fields that change what the run learns, and may all the same change between its sessions: a person's choice."""
+
+FREE = ("steps", "episodes", "threads", "device")
+"""Fields whose value in `config.toml` may differ from the checkpoint's, whoever wrote it there."""
+
+MAY_CHANGE = (
+    *(*FREE, *LEARNING, "stop_score", "track"),
+    *("eval_every", "eval_episodes", "eval_max_steps", "checkpoint_every", "log_every"),
+)
 """Fields of a run's configuration that may change between its sessions."""
 
 
@@ -54,6 +68,8 @@ class Result:
     """Mean of the last 100 training games, in points; NaN if none ended."""
     signal: int | None
     """The signal that stopped it before its end; None: it ran to the end."""
+    game: str = ""
+    """The name of the run's game."""
 
 
 def start(config: Config, run_dir: Path | None = None) -> Result:
@@ -80,13 +96,19 @@ def start(config: Config, run_dir: Path | None = None) -> Result:
             shutil.rmtree(folder.path, ignore_errors=True)  # it was made a moment ago and holds nothing
             raise
     except OSError as error:
-        run.parts.envs.close()
+        run.parts.close()
         raise UserError(f"{error.filename or run_dir or 'runs'}: cannot be written ({error.strerror})") from None
     except BaseException:
-        run.parts.envs.close()
+        run.parts.close()
         raise
     origin = f", weights from {config.load}" if config.load else ""
     run.progress.say(f"run folder {folder.path} ({run.parts.device_reason}; {run.parts.threads} threads{origin})")
+    run.progress.say(run.parts.envs.reads)
+    if not run.parts.envs.decided:
+        run.progress.say(
+            f"seed and actions do not decide the episodes of {config.game} (other randomness, or something kept from "
+            "one to the next): `pixelq resume` will go on with new episodes, not exactly"
+        )
     return _train(run)
 
 
@@ -97,18 +119,14 @@ def resume(path: Path, *, fallback: bool = False, **overrides: Any) -> Result:
         path: the run folder.
         fallback: go on although something is damaged: from the checkpoint before a damaged one, with the
             checkpoint's configuration for a damaged `config.toml`, without rows that the CSV files have lost.
-        overrides: fields of `Config` among `MAY_CHANGE`.
+        overrides: fields of `Config` among `MAY_CHANGE`; written into `changes.csv` with the agent step.
 
     Raises:
-        UserError: not a run, another process trains in it, something is damaged, or a field that may not change.
+        UserError: not a run, another process trains in it, something is damaged, or a field that is not there, may not
+            change or is of another type.
         RunError: training could not go on.
     """
-    for name in overrides:
-        if name not in MAY_CHANGE:
-            raise UserError(
-                f"{name} may not change within a run, only {', '.join(MAY_CHANGE)} may; train a new one with "
-                f"--load {path}"
-            )
+    _check_may_change(path, overrides)
     folder, run = open_run_folder(path), None
     try:
         _check_disk_space(path)
@@ -125,19 +143,22 @@ def resume(path: Path, *, fallback: bool = False, **overrides: Any) -> Result:
             _begin_with(run, _read_initial_weights(config))
         folder.remove_temporaries()
         run.open(folder, store, checkpoint, open_wandb(config, folder.path), shorter_logs=fallback)
+        if config != saved:
+            record_changes(folder.path, run.parts.counters.agent_steps, saved, config)
         if config != saved or fallback:
             write_config(config, folder.config_file)
         store.set_damaged_aside()
     except BaseException as error:
         folder.close()
         if run is not None:
-            run.parts.envs.close()
+            run.parts.close()
         if isinstance(error, OSError):
             raise UserError(f"{error.filename or path}: cannot be written ({error.strerror})") from None
         raise
     parts = run.parts
     run.progress.say(
-        f"resumed {path} at agent step {parts.counters.agent_steps:,} ({parts.device_reason}): {_exactness(run)}"
+        f"resumed {path} at agent step {parts.counters.agent_steps:,} ({parts.device_reason}): "
+        f"{_exactness(run, _learns_differently(checkpoint, config))}"
     )
     return _train(run)
 
@@ -155,7 +176,7 @@ def _train(run: Run) -> Result:
     finally:
         run.close()
     caught = received[0] if received and not run.complete else None
-    return Result(run.folder.path, run.parts.counters.agent_steps, run.parts.scores.mean, caught)
+    return Result(run.folder.path, run.parts.counters.agent_steps, run.parts.scores.mean, caught, run.config.game)
 
 
 # --- which configuration ----------------------------------------------------------------------------------------------
@@ -201,17 +222,59 @@ def run_configuration(file: Path, checkpoint: LoadedCheckpoint | None, fallback:
 
 
 def _first_difference(file: Path, config: Config, made_with: Config) -> str:
+    recorded = recorded_changes(file.parent)
     for name, value in vars(made_with).items():
         found = getattr(config, name)
-        if found != value and name not in MAY_CHANGE:
+        if found == value or name in FREE:
+            continue
+        if name not in MAY_CHANGE or recorded.get(name) != written(found):
             return f"{file}: {name} is {found!r}, but the checkpoint was made with {value!r}"
     return ""
 
 
-def _exactness(run: Run) -> str:
+def _check_may_change(path: Path, overrides: dict[str, Any]) -> None:
+    """Look whether a person may change these fields, and to values of their types (ranges are `validate`'s).
+
+    Raises:
+        UserError: no such field, one that may not change, or a value of another type.
+    """
+    for name, value in overrides.items():
+        if name in MAY_CHANGE:
+            checked(name, TYPES[name], value, "resume")
+        elif name in FIELDS:
+            raise UserError(
+                f"{name} may not change within a run, only {', '.join(MAY_CHANGE)} may; train a new one with "
+                f"--load {path}"
+            )
+        else:
+            raise UserError(
+                f"resume: unknown field {name!r}{nearest(name, MAY_CHANGE)}; what may change is {', '.join(MAY_CHANGE)}"
+            )
+
+
+def _learns_differently(checkpoint: LoadedCheckpoint | None, config: Config) -> str:
+    """In words, what the run learns with from now on and did not until the checkpoint; empty if all is as it was."""
+    if checkpoint is None:
+        return ""
+    before = config_from_values(dict(checkpoint.state["config"]), where="its configuration")
+    decisive: tuple[str, ...] = LEARNING
+    if config.learning_rate_end is not None and not config.learning_rate_steps:
+        decisive = (*LEARNING, "steps")  # the step size falls until the end of the run
+    changed = [name for name in decisive if getattr(before, name) != getattr(config, name)]
+    return ", ".join(f"{name} {getattr(before, name)} is now {getattr(config, name)}" for name in changed)
+
+
+def _exactness(run: Run, changes: str) -> str:
     """What a person may expect of the resumed run, beside one that was never interrupted."""
     if run.parts.arithmetic_before is None:
         return "it has no checkpoint, so it begins anew"
+    if not run.parts.envs.decided:
+        return (
+            "not exactly, with new episodes, for seed and actions do not decide this game's; what it or its wrappers "
+            "count across episodes begins anew" + (f"; it learns differently, for {changes}" if changes else "")
+        )
+    if changes:
+        return f"it learns differently from here on, for {changes}"
     if not run.config.deterministic:
         return "as if never interrupted, up to the order of floating-point sums (--deterministic makes it exact)"
     changed = difference(run.parts.arithmetic_before, run.parts.arithmetic)
@@ -226,6 +289,7 @@ def _read_initial_weights(config: Config) -> dict[str, Tensor] | None:
 
 
 def _begin_with(run: Run, weights: dict[str, Tensor] | None) -> None:
+    run.parts.envs.examine()
     if weights is not None:
         run.parts.learner.start_from(weights, where=run.config.load)
 

@@ -1,4 +1,4 @@
-"""Ctrl-C, SIGTERM and a hung-up terminal as a request to stop."""
+"""Ctrl-C, SIGTERM, a hung-up terminal and a batch system's warning as a request to stop."""
 
 from __future__ import annotations
 
@@ -9,7 +9,16 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 
-STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+def _there(*names: str) -> tuple[int, ...]:
+    """Numbers of the signals that this system has: Windows has no SIGHUP, SIGUSR1, ..., and others no SIGBREAK."""
+    return tuple(int(getattr(signal, name)) for name in names if hasattr(signal, name))
+
+
+STOPPING = _there("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK")
+WARNINGS = _there("SIGUSR1", "SIGUSR2", "SIGXCPU")
+"""Sent by Slurm, SGE, LSF and others some time before they kill a job. They stop a run only where nobody else handles
+them (submitit does): left alone they would end the process at once."""
 AGAIN_SECONDS = 1.0
 """Some senders (timeout, a terminal with several processes) deliver one request twice within an instant."""
 
@@ -38,11 +47,13 @@ def stopped_by_signals(request_stop: Callable[[], None]) -> Iterator[list[int]]:
     if threading.current_thread() is not threading.main_thread():
         yield received
         return
+    # None: a handler that is not Python's, which could not be put back.
     before = {number: signal.getsignal(number) for number in STOPPING}
+    before = {number: handler for number, handler in before.items() if handler not in (None, signal.SIG_IGN)}
+    before |= {number: signal.SIG_DFL for number in WARNINGS if signal.getsignal(number) == signal.SIG_DFL}
     try:
-        for number, handler in before.items():
-            if handler != signal.SIG_IGN:
-                signal.signal(number, handle)
+        for number in before:
+            signal.signal(number, handle)
         yield received
     finally:
         for number, handler in before.items():

@@ -27,7 +27,7 @@ import safetensors
 import safetensors.numpy
 import tomli_w
 
-from pixelq.atomic import sync_folder, write_bytes
+from pixelq.atomic import remedy, sync_folder, write_bytes
 from pixelq.errors import RunError, UserError
 from pixelq.runs.evaluation import Evaluation
 from pixelq.tabular.game import TabularGame, open_game
@@ -85,7 +85,9 @@ class TableRun:
         try:
             yield
         except OSError as error:
-            raise RunError(f"{self.path}: cannot be written ({error.strerror}); make room or use --run-dir") from None
+            raise RunError(
+                f"{self.path}: cannot be written ({error.strerror}); {remedy(error)} or use --run-dir"
+            ) from None
 
 
 @dataclass(frozen=True)

@@ -36,6 +36,8 @@ def check_video(path: Path) -> None:
     """
     if path.is_dir():
         raise UserError(f"--video {path} is a folder; give a file name that ends in .mp4")
+    if path.suffix.lower() != ".mp4":
+        raise UserError(f"--video {path}: videos are MP4 files; name it {path.with_suffix('.mp4')}")
     place = next(parent for parent in path.absolute().parents if os.path.lexists(parent))
     if not place.is_dir() or not os.access(place, os.W_OK):
         raise UserError(f"--video {path}: {place} is not a folder that can be written; choose another place")

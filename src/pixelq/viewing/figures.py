@@ -56,6 +56,10 @@ def write_figure(figure: Figure, out: Path) -> tuple[Path, Path]:
     Raises:
         UserError: the folder or a file cannot be written.
     """
+    if out.is_dir():
+        raise UserError(f"{out} is a folder; give a file name in it: {out / 'plot.png'}")
+    if out.suffix.lower() in (".pdf", ".jpg", ".jpeg", ".gif", ".eps", ".webp", ".tif", ".tiff", ".bmp"):
+        raise UserError(f"{out}: figures are written as .png and .svg; name it {out.with_suffix('.png')}")
     stem = out.with_suffix("") if out.suffix in (".png", ".svg") else out
     paths = (stem.with_name(stem.name + ".png"), stem.with_name(stem.name + ".svg"))
     for path in paths:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Generator
+import time
+from collections.abc import Callable, Generator
 from contextlib import closing, suppress
 from dataclasses import dataclass
 from fractions import Fraction
@@ -21,6 +22,8 @@ from pixelq.envs.atari import AtariGames, opening_fire
 from pixelq.envs.games import Game
 from pixelq.envs.seeded_episodes import SeededEpisodes, SeededStarts
 from pixelq.errors import UserError
+from pixelq.policy import Agent
+from pixelq.runs.evaluation import TELL_SECONDS
 from pixelq.viewing.colour_screen import EMULATOR_RATE, ColourAtari, ColourScreen
 from pixelq.viewing.q_panel import WIDTH, QPanel
 from pixelq.viewing.rendered_game import rendered_game
@@ -92,6 +95,7 @@ def record_game(
     scale: int | None = None,
     fps: int | None = None,
     max_agent_steps: int | None = None,
+    tell: Callable[[str], None] = lambda text: None,
 ) -> RecordedGame:
     """Play one game and write it as an MP4 (h264, yuv420p) in the game's own time; Atari: 60 emulator frames a second.
 
@@ -109,6 +113,7 @@ def record_game(
             for Atari, otherwise such that the picture is about as high as the panel.
         fps: pictures per second of an Atari video: 15, 30 (None) or 60.
         max_agent_steps: stop after this many; None: the whole game.
+        tell: called with how far the game is, every 10 seconds.
 
     Raises:
         UserError: a value out of range, an unknown game, a missing ROM or package, a game that draws no pictures, or a
@@ -119,14 +124,19 @@ def record_game(
     shown, envs = open_game(agent.config, seed, fps=fps)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
+        if isinstance(agent, Agent):
+            agent.check_plays(envs.single_observation_space, envs.single_action_space)
         path.parent.mkdir(parents=True, exist_ok=True)
         video = VideoFile(temporary, shown, agent.config, scale=scale, fps=fps, epsilon=epsilon)
-        steps = 0
+        steps, told = 0, time.monotonic()
         try:
             with closing(played(agent, shown, envs, seed=seed, epsilon=epsilon)) as moments:
                 for moment in islice(moments, max_agent_steps):
                     steps += 1
                     video.add(moment, steps)
+                    if time.monotonic() - told >= TELL_SECONDS:
+                        told = time.monotonic()
+                        tell(f"recording: agent step {steps:,}, score {moment.score:g}")
         finally:
             video.close()
         os.replace(temporary, path)

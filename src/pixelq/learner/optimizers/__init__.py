@@ -11,7 +11,7 @@ from torch import nn
 from pixelq.config import Config
 from pixelq.learner.optimizers.centred_rmsprop import CentredRMSprop
 from pixelq.learner.optimizers.plain_adam import PlainAdam, adam_scalars, radam_scalars
-from pixelq.learner.optimizers.rectified_adam import RectifiedAdam
+from pixelq.learner.optimizers.rectified_adam import CapturableRectifiedAdam, RectifiedAdam
 
 __all__ = ["build_optimizer"]
 
@@ -33,7 +33,7 @@ def build_optimizer(config: Config, parameters: Iterable[nn.Parameter]) -> torch
     adam: dict[str, Any] = {"lr": lr, "eps": eps, "betas": betas}
     if config.optimizer == "radam":
         if on_gpu:
-            return torch.optim.RAdam(parameters, **adam, foreach=True, capturable=True)
+            return CapturableRectifiedAdam(parameters, **adam, fused=True, capturable=True)
         return RectifiedAdam(parameters, **adam, fused=True)
     adam |= {"amsgrad": config.amsgrad, "fused": True, "capturable": on_gpu}
     if config.optimizer == "adamw":

@@ -49,6 +49,31 @@ class RectifiedAdam(torch.optim.Adam):
                 torch._foreach_add_(parameters, means, alpha=-step)
 
 
+class CapturableRectifiedAdam(torch.optim.Adam):
+    """The same without a look at a number, so that a CUDA graph can hold it; made with `fused` and `capturable`."""
+
+    @torch.no_grad()
+    def step(self, closure: Callable[[], float] | None = None) -> None:  # type: ignore[override]
+        """Apply one update from the parameters' gradients; `closure` is not supported and ignored."""
+        rates = [group["lr"] for group in self.param_groups]
+        learned = [[p for p in group["params"] if p.grad is not None] for group in self.param_groups]
+        steps: list[Tensor] = []
+        for group, parameters in zip(self.param_groups, learned, strict=True):
+            (beta1, beta2), device = group["betas"], group["params"][0].device
+            first = self.state[parameters[0]] if parameters else {}
+            t = (first["step"] + 1 if first else torch.ones((), device=device)).double()
+            rho, squared = squared_rectification(t, beta2**t, beta2)
+            tractable = rho > TRACTABLE
+            steps.append(torch.where(tractable, 0.0, group["lr"] / (1.0 - beta1**t)).float())
+            group["lr"] = (group["lr"] * torch.where(tractable, squared, 0.0).sqrt()).float()
+        super().step()
+        for group, parameters, rate, step in zip(self.param_groups, learned, rates, steps, strict=True):
+            group["lr"] = rate
+            if parameters:
+                means = [self.state[p]["exp_avg"] for p in parameters]
+                torch._foreach_sub_(parameters, torch._foreach_mul(means, step))
+
+
 def rectification(t: int, beta2: float) -> float:
     """r_t, by which update t (from 1) multiplies the step size; 0 where the variance is not tractable."""
     rho, squared = squared_rectification(float(t), beta2**t, beta2)

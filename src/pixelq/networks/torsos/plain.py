@@ -11,6 +11,8 @@ from torch.nn import functional as F
 
 from pixelq.networks.layers import Layers
 
+MOST_LAYERS = 64
+
 
 @dataclass(frozen=True)
 class Options:
@@ -30,6 +32,8 @@ class Options:
             raise ValueError("channels, kernels and strides must be equally many, one for each convolution")
         if min((*self.channels, *self.kernels, *self.strides, *self.hidden), default=1) < 1:
             raise ValueError("channels, kernels, strides and hidden must be at least 1")
+        if len(self.channels) + len(self.hidden) > MOST_LAYERS:
+            raise ValueError(f"channels and hidden are at most {MOST_LAYERS} layers together")
 
 
 class Torso(nn.Module):

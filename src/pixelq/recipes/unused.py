@@ -1,0 +1,198 @@
+"""Options that a run would not use: where each has an effect. What a person names is never taken silently.
+
+A recipe may hold any field: one file serves several loops and games. What is named on the command line, or as an
+override in Python, must have an effect, or say what is so anyway (`noop_max = 0` in a game without no-op frames).
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable
+from contextlib import closing
+from dataclasses import dataclass, fields
+from typing import Any
+
+from pixelq.config import Config
+from pixelq.errors import UserError
+from pixelq.variants import KINDS
+
+
+@dataclass(frozen=True)
+class Use:
+    """Where options have an effect."""
+
+    who: str
+    """Who uses them, as a subject: `the replay loop`."""
+    holds: Callable[[Config], bool]
+    """Whether they have an effect in a run."""
+    instead: Callable[[Config], str]
+    """What the run has instead, in words."""
+    fields: dict[str, Any]
+    """Option -> the value that says what is so without it; None: there is none."""
+
+
+def _chooser(field: str, *values: str, who: str, fields: dict[str, Any]) -> Use:
+    """Options for certain values of another field."""
+    return Use(
+        who,
+        lambda c: getattr(c, field) in values,
+        lambda c: f"this run has --{_flag(field)} {getattr(c, field)}",
+        fields,
+    )
+
+
+def _flag(name: str) -> str:
+    return name.replace("_", "-")
+
+
+def _is_atari(config: Config) -> bool:
+    from pixelq.envs.games import Game, resolve_game
+
+    return isinstance(resolve_game(config.game), Game)
+
+
+def _is_car_racing(config: Config) -> bool:
+    from pixelq.envs.games import resolve_game
+
+    return resolve_game(config.game).name == "CarRacing-v3"
+
+
+def _shows_images(config: Config) -> bool:
+    from pixelq.envs.games import Game, resolve_game
+    from pixelq.envs.gymnasium_games import make_environment
+
+    game = resolve_game(config.game)
+    if isinstance(game, Game) or game.name == "CarRacing-v3":
+        return True
+    with closing(make_environment(game)) as env:
+        space = env.observation_space
+    # More than `is_image` takes: whoever reads an array of numbers as an image decides that elsewhere.
+    return len(space.shape or ()) >= 2
+
+
+USES = (
+    _chooser(
+        *("loop", "replay"), who="the replay loop",
+        fields={"replay_capacity": None, "replay_start": None, "train_every": None, "n_step": 1, "sampler": "uniform"},
+    ),
+    _chooser("loop", "parallel", who="the parallel loop", fields={"rollout_length": None, "epochs": None}),
+    _chooser("target", "hard", who="a hard target network (--target hard)", fields={"target_every": None}),
+    _chooser("target", "soft", who="a soft target network (--target soft)", fields={"target_tau": None}),
+    _chooser("optimizer", "rmsprop", who="the optimizer rmsprop", fields={"rmsprop_decay": None}),
+    _chooser(
+        *("optimizer", "adam", "adamw", "radam"), who="the optimizers adam, adamw and radam",
+        fields={"adam_beta1": None, "adam_beta2": None},
+    ),
+    _chooser("optimizer", "adamw", who="the optimizer adamw", fields={"weight_decay": 0.0}),
+    _chooser("optimizer", "adam", "adamw", who="the optimizers adam and adamw", fields={"amsgrad": False}),
+    Use(
+        "a learning rate that falls (--learning-rate-end)", lambda c: c.learning_rate_end is not None,
+        lambda c: "this run has a constant one", {"learning_rate_steps": 0},
+    ),
+    _chooser(
+        *("gradient_clip", "value", "norm"), who="--gradient-clip value or norm", fields={"gradient_clip_at": None}
+    ),
+    Use(
+        "an epsilon that falls (--epsilon-schedule linear or exponential)", lambda c: c.epsilon_schedule != "constant",
+        lambda c: "this run has a constant one", {"epsilon_begin": 0, "epsilon_end": None, "epsilon_steps": None},
+    ),
+    Use(
+        "an evaluation during training (--eval-every above 0)", lambda c: c.eval_every > 0,
+        lambda c: "this run has none (--eval-every 0)", {"eval_episodes": None, "eval_epsilon": None},
+    ),
+    Use(
+        "an Atari game", _is_atari, lambda c: f"{c.game} is not an Atari game",
+        {
+            "max_pool": False, "noop_max": 0, "fire_on_reset": False, "opening_fire_max": 0,
+            "fire_on_life_loss": False, "life_loss_ends_target": False, "sticky_actions": 0.0,
+            "full_action_set": False,
+        },
+    ),
+    Use(
+        "a game that shows images", _shows_images, lambda c: f"{c.game} shows numbers",
+        {"grayscale": False, "screen_size": 0, "padding": "valid"},
+    ),
+    Use("CarRacing-v3", _is_car_racing, lambda c: f"this is {c.game}", {"backend": "gymnasium"}),
+)  # fmt: skip
+"""The table. An option that is in no row and not in `ALWAYS` is a mistake, which a test finds."""
+
+ALWAYS = frozenset(
+    {
+        *("game", "recipe", "seed", "steps", "episodes", "stop_score", "loop", "num_envs", "frame_skip", "frame_stack"),
+        *("clip_reward", "max_frames_per_episode", "torso", "norm", "linear", "head", "initialisation", "precision"),
+        *("loss", "reduction", "gamma", "optimizer", "learning_rate", "learning_rate_end", "optimizer_eps"),
+        *("gradient_clip", "batch_size", "target", "averaged_network_tau", "epsilon_schedule", "epsilon_start", "load"),
+        *(
+            "eval_every",
+            "eval_max_steps",
+            "baseline_episodes",
+            "checkpoint_every",
+            "log_every",
+            "device",
+            "threads",
+            "compile",
+        ),
+        *("deterministic", "track", *(kind.options for kind in KINDS.values())),
+    }
+)
+"""Options that every run uses. The options of variants are theirs: one that is not chosen has none."""
+
+MOST_THREADS_PER_CORE = 4
+
+
+def refuse_unused(config: Config, named: Iterable[str]) -> None:
+    """Refuse what a person has named and the run would not use.
+
+    Args:
+        config: with what was named.
+        named: fields of `Config`; others are passed over.
+
+    Raises:
+        UserError: naming the first one, its value, who uses it, and what this run has instead.
+    """
+    named = set(named)
+    for use in USES:
+        for name, nothing in use.fields.items():
+            if name not in named or (value := getattr(config, name)) == nothing or use.holds(config):
+                continue
+            out = f"leave out --{'no-' if value is False else ''}{_flag(name)}"
+            if nothing is False:
+                out += f", or say --no-{_flag(name)}"
+            elif nothing is not None:
+                out += f", or say --{_flag(name)} {nothing}"
+            raise UserError(
+                f"{name} = {value} would have no effect: {use.who} uses it, and {use.instead(config)}; {out}"
+            )
+    if "threads" in named:
+        check_threads(config.threads)
+
+
+def check_threads(threads: int) -> None:
+    """Hold a number of threads that a person names to the machine's cores.
+
+    Raises:
+        UserError: negative, or many more than cores.
+    """
+    most = max(64, MOST_THREADS_PER_CORE * (os.cpu_count() or 1))
+    if not 0 <= threads <= most:
+        raise UserError(
+            f"--threads {threads} is out of range: it must be between 0 (one per core) and {most} on this machine, "
+            f"which has {os.cpu_count() or 1} cores"
+        )
+
+
+def whose_option(name: str, config: Config) -> str:
+    """Which variants have an option of this name, as a sentence for a message; empty if none has."""
+    for kind in KINDS.values():
+        owners = [variant for variant in kind.names() if _has(kind.name, variant, name)]
+        if owners:
+            having = " or ".join(f"--{_flag(kind.name)} {owner}" for owner in owners)
+            return f"it is an option of {having}, and this run has --{_flag(kind.name)} {getattr(config, kind.name)}"
+    return ""
+
+
+def _has(kind: str, variant: str, option: str) -> bool:
+    try:
+        return option in {f.name for f in fields(KINDS[kind].options_class(variant))}
+    except UserError:  # of an installed variant that cannot be imported
+        return False

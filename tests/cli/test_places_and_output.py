@@ -1,0 +1,284 @@
+"""Places that cannot be read or written, outputs that take nothing, numbers that are too large: one line each."""
+
+import contextlib
+import errno
+import io
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import pixelq
+from pixelq.cli import main
+from pixelq.errors import UserError
+
+LINE = (
+    "--num-envs 2 --rollout-length 4 --batch-size 8 --steps 64 --log-every 8 --checkpoint-every 32 --eval-every 0 "
+    "--threads 1 --device cpu"
+)
+OPTIONS = LINE.split()
+LONG = "a" * 300
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A finished run of CartPole."""
+    folder = tmp_path_factory.mktemp("trained") / "run"
+    with contextlib.redirect_stderr(io.StringIO()), contextlib.redirect_stdout(io.StringIO()):
+        assert main(["train", "CartPole-v1", *OPTIONS, "--run-dir", str(folder)]) == 0
+    return folder
+
+
+@pytest.fixture
+def here(trained: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """The current folder, which everybody may read: a copy of the run, and a folder of mode 000."""
+    folder = Path(tempfile.mkdtemp())
+    folder.chmod(0o777)
+    shutil.copytree(trained, folder / "run")
+    (folder / "closed" / "run").mkdir(parents=True)
+    (folder / "closed").chmod(0)
+    monkeypatch.chdir(folder)
+    yield folder
+    monkeypatch.undo()
+    (folder / "closed").chmod(0o700)
+    shutil.rmtree(folder)
+
+
+@pytest.fixture
+def _not_root() -> Iterator[None]:
+    """Root may read everything, so it becomes nobody for a while."""
+    root = os.geteuid() == 0
+    if root:
+        os.seteuid(65534)
+    yield
+    if root:
+        os.seteuid(0)
+
+
+def refused(line: str | list[str], capsys: pytest.CaptureFixture[str]) -> str:
+    """The one line of a command that ends with exit code 2."""
+    code = main(line.split() if isinstance(line, str) else line)
+    captured = capsys.readouterr()
+    assert code == 2, captured
+    assert captured.err.count("\n") == 1, captured.err
+    assert captured.err.startswith("pixelq: ")
+    return captured.err
+
+
+def places(name: str) -> list[str]:
+    """Every command with a place of this name."""
+    reading = [f"{command} {name}" for command in ("resume", "eval", "record", "plot", "verify", "compare")]
+    writing = [f"{command} run --out {name}/x" for command in ("eval", "record", "plot", "compare")]
+    options = [f"--run-dir {name}", f"--load {name}", f"--recipe {name}/x.toml", f"--run-dir {name}/x"]
+    return [
+        *reading, *writing, *(f"train CartPole-v1 {' '.join(OPTIONS)} {option}" for option in options),
+        f"tabular FrozenLake-v1 --steps 10 --run-dir {name}", f"tabular {name}", f"doctor --run-dir {name}/x",
+    ]  # fmt: skip
+
+
+CLOSED = [line for line in places("closed") if not line.startswith(("tabular closed", "doctor"))]
+CLOSED += [line for line in places("closed/run") if not line.startswith("doctor")]
+
+
+@pytest.mark.usefixtures("here", "_not_root")
+@pytest.mark.parametrize("line", CLOSED)
+def test_a_folder_that_may_not_be_read_is_one_line(line: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert "closed" in refused(line, capsys)
+
+
+@pytest.mark.parametrize("line", [line for line in places(LONG) if not line.startswith("doctor")])
+def test_a_name_of_300_letters_is_one_line(line: str, here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    before = sorted(here.glob("*"))
+    assert "aaa" in refused(line, capsys)
+    assert sorted(here.glob("*")) == before
+
+
+def shell(argv: list[str], **environment: str) -> subprocess.CompletedProcess[str]:
+    known = os.environ | {"PYTHONPATH": str(Path(pixelq.__file__).parents[1])} | environment
+    return subprocess.run(
+        [sys.executable, "-m", "pixelq", *argv], env=known, capture_output=True, text=True, check=False, timeout=120
+    )
+
+
+# --- outputs --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no /dev/full")
+@pytest.mark.parametrize("argv", ["list recipes", "--help", "eval run --episodes 1", "train --help"])
+def test_a_full_stdout_is_one_line_and_results_are_kept(argv: str, here: Path) -> None:
+    environment = os.environ | {"PYTHONPATH": str(Path(pixelq.__file__).parents[1])}
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "pixelq", *argv.split()],
+            env=environment, stdout=full, stderr=subprocess.PIPE, text=True, check=False, timeout=120,
+        )  # fmt: skip
+    assert done.returncode == 1
+    assert done.stderr.count("\n") == 1
+    assert "the output cannot be written (No space left on device)" in done.stderr
+    assert (here / "run" / "eval.json").exists() == argv.startswith("eval")
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1", "utf-8"])
+def test_a_terminal_that_lacks_letters_gets_others_like_them(encoding: str, tmp_path: Path) -> None:
+    options = ["--no-slippery", "--steps", "3000", "--episodes", "5", "--run-dir", str(tmp_path / "run")]
+    done = shell(["tabular", "FrozenLake-v1", *options], PYTHONIOENCODING=encoding)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert (">" if encoding != "utf-8" else "→") in done.stdout
+
+
+@pytest.mark.parametrize("columns", ["1", "4", "39"])
+@pytest.mark.parametrize("command", ["", "resume", "train"])
+def test_a_help_text_ends_on_any_terminal(command: str, columns: str) -> None:
+    done = shell([*command.split(), "--help"], COLUMNS=columns)
+    assert done.returncode == 0
+    assert "pixelq" in done.stdout
+
+
+# --- results --------------------------------------------------------------------------------------------------------
+
+
+def refuse_writing(number: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(path: Path, data: bytes) -> None:
+        raise OSError(number, os.strerror(number), str(path))
+
+    monkeypatch.setattr("pixelq.atomic.write_bytes", refuse)
+
+
+@pytest.fixture(scope="module")
+def table(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run of `pixelq tabular`."""
+    folder = tmp_path_factory.mktemp("table") / "run"
+    options = ["--no-slippery", "--steps", "3000", "--episodes", "5", "--run-dir", str(folder)]
+    done = shell(["tabular", "FrozenLake-v1", *options])
+    assert done.returncode == 0, done.stderr
+    return folder
+
+
+@pytest.mark.parametrize("kind", ["trained", "table"])
+@pytest.mark.parametrize(
+    ("number", "advice"), [(errno.ENOSPC, "make room"), (errno.EACCES, "writable"), (errno.EROFS, "writable")]
+)
+def test_results_that_cannot_be_kept_are_printed(kind, number, advice, request, monkeypatch, capsys):
+    folder = request.getfixturevalue(kind)
+    refuse_writing(number, monkeypatch)
+    assert main(["eval", str(folder), "--episodes", "2", "--json"]) == 0
+    captured = capsys.readouterr()
+    assert json.loads(captured.out)["episodes"] == 2
+    assert "eval.json: not written" in captured.err
+    assert advice in captured.err
+    assert "--out" in captured.err
+    assert captured.err.count("\n") == 1
+
+
+def test_a_run_that_is_read_only_is_evaluated(here, request, capsys):
+    request.getfixturevalue("_not_root")
+    assert main(["eval", "run", "--episodes", "2", "--json"]) == 0
+    captured = capsys.readouterr()
+    assert json.loads(captured.out)["episodes"] == 2
+    assert "run/eval.json: not written (Permission denied)" in captured.err
+    assert not (here / "run" / "eval.json").exists()
+
+
+@pytest.mark.parametrize("kind", ["trained", "table"])
+@pytest.mark.parametrize("out", ["scores.json", "."])
+def test_out_says_where_results_go(kind, out, request, tmp_path, capsys):
+    folder = request.getfixturevalue(kind)
+    assert main(["eval", str(folder), "--episodes", "2", "--json", "--out", str(tmp_path / out)]) == 0
+    printed = json.loads(capsys.readouterr().out)
+    assert json.loads(next(tmp_path.glob("*.json")).read_text()) == printed
+
+
+# --- values ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("line", "part"),
+    [
+        ("train pong --noop-max 1000000", "noop_max = 1000000 is out of range: it must be at most"),
+        ("train pong --noop-max 1e6", "noop_max = 1000000 is out of range: it must be at most"),
+        ("train pong --frame-skip 1e6", "frame_skip = 1000000 is out of range: it must be at most"),
+        ("train pong --opening-fire-max 1e6", "opening_fire_max"),
+        ("train pong --epochs 1e6", "epochs"),
+        ("train pong --eval-episodes 1e9", "eval_episodes"),
+        ("train pong --num-envs 1e9", "num_envs"),
+        ("train pong --rollout-length 1000000", "rollout_length"),
+        ("train pong --rollout-length 1000000000", "rollout_length"),
+        ("train pong --threads 1000", "--threads 1000 is out of range"),
+        ("resume run --threads 1000", "--threads 1000 is out of range"),
+        ("eval run --threads 1000", "--threads 1000 is out of range"),
+        ("bench pong --threads 1000", "--threads 1000 is out of range"),
+        ("bench pong --seconds 0", "--seconds 0 is out of range"),
+        ("bench pong --seconds -1", "--seconds -1 is out of range"),
+        ("bench pong --seconds inf", "--seconds inf is out of range"),
+        ("bench pong --seconds nan", "--seconds nan is out of range"),
+        ("record run --out x.gif", "name it x.mp4"),
+        ("record run --out x.webm", "name it x.mp4"),
+        ("plot run --out run", "run is a folder"),
+        ("plot run --out x.pdf", "name it x.png"),
+        ("train pong --steps 1.5e0", "steps"),
+        ("train pong --steps 1e-3", "steps"),
+        ("train pong --steps 1e99", "beyond 64 bits"),
+        (f"train pong --steps {10**20}", "beyond 64 bits"),
+        (f"tabular FrozenLake-v1 --steps {10**20}", "beyond 64 bits"),
+    ],
+)
+def test_a_value_that_no_run_can_have_is_one_line(line, part, here, capsys):
+    before = sorted(here.rglob("*.*"))
+    assert part in refused(line, capsys)
+    assert sorted(here.rglob("*.*")) == before
+
+
+@pytest.mark.parametrize(("field", "value"), [("noop_max", 10**9), ("frame_skip", 10**9), ("num_envs", 10**9)])
+def test_a_strangers_run_cannot_hang_an_evaluation(field, value, here, capsys):
+    for file in (here / "run").rglob("config.toml"):
+        lines = file.read_text().splitlines()
+        file.write_text("\n".join(f"{field} = {value}" if x.startswith(f"{field} =") else x for x in lines))
+    assert f"{field} = {value} is out of range" in refused("eval run", capsys)
+
+
+@pytest.mark.parametrize("argv", [["train", ""], ["eval", ""], ["resume", " "], ["plot", ""], ["tabular", ""],
+                                  ["train", "pong", "--run-dir", ""], ["train", "pong", "--run-dir="],
+                                  ["bench", ""], ["record", "run", "--out", ""]])  # fmt: skip
+@pytest.mark.usefixtures("here")
+def test_an_empty_argument_is_refused(argv, capsys):
+    assert "is a variable not set?" in refused(argv, capsys)
+
+
+@pytest.mark.parametrize("written", ["1.28e2", "0.128E+3", "128"])
+def test_a_whole_number_may_be_written_with_an_exponent(written, tmp_path):
+    for words in (["--steps", written], [f"--steps={written}"]):
+        folder = tmp_path / words[0]
+        with contextlib.redirect_stderr(io.StringIO()), contextlib.redirect_stdout(io.StringIO()):
+            assert main(["train", "CartPole-v1", *OPTIONS, *words, "--run-dir", str(folder)]) == 0
+        assert "steps = 128\n" in (folder / "config.toml").read_text()
+
+
+@pytest.mark.parametrize("form", ["--run-dir=~/x", "--run-dir ~/x"])
+def test_a_tilde_is_the_home_folder(form, tmp_path, monkeypatch):
+    (tmp_path / "home").mkdir()
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.chdir(tmp_path)
+    with contextlib.redirect_stderr(io.StringIO()), contextlib.redirect_stdout(io.StringIO()):
+        assert main(["train", "CartPole-v1", *OPTIONS, *form.split()]) == 0
+    assert (tmp_path / "home" / "x" / "config.toml").exists()
+    assert [p.name for p in tmp_path.iterdir()] == ["home"]
+
+
+def test_a_video_goes_into_the_folder_that_is_named(table, tmp_path, capsys):
+    pytest.importorskip("pygame")
+    assert main(["record", str(table), "--out", str(tmp_path)]) == 0
+    assert [p.name for p in tmp_path.iterdir()] == ["best-seed0.mp4"]
+    assert main(["record", str(table), "--out", str(tmp_path), "--episodes", "2", "--seed", "1"]) == 0
+    assert sorted(p.name for p in tmp_path.iterdir()) == [f"best-seed{seed}.mp4" for seed in (0, 1, 2)]
+
+
+@pytest.mark.parametrize("game", [object(), None, 3, "", ["pong"]])
+def test_a_game_that_is_no_name_is_refused_in_python(game):
+    with pytest.raises(UserError, match="is no name; give one as text"):
+        pixelq.train(game)
