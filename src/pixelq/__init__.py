@@ -37,11 +37,11 @@ def train(game: str, recipe: str | None = None, run_dir: Path | str | None = Non
         UserError: anything wrong with the arguments or the machine; nothing has been written then.
     """
     from pixelq.recipes.choice import configure
-    from pixelq.recipes.unused import refuse_unused
+    from pixelq.recipes.unused import check_used
     from pixelq.runs.session import start
 
     config = configure(game, recipe, overrides)
-    refuse_unused(config, overrides)
+    check_used(config, overrides)
     return start(config, Path(run_dir) if run_dir else None)
 
 

@@ -9,7 +9,7 @@ from pixelq.cli import main
 from pixelq.config import Config
 from pixelq.errors import UserError
 from pixelq.recipes.choice import configure
-from pixelq.recipes.unused import ALWAYS, USES, refuse_unused
+from pixelq.recipes.unused import ALWAYS, USES, check_used
 
 UNUSED = {
     # arguments after `train` -> what the line must say
@@ -91,9 +91,14 @@ def test_so_is_an_override_in_python(game, recipe, overrides, part, tmp_path, mo
     ],
 )
 def test_what_has_an_effect_or_says_what_is_so_anyway_is_taken(game, recipe, named):
-    refuse_unused(configure(game, recipe, named), named)
+    config = configure(game, recipe, named)
+    assert check_used(config, named) is None
+    assert {name: getattr(config, name) for name in named} == named
 
 
 @pytest.mark.parametrize("recipe", ["cartpole", "gymnasium", "default", "cleanrl"])
 def test_a_recipe_may_hold_what_a_run_does_not_use(recipe):
-    refuse_unused(configure("CartPole-v1", recipe), [])
+    config = configure("CartPole-v1", recipe)
+    assert check_used(config, []) is None
+    with pytest.raises(UserError, match="would have no effect"):  # the same field, once a person names it
+        check_used(config, ["noop_max" if config.noop_max else "rmsprop_decay"])

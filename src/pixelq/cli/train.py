@@ -16,7 +16,7 @@ from pixelq.envs.gymnasium_games import import_module_of
 from pixelq.errors import UserError
 from pixelq.recipes.choice import configure
 from pixelq.recipes.reading import game_of_recipe, read_recipe
-from pixelq.recipes.unused import refuse_unused, whose_option
+from pixelq.recipes.unused import check_used, whose_option
 from pixelq.recipes.values import FIELDS, OPTIONS, RENAMED, overridden, with_all_options
 from pixelq.variants import KINDS
 
@@ -54,7 +54,7 @@ def run(argv: list[str]) -> int:
     _check_whose_options(given, kind, config)
     args = parse(kind, rest, f"train {game or 'GAME'}", default=_shown(config))
     config = _chosen(args)
-    refuse_unused(config, {name if name in FIELDS else name.removeprefix("no_") for name in given})
+    check_used(config, {name if name in FIELDS else name.removeprefix("no_") for name in given})
 
     from pixelq.cli.outcome import report
     from pixelq.runs.session import start

@@ -63,7 +63,7 @@ class CompiledUpdate:
                 return priority
             with torch.no_grad():
                 return self._program(*_fields(batch))
-        except (RuntimeError, TypeError, NotImplementedError) as error:
+        except (RuntimeError, TypeError) as error:
             reason = str(error).strip().partition("\n")[0]
             raise UserError(
                 f"the update cannot be compiled ({reason}); a loss of your own must not ask for a value (.item(), `if` "

@@ -140,7 +140,7 @@ ALWAYS = frozenset(
 MOST_THREADS_PER_CORE = 4
 
 
-def refuse_unused(config: Config, named: Iterable[str]) -> None:
+def check_used(config: Config, named: Iterable[str]) -> None:
     """Refuse what a person has named and the run would not use.
 
     Args:

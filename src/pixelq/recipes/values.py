@@ -9,6 +9,7 @@ from typing import Any
 
 from pixelq.config import Config
 from pixelq.errors import UserError
+from pixelq.recipes.unused import whose_option
 from pixelq.typed_values import checked, nearest
 from pixelq.variants import KINDS
 
@@ -61,8 +62,6 @@ def in_tables(values: Mapping[str, Any], before: Mapping[str, Any], where: str) 
             raise UserError(f"{where}: {name!r} is called {RENAMED[name]!r} now")
         if not owners:
             names = [*FIELDS, *(option for options in known.values() for option in options)]
-            from pixelq.recipes.unused import whose_option  # which imports `Config` and the variants, as this does
-
             owner = whose_option(name, Config(**chosen))
             raise UserError(f"{where}: unknown field {name!r}{f': {owner}' if owner else nearest(name, names)}")
         if len(owners) > 1:
