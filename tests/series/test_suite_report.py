@@ -1,0 +1,146 @@
+"""What a suite reports, from run folders whose scores were written by hand."""
+
+import csv
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from pixelq.config import Config
+from pixelq.recipes.choice import configure
+from pixelq.recipes.reading import write_config
+from pixelq.runs.evaluation import random_and_human
+from pixelq.series.atari5 import COEFFICIENTS, predicted_median
+from pixelq.series.suite_report import Cell, report_suite, scale_of
+from pixelq.viewing.protocol import PUBLISHED
+from pixelq.viewing.reference import read_curves
+
+
+def written_run(folder: Path, algorithm: str, game: str, seed: int, scores: dict[int, float], config: Config) -> Cell:
+    """A run's folder with games that ended at these agent steps, and its cell."""
+    path = folder / algorithm / game.replace("/", "_") / f"seed-{seed}"
+    path.mkdir(parents=True)
+    write_config(dataclasses.replace(config, seed=seed), path / "config.toml")
+    rows = "".join(f"{step},0,{score},10,{step / 100}\n" for step, score in scores.items())
+    (path / "episodes.csv").write_text(f"agent_step,environment,score,length,seconds\n{rows}", encoding="ascii")
+    header = "agent_steps,frames,episodes,updates,mean_score_100,loss,mean_q,epsilon,learning_rate"
+    last = max(scores)
+    row = f"{last},{4 * last},{len(scores)},0,{scores[last]},,,1.0,0.1,1.0,1.0"
+    (path / "progress.csv").write_text(f"{header},agent_steps_per_second,seconds\n{row}\n", encoding="ascii")
+    return Cell(algorithm, game, seed, path, config)
+
+
+def rows_of(file: Path) -> list[dict[str, str]]:
+    with file.open(newline="", encoding="ascii") as lines:
+        return list(csv.DictReader(lines))
+
+
+def value(folder: Path, algorithm: str, statistic: str) -> tuple[float, float, float]:
+    (row,) = (
+        row
+        for row in rows_of(folder / "aggregates.csv")
+        if (row["algorithm"], row["statistic"]) == (algorithm, statistic)
+    )
+    return float(row["value"]), float(row["low"] or "nan"), float(row["high"] or "nan")
+
+
+def test_atari_5_is_human_normalized_and_stands_beside_the_published_at_the_same_frames(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    cells, steps = [], 500_000  # two million frames
+    for game in COEFFICIENTS:
+        config = configure(game, "dopamine", {"steps": steps})
+        cells += [written_run(tmp_path, "dopamine", game, seed, {steps: 1000.0 * seed}, config) for seed in (1, 2, 3)]
+    report_suite(tmp_path, "atari-5", cells)
+    shown = capsys.readouterr().out
+    assert "human-normalized" in shown
+    rows = rows_of(tmp_path / "scores.csv")
+    battle = next(row for row in rows if (row["game"], row["seed"]) == ("battle_zone", "2"))
+    # DQN Zoo's table: 2360 of a random agent, 37187.5 of a human.
+    assert float(battle["normalized"]) == pytest.approx((2000 - 2360) / (37187.5 - 2360))
+    iqm, low, high = value(tmp_path, "dopamine", "interquartile mean")
+    ordered = np.sort([float(row["normalized"]) for row in rows])
+    assert iqm == pytest.approx(ordered[3:12].mean())
+    assert low < iqm < high
+    games = [np.array([float(row["normalized"]) for row in rows if row["game"] == game]) for game in COEFFICIENTS]
+    predicted = value(tmp_path, "dopamine", "predicted median of 57 games")
+    assert predicted[0] == pytest.approx(float(predicted_median(games)))
+    assert "published: Rainbow" in shown
+    curves = [read_curves(PUBLISHED / "dopamine_curves.csv", game)["Rainbow"] for game in COEFFICIENTS]
+    human = [random_and_human(game) or (0.0, 0.0) for game in COEFFICIENTS]
+    second = [curve.mean[curve.million_frames == 2] for curve in curves]  # two million frames
+    normalized = sorted(float(m[0] - low) / (high - low) for m, (low, high) in zip(second, human, strict=True))
+    published = value(tmp_path, "published: Rainbow", "interquartile mean")
+    assert published[0] == pytest.approx(np.mean(normalized[1:4]))
+    assert np.isnan(published[1])
+    assert (tmp_path / "suite.png").stat().st_size > 10_000
+    assert (tmp_path / "suite.svg").is_file()
+
+
+def minatar_cells(folder: Path, scores: dict[str, dict[str, list[dict[int, float]]]]) -> list[Cell]:
+    config = configure("MinAtar/Breakout-v0", "minatar-dqn", {"steps": 1000})
+    return [
+        written_run(folder, algorithm, game, seed, run, dataclasses.replace(config, game=game))
+        for algorithm, games in scores.items()
+        for game, runs in games.items()
+        for seed, run in enumerate(runs)
+    ]
+
+
+def test_minatar_is_normalized_by_the_lowest_and_the_highest_compared_run(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    first, second = "MinAtar/Breakout-v0", "MinAtar/Freeway-v0"
+    cells = minatar_cells(
+        tmp_path,
+        {
+            "dqn": {first: [{1000: 2.0}, {1000: 4.0}], second: [{1000: 10.0}, {1000: 30.0}]},
+            "c51": {first: [{1000: 6.0}, {1000: 10.0}], second: [{1000: 20.0}, {1000: 50.0}]},
+        },
+    )
+    report_suite(tmp_path, "minatar", cells)
+    shown = capsys.readouterr().out
+    assert "min-max" in shown
+    # dqn: 0, 0.25 and 0, 0.5; c51: 0.5, 1 and 0.25, 1.
+    assert value(tmp_path, "dqn", "interquartile mean")[0] == pytest.approx((0 + 0.25) / 2)
+    assert value(tmp_path, "c51", "interquartile mean")[0] == pytest.approx((0.5 + 1) / 2)
+    assert value(tmp_path, "c51", "median")[0] == pytest.approx((0.75 + 0.625) / 2)
+
+
+def test_all_are_compared_at_the_agent_step_that_all_have_reached(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    game = "MinAtar/Breakout-v0"
+    scores = {"dqn": {game: [{500: 1.0, 800: 5.0, 1000: 100.0}, {600: 3.0, 810: 90.0}, {100: 7.0}]}}
+    report_suite(tmp_path, "minatar", minatar_cells(tmp_path, scores))
+    shown = capsys.readouterr().out
+    assert "by agent step 810" in shown
+    assert "1 of 3 runs" in shown  # less than half as far as the others
+    assert [float(row["mean_score_100"]) for row in rows_of(tmp_path / "scores.csv")] == [3.0, 46.5]
+    assert "nothing to normalize by" in shown
+
+
+def test_an_algorithm_that_lacks_a_game_has_no_aggregates(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    first, second = "MinAtar/Breakout-v0", "MinAtar/Freeway-v0"
+    scores = {
+        "dqn": {first: [{1000: 2.0}, {1000: 4.0}], second: [{1000: 10.0}, {1000: 30.0}]},
+        "c51": {first: [{1000: 6.0}]},
+    }
+    report_suite(tmp_path, "minatar", minatar_cells(tmp_path, scores))
+    assert "c51: not all games" in capsys.readouterr().out
+    assert {row["algorithm"] for row in rows_of(tmp_path / "aggregates.csv")} == {"dqn"}
+
+
+def test_nothing_to_report_before_a_run_has_trained(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    config = configure("MinAtar/Breakout-v0", "minatar-dqn")
+    report_suite(tmp_path, "minatar", [Cell("dqn", config.game, 1, tmp_path / "dqn", config)])
+    assert "nothing to compare" in capsys.readouterr().out
+    assert not (tmp_path / "scores.csv").exists()
+
+
+def test_games_where_all_scored_the_same_are_zero_on_the_scale() -> None:
+    table = {"a": {"MinAtar/Breakout-v0": np.array([3.0, 3.0])}, "b": {"MinAtar/Breakout-v0": np.array([3.0])}}
+    scale = scale_of(table)
+    assert scale is not None
+    assert scale.normalized("MinAtar/Breakout-v0", np.array([3.0])).tolist() == [0.0]
