@@ -27,7 +27,7 @@ CASES = {
     "car-racing float32": "CarRacing-v3 --steps 1500 --replay-start 500 --baseline-episodes 0 --eval-every 0",
     "default bf16": "pong --steps 16384 --eval-every 10000 --eval-episodes 2 --checkpoint-every 8192",
     "default float32": "breakout --steps 8192 --precision float32 --eval-every 0",
-    "pqn bf16": "breakout --recipe pqn --steps 16384 --num-envs 64 --eval-every 0",
+    "pqn bf16": "breakout --recipe pqn --precision bf16 --steps 16384 --num-envs 64 --eval-every 0",
     "cartpole float32": "CartPole-v1 --steps 20000",
 }
 

@@ -65,6 +65,8 @@ class Sizes:
     """Recipes of PQN and their environments."""
     rollout: tuple[tuple[str, int], ...]
     """Fields of `Config` of PQN that are not the recipe's."""
+    btr: tuple[int, int]
+    """Environments and batch size of BTR."""
     pong: str
     """Options of `pixelq train`."""
     eval_every: int
@@ -78,12 +80,13 @@ class Sizes:
 FULL = Sizes(
     seconds=2.0, updates=100, compared=2_400, batch_size=32, played=10_000, replay=(1_000_000, 80_000),
     envs=(128, 64, 32), parallel=(("pqn", 128), ("default", 128), ("default", 256)), rollout=(),
-    pong="--num-envs 128 --rollout-length 32 --checkpoint-every 0", eval_every=125_000, games=10, threads=0,
+    btr=(64, 256), pong="--num-envs 128 --rollout-length 32 --checkpoint-every 0", eval_every=125_000, games=10,
+    threads=0,
 )  # fmt: skip
 TINY = Sizes(
     seconds=0.05, updates=3, compared=60, batch_size=4, played=60, replay=(800, 60),
     envs=(2,), parallel=(("pqn", 2), ("default", 2)), rollout=(("rollout_length", 4), ("batch_size", 2)),
-    pong="--num-envs 2 --rollout-length 8 --batch-size 16 --steps 32 --checkpoint-every 0 "
+    btr=(2, 4), pong="--num-envs 2 --rollout-length 8 --batch-size 16 --steps 32 --checkpoint-every 0 "
     "--max-frames-per-episode 40 --threads 1",
     eval_every=32, games=2, threads=1,
 )  # fmt: skip

@@ -56,10 +56,11 @@ class Step:
 PLAN = (
     Step("environment", 20),
     Step("update", 50),
-    Step("tests", 70),
-    Step("throughput", 100, sampled=True),
+    Step("tests", 65),
+    Step("throughput", 80, sampled=True),
     Step("pqn", 45, sampled=True),
     Step("variants", 35, sampled=True),
+    Step("btr", 35, sampled=True),
     Step("pong", 150, sampled=True),
 )
 

@@ -246,10 +246,15 @@ def accepted(game: str, fields: Result) -> Config | None:
 
 
 def rate(setting: Setting, fields: Result, arithmetic: str = "bf16", benchmark: bool = False) -> Result:
-    if not setting.on_gpu and (arithmetic == "tf32" or benchmark):
-        raise OnlyGpu("only a GPU has TF32 and cuDNN")
     config = accepted(setting.game, fields)
     assert config is not None
+    return updates(setting, config, arithmetic, benchmark)
+
+
+def updates(setting: Setting, config: Config, arithmetic: str, benchmark: bool = False) -> Result:
+    """Updates a second of a configuration's learner, on random states."""
+    if not setting.on_gpu and (arithmetic == "tf32" or benchmark):
+        raise OnlyGpu("only a GPU has TF32 and cuDNN")
     prepare_cuda(deterministic=arithmetic == "float32")
     if not setting.on_gpu:
         config = dataclasses.replace(config, batch_size=setting.sizes.batch_size)
@@ -261,11 +266,11 @@ def rate(setting: Setting, fields: Result, arithmetic: str = "bf16", benchmark: 
         for _ in range(WARM_UP + 2):
             one.update(batch, LR)
         seconds = setting.sizes.seconds / 2
-        updates = calls_per_second(lambda: one.update(batch, LR), seconds, setting.device)
+        per_second = calls_per_second(lambda: one.update(batch, LR), seconds, setting.device)
     finally:
         torch.backends.cudnn.benchmark = False
     one.check_finite()
-    return {"updates_per_second": updates, "batch_size": config.batch_size, "recipe": config.recipe}
+    return {"updates_per_second": per_second, "batch_size": config.batch_size, "recipe": config.recipe}
 
 
 def random_batch(config: Config, space: Box) -> Batch:
@@ -280,6 +285,77 @@ def random_batch(config: Config, space: Box) -> Batch:
         return Batch.unweighted(seen[0], action, reward, torch.zeros(size), seen[0])
     discount = 0.99 * (torch.rand(size, generator=g) > 0.1).float()
     return Batch.unweighted(seen[0], action, reward, discount, seen[1])
+
+
+# --- BTR --------------------------------------------------------------------------------------------------------------
+
+
+def btr(setting: Setting) -> dict[str, Case]:
+    """BTR's updates alone, with a graph and without, and its whole loop: is it the desktop's algorithm here, too?"""
+    loop = BtrLoop(setting)
+    return {
+        "updates in bf16": functools.partial(btr_updates, setting, "bf16"),
+        "updates in tf32": functools.partial(btr_updates, setting, "tf32"),
+        "loop in bf16": functools.partial(loop.timed, "bf16"),
+        "loop in tf32": functools.partial(loop.timed, "tf32"),
+        "emulator alone": loop.emulator,
+        "updates in bf16, no graph": functools.partial(btr_updates, setting, "bf16", deterministic=True),
+    }
+
+
+def btr_config(setting: Setting, arithmetic: str, **fields: Any) -> Config:
+    """The recipe in an arithmetic of the torso, with a replay that is soon filled."""
+    n, batch_size = setting.sizes.btr
+    capacity, start = setting.sizes.replay
+    return configure(
+        setting.game, "btr",
+        {
+            "precision": "bf16" if arithmetic == "bf16" else "float32", "num_envs": n, "train_every": n,
+            "batch_size": batch_size, "replay_capacity": capacity, "replay_start": start,
+            "device": setting.device.type, "threads": setting.sizes.threads, **fields,
+        },
+    )  # fmt: skip
+
+
+def btr_updates(setting: Setting, arithmetic: str, **fields: Any) -> Result:
+    return updates(setting, btr_config(setting, arithmetic, **fields), arithmetic)
+
+
+class BtrLoop:
+    """One run of BTR whose learner is made anew for each case; its emulators take some seconds to start.
+
+    Args:
+        setting: device, game and sizes.
+    """
+
+    def __init__(self, setting: Setting) -> None:
+        self._setting = setting
+        self._folder = tempfile.TemporaryDirectory()
+
+    @functools.cached_property
+    def _run(self) -> TimedRun:
+        run = TimedRun(btr_config(self._setting, "bf16"), Path(self._folder.name) / "btr")
+        assert run.parts.replay is not None
+        play = RecordedPlay(run, self._setting.sizes.played, np.random.default_rng(0))
+        play.fill(run.parts.replay, self._setting.sizes.played)
+        return run
+
+    def timed(self, arithmetic: str) -> Result:
+        """Agent steps and updates a second of the whole loop, and where their time goes."""
+        if not self._setting.on_gpu and arithmetic == "tf32":
+            raise OnlyGpu("only a GPU has TF32")
+        run = self._run
+        learn_with(run, dataclasses.replace(run.config, precision="bf16" if arithmetic == "bf16" else "float32"))
+        prepare_cuda(deterministic=False)
+        return timed(self._setting, run, with_parts=arithmetic == "bf16")
+
+    def emulator(self) -> Result:
+        """Agent steps a second without a network."""
+        envs, generator = self._run.parts.envs, np.random.default_rng(0)
+        envs.reset()
+        n, actions = envs.num_envs, envs.single_action_space.n
+        rate = calls_per_second(lambda: envs.step(generator.integers(0, actions, n)), self._setting.sizes.seconds / 2)
+        return {"emulator_steps_per_second": n * rate}
 
 
 # --- Pong -------------------------------------------------------------------------------------------------------------
@@ -316,7 +392,7 @@ def clock(setting: Setting) -> Result:
 # --- running a step ---------------------------------------------------------------------------------------------------
 
 STEPS: dict[str, Callable[[Setting], dict[str, Case]]] = {
-    step.__name__: step for step in (environment, update, tests, throughput, pqn, variants, pong)
+    step.__name__: step for step in (environment, update, tests, throughput, pqn, variants, btr, pong)
 }
 
 

@@ -23,6 +23,7 @@ SMALL: dict[str, Any] = {
     "replay_capacity": 200,
     "target_every": 60,
     "epsilon_start": 0.5,
+    "epsilon_begin": 0,
     "epsilon_steps": 300,
     "log_every": 50,
     "checkpoint_every": 100,

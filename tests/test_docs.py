@@ -33,11 +33,13 @@ from pixelq.recipes.validation import validate
 from pixelq.recipes.values import FIELDS, OPTIONS
 from pixelq.reports.tracking import COLUMNS, TAGS
 from pixelq.runs import session
+from pixelq.series.ranges import read_ranges
 from pixelq.variants import KINDS
 from scripts import script
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+ALGORITHMS = sorted((ROOT / "docs" / "algorithms").glob("*.md"))
 TUTORIALS = sorted((ROOT / "docs" / "tutorials").glob("*.md"))
 RECORDS = [ROOT / "CHANGELOG.md", ROOT / "results" / "README.md"]
 RECIPES, PAPERS, LOOP, GUIDE = (ROOT / "docs" / f"{name}.md" for name in ("recipes", "papers", "loop", "guide"))
@@ -97,7 +99,9 @@ def anchors(page: Path) -> set[str]:
     return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
 
-@pytest.mark.parametrize("page", [*PAGES, *TUTORIALS, *RECORDS], ids=lambda page: str(page.relative_to(ROOT)))
+@pytest.mark.parametrize(
+    "page", [*PAGES, *ALGORITHMS, *TUTORIALS, *RECORDS], ids=lambda page: str(page.relative_to(ROOT))
+)
 def test_every_relative_link_leads_somewhere(page: Path) -> None:
     for link in re.findall(r"\]\(([^)\s]+)\)", prose(page)):
         if re.match(r"[a-z]+:", link):
@@ -124,13 +128,13 @@ def test_the_readmes_two_commands_stand_alone_on_their_lines() -> None:
 # --- included code --------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("page", PAGES[1:], ids=lambda page: page.name)
+@pytest.mark.parametrize("page", [*PAGES[1:], *ALGORITHMS], ids=lambda page: page.name)
 def test_every_included_block_is_the_source(page: Path) -> None:
     _, stale = include.filled(page)
     assert not stale, "run `python docs/include.py`"
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+@pytest.mark.parametrize("page", [*PAGES, *ALGORITHMS], ids=lambda page: page.name)
 def test_every_mark_above_a_block_is_one_that_is_tested(page: Path) -> None:
     for block in blocks(page):
         known = re.fullmatch(r"|run|(file|include): .+", block.mark)
@@ -138,11 +142,11 @@ def test_every_mark_above_a_block_is_one_that_is_tested(page: Path) -> None:
         assert page != PAGES[0] or not block.mark.startswith("include: "), "docs/include.py leaves README.md alone"
 
 
-@pytest.mark.parametrize("name", ["replay_loop", "parallel_loop"])
+@pytest.mark.parametrize("name", ["replay_loop", "parallel_loop", "stream_loop"])
 def test_the_loops_page_shows_every_line_of_the_loop_in_order(name: str) -> None:
     path = f"src/pixelq/loops/{name}.py"
     text = (ROOT / path).read_text(encoding="utf-8")
-    (function,) = (node for node in ast.parse(text).body if isinstance(node, ast.FunctionDef))
+    (function,) = (n for n in ast.parse(text).body if isinstance(n, ast.FunctionDef) and n.name == "loop")
     body = "".join(text.splitlines()[function.body[1].lineno - 1 : function.end_lineno])  # body[0] is the docstring
     shown = "".join(block.text for block in blocks(LOOP) if block.mark.startswith(f"include: {path} "))
     assert squeezed(shown) == squeezed(body)
@@ -292,13 +296,16 @@ def let_pages_register(monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
         monkeypatch.setattr(kind, "_registered", {})
 
 
-@pytest.mark.parametrize("page", [*PAGES, *TUTORIALS], ids=lambda page: page.name)
+@pytest.mark.parametrize("page", [*PAGES, *ALGORITHMS, *TUTORIALS], ids=lambda page: page.name)
 def test_every_command_is_one_that_pixelq_takes(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def only_check(config: Config, run_dir: Path | None = None) -> session.Result:
         validate(config)
         return session.Result(run_dir or tmp_path, 0, 0.0, None)
 
     monkeypatch.setattr(session, "start", only_check)
+    for job in ("seeds.start_seeds", "sweep.resume_sweep", "suite.start_suite"):
+        monkeypatch.setattr(f"pixelq.series.{job}", lambda *args, **options: 0)
+    monkeypatch.setattr("pixelq.series.sweep.start_sweep", lambda plan, run_dir: len(read_ranges(plan.over, plan.base)))
     monkeypatch.chdir(tmp_path)
     files_of(page, tmp_path)
     let_pages_register(monkeypatch, tmp_path)
@@ -317,7 +324,7 @@ def test_every_command_is_one_that_pixelq_takes(page: Path, tmp_path: Path, monk
         elif "--help" in arguments:
             expected = pytest.raises(SystemExit, match=r"^0$")
         with expected:
-            module.run(arguments) if name == "train" else parse(module.Args, arguments, name)
+            module.run(arguments) if name in ("train", "sweep", "suite") else parse(module.Args, arguments, name)
 
 
 def meanings() -> dict[str, str]:
@@ -391,16 +398,15 @@ def test_the_papers_page_names_every_difference_between_the_two_papers() -> None
     assert set(table) == {name for name in first | second if first.get(name) != second.get(name)} - {"recipe"}
     for name, shown in table.items():
         for cell, value in zip(shown, (first[name], second[name]), strict=True):
-            assert cell == "-" or tomllib.loads(f"x = {cell.strip('`')}")["x"] == value, name
-    assert [name for name, shown in table.items() if "-" in shown] == ["target_every"]
-    assert first["target"] == "none"  # there it has no meaning
+            assert tomllib.loads(f"x = {cell.strip('`')}")["x"] == value, name
 
 
 def recipe_row(name: str) -> list[str]:
     """A recipe's row of docs/recipes.md."""
     c = read_recipe(name)
     replay = f"{c.replay_capacity:,} / {c.replay_start:,}" if c.loop == "replay" else "-"
-    every = f"{c.batch_size}, {c.train_every}" if c.loop == "replay" else f"{c.batch_size}, {c.epochs} x rollout"
+    passes = {"replay": str(c.train_every), "parallel": f"{c.epochs} x rollout", "stream": "1"}
+    every = f"{c.batch_size}, {passes[c.loop]}"
     rate = f"{c.optimizer} {c.learning_rate:g}" + (
         "" if c.learning_rate_end is None else f" to {c.learning_rate_end:g}"
     )
@@ -408,7 +414,7 @@ def recipe_row(name: str) -> list[str]:
     epsilon = f"{c.epsilon_start:g}"
     if c.epsilon_schedule != "constant":
         epsilon += f" to {c.epsilon_end:g} over {c.epsilon_steps:,}"
-    loss = f"{c.loss}, {c.loss_options['error']}"
+    loss = ", ".join([c.loss, *([str(c.loss_options["error"])] if "error" in c.loss_options else [])])
     return [f"`{name}`", c.torso, loss, rate, replay, every, target, epsilon, f"{c.steps:,}"]
 
 

@@ -118,7 +118,7 @@ def test_left_to_themselves_the_two_stay_together(example: ModuleType, replay: R
     np.testing.assert_allclose(losses[:10, 1], losses[:10, 0], atol=1e-4)
     np.testing.assert_allclose(losses[:, 1], losses[:, 0], atol=2e-3)
     moved = distance(keras_weights(ours), start)
-    assert distance(keras_weights(ours), theirs.network.get_weights()) < 0.2 * moved
+    assert distance(keras_weights(ours), theirs.network.get_weights()) < 0.4 * moved
 
 
 def distance(these: list[np.ndarray], those: list[np.ndarray]) -> float:

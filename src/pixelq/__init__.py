@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from pixelq.config import Config
 from pixelq.errors import RunError, UserError
 from pixelq.recipes.reading import read_recipe
+from pixelq.typed_values import checked, checked_path
 from pixelq.variants import register
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 __all__ = ["Config", "RunError", "UserError", "load", "make_envs", "read_recipe", "register", "resume", "train"]
 
 
-def train(game: str, recipe: str | None = None, run_dir: Path | str | None = None, **overrides: Any) -> Result:
+def train(game: str, recipe: str | Path | None = None, run_dir: Path | str | None = None, **overrides: Any) -> Result:
     """Train a new agent to the end of its recipe.
 
     Args:
@@ -40,9 +41,10 @@ def train(game: str, recipe: str | None = None, run_dir: Path | str | None = Non
     from pixelq.recipes.unused import check_used
     from pixelq.runs.session import start
 
+    folder = None if run_dir is None else checked_path(run_dir, "run_dir")
     config = configure(game, recipe, overrides)
     check_used(config, overrides)
-    return start(config, Path(run_dir) if run_dir else None)
+    return start(config, folder)
 
 
 def resume(run: Path | str, *, fallback: bool = False, **overrides: Any) -> Result:
@@ -60,7 +62,8 @@ def resume(run: Path | str, *, fallback: bool = False, **overrides: Any) -> Resu
     """
     from pixelq.runs.session import resume as resume_session
 
-    return resume_session(Path(run), fallback=fallback, **overrides)
+    folder = checked_path(run, "run")
+    return resume_session(folder, fallback=checked("fallback", bool, fallback, "resume"), **overrides)
 
 
 def make_envs(config: Config, *, num_envs: int, seed: int, threads: int = 0) -> SeededEpisodes:
@@ -80,13 +83,14 @@ def load(run: Path | str, device: str = "cpu") -> Agent | TableAgent:
     """
     from pixelq.tabular.table_run import is_table_run, load_table
 
-    if is_table_run(Path(run)):
+    run = checked_path(run, "run")
+    if is_table_run(run):
         import numpy as np
 
         from pixelq.tabular.policies import TableAgent
 
-        return TableAgent(load_table(Path(run)).table, np.random.default_rng(0))
+        return TableAgent(load_table(run).table, np.random.default_rng(0))
     from pixelq.checkpoints.policy_file import load_agent
     from pixelq.device import choose_device
 
-    return load_agent(Path(run), choose_device(device)[0])
+    return load_agent(run, choose_device(device)[0])

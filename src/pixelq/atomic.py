@@ -42,8 +42,13 @@ def write_bytes(path: Path, data: bytes) -> None:
 
 def remedy(error: OSError) -> str:
     """What a person can do about a failed write, in a few words."""
-    full = error.errno in (errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC), errno.EFBIG)
-    return "make room" if full else "make the folder writable"
+    if error.errno in (errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC), errno.EFBIG):
+        return "make room"
+    if error.errno == errno.ENOENT:
+        return "it was moved or deleted, put it back"
+    if error.errno in (errno.EEXIST, errno.ENOTDIR, errno.EISDIR):
+        return "something else lies there, move that away"
+    return "make the folder writable"
 
 
 def sync_folder(folder: Path) -> None:

@@ -23,10 +23,15 @@ class Config:
     """Stop after this many training games; 0: no such limit; -1: 500 with a GPU, 30 without, settled at the start."""
     stop_score: float | None = None
     """Stop when the mean score of the last 100 games exceeds this, in points; none: run all steps."""
-    loop: Literal["replay", "parallel"] = "replay"
-    """Training loop: replay (DQN and its family) or parallel (PQN: many environments, no replay)."""
+    loop: str = "replay"
+    """Training loop: replay (DQN and its family), parallel (PQN: many environments, no replay), stream (Stream Q: one
+    environment, every agent step learned from once), or one of your own."""
+    loop_options: dict[str, Any] = field(default_factory=dict)
+    """Options of the loop."""
     num_envs: int = 1
     """Environments stepped together; the ratio of updates to agent steps does not depend on it."""
+    env_kwargs: dict[str, Any] = field(default_factory=dict)
+    """Keywords of the environment (key=value ...): those that a Gymnasium one takes; mode and difficulty in Atari."""
 
     # --- preprocessing ------------------------------------------------------------------------------------------
     frame_skip: int = 4
@@ -47,10 +52,17 @@ class Config:
     """Hold FIRE for 1 to this many agent steps at the start of an episode; 0: none."""
     fire_on_life_loss: bool = False
     """Press FIRE for one agent step after every lost life, in games that have lives and FIRE."""
+    wrapper_openings: bool = False
+    """Begin an episode with FIRE and action 2, and a life with a no-op, FIRE and action 2, one agent step each, as
+    stable_baselines3's FireResetEnv around EpisodicLifeEnv; in games without FIRE the no-op alone is left."""
     life_loss_ends_target: bool = True
     """A lost life ends the learning target (no bootstrap over it); the game itself goes on."""
     clip_reward: bool = True
     """Learn from the sign of the reward; scores shown are always the game's own."""
+    scale_reward: bool = False
+    """Divide rewards by the running standard deviation of their discounted sums (arXiv 2410.14606)."""
+    normalise_observations: bool = False
+    """Give every element of a frame mean 0 and variance 1 by running statistics, which are part of the network."""
     sticky_actions: float = 0.0
     """Probability that the emulator repeats the previous action; a full id (ALE/...-v5: 0.25) overrides the recipe."""
     full_action_set: bool = False
@@ -63,32 +75,44 @@ class Config:
     # --- network ------------------------------------------------------------------------------------------------
     torso: str = "2015"
     """Layers from a state to features: 2013 (arXiv 1312.5602), 2015 (Nature), minatar (arXiv 1903.03176: small images),
-    mlp (vectors), plain (sizes of your own), or one of your own."""
+    mlp (vectors), impala (arXiv 1802.01561: residual), plain (sizes of your own), or one of your own."""
     torso_options: dict[str, Any] = field(default_factory=dict)
     """Options of the torso."""
     padding: Literal["valid", "same"] = "valid"
     """Convolutions see the image alone (valid), or zeros around it too, so that 84 pixels with stride 4 become 21."""
-    norm: Literal["none", "layer", "element", "channel"] = "none"
+    norm: Literal["none", "layer", "element", "weightless", "channel"] = "none"
     """Normalisation after each hidden layer: over all channels and positions with a pair of weights for each channel
-    (layer) or for each element (element, as CleanRL's PQN), or over the channels of each position (channel, as
-    purejaxql's)."""
+    (layer), for each element (element, as CleanRL's PQN) or none (weightless), or over the channels of each position
+    (channel, as purejaxql's)."""
+    activation: Literal["relu", "leaky_relu"] = "relu"
+    """What follows each hidden layer and its norm: max(0, x), or 0.01 x where x is below 0 (leaky_relu)."""
     linear: str = "plain"
-    """Kind of the hidden and output layers: plain, or one of your own (noisy, ...)."""
+    """Kind of the hidden and output layers: plain, noisy (arXiv 1706.10295), or one of your own."""
     linear_options: dict[str, Any] = field(default_factory=dict)
     """Options of the linear layers."""
+    streams: str = "plain"
+    """From features to the head's numbers of each action: plain (one linear layer), dueling (arXiv 1511.06581: a value
+    and an advantage stream), or one of your own."""
+    streams_options: dict[str, Any] = field(default_factory=dict)
+    """Options of the streams."""
     head: str = "linear"
-    """From features to what is known of each action: linear (a Q-value each), or one of your own."""
+    """From features to what is known of each action: linear (a Q-value each), categorical (C51), quantile (QR-DQN),
+    implicit_quantile (IQN), fraction_proposal (FQF), or one of your own."""
     head_options: dict[str, Any] = field(default_factory=dict)
     """Options of the head."""
-    initialisation: Literal["torch", "orthogonal", "xavier", "he"] = "torch"
-    """Initial weights: torch (uniform in 1/sqrt(fan in), as the papers' Torch7), orthogonal, xavier (uniform) or he
-    (normal); biases are zero in all but torch."""
+    initialisation: Literal["torch", "orthogonal", "xavier", "he", "fan_in", "sparse"] = "torch"
+    """Initial weights: torch (uniform in 1/sqrt(fan in), as the papers' Torch7), orthogonal, xavier (uniform), he
+    (normal), fan_in (uniform of variance 1/(sqrt 3 fan in), as Dopamine's distributional agents) or sparse (torch's,
+    nine tenths of each unit's set to zero); biases are zero in all but torch."""
+    output_gain: float = 1.0
+    """Scale of the output layer's initial weights, orthogonal or he; before a ReLU it is sqrt 2."""
     precision: Literal["float32", "bf16"] = "float32"
     """Arithmetic of the torso; the head, Q-values, targets, loss and master weights are always float32."""
 
     # --- loss ---------------------------------------------------------------------------------------------------
     loss: str = "dqn"
-    """Target: dqn, double, lambda_returns (PQN), or one of your own."""
+    """Target: dqn, double, munchausen, c51, hl_gauss, qr, iqn, m_iqn (Munchausen IQN), fqf, lambda_returns (PQN),
+    td_error (Stream Q), or one of your own."""
     loss_options: dict[str, Any] = field(default_factory=dict)
     """Options of the loss."""
     reduction: Literal["mean", "sum"] = "mean"
@@ -99,8 +123,8 @@ class Config:
     """Rewards summed before bootstrapping, in agent steps (replay loop)."""
 
     # --- optimizer ----------------------------------------------------------------------------------------------
-    optimizer: Literal["rmsprop", "adam", "adamw", "radam"] = "adam"
-    """rmsprop is centred, as in the 2015 paper."""
+    optimizer: Literal["rmsprop", "adam", "adamw", "radam", "obgd"] = "adam"
+    """rmsprop is centred, as in the 2015 paper; obgd bounds the step against overshooting (stream loop)."""
     learning_rate: float = 1e-4
     """Step size at the start."""
     learning_rate_end: float | None = None
@@ -134,7 +158,7 @@ class Config:
     train_every: int = 4
     """Agent steps per update (replay loop)."""
     sampler: str = "uniform"
-    """How minibatches are drawn from the replay: uniform, or one of your own."""
+    """How minibatches are drawn from the replay: uniform, prioritized (arXiv 1511.05952), or one of your own."""
     sampler_options: dict[str, Any] = field(default_factory=dict)
     """Options of the sampler."""
 
@@ -189,7 +213,7 @@ class Config:
     device: Literal["auto", "cpu", "cuda", "mps", "vulkan"] = "auto"
     """auto takes CUDA, then Apple MPS, then the CPU."""
     threads: int = 0
-    """CPU threads of torch and of the emulators; 0: one per core."""
+    """CPU threads of torch and of the emulators; 0: one per core, and of torch fewer while that is faster."""
     compile: bool = False
     """Compile the update for the CPU (10 s at the start, needs a C++ compiler); a GPU's is one graph without it."""
     deterministic: bool = False

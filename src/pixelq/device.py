@@ -13,6 +13,7 @@ from typing import Literal, get_args
 
 import torch
 
+from pixelq.cores import available_cores
 from pixelq.errors import UserError
 
 DeviceName = Literal["auto", "cpu", "cuda", "mps", "vulkan"]
@@ -83,15 +84,13 @@ def _cpu_features() -> set[str]:
         return set()
 
 
-def available_cores() -> int:
-    """CPU cores that this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+def default_threads() -> int:
+    """Threads of torch where nobody names a number: one per core, and one alone in a forked process."""
+    return 1 if _forked else available_cores()
 
 
 def prepare_cpu(config_threads: int) -> int:
-    """Give torch `config_threads` threads, or one per core if 0, and let it round denormal numbers to zero.
+    """Give torch `config_threads` threads, or `default_threads` if 0, and let it round denormal numbers to zero.
 
     A weight that gets no gradient (a dead ReLU feeds it) has its Adam moments shrink below 1e-38 and stay there,
     because 0.9 of the smallest denormal rounds to itself; processors add such numbers many times slower. In Breakout
@@ -99,17 +98,43 @@ def prepare_cpu(config_threads: int) -> int:
 
     Returns:
         The number of threads (the emulators' too).
+
+    Raises:
+        UserError: more than one, in a forked process.
     """
-    threads = config_threads or available_cores()
+    threads = config_threads or default_threads()
+    if _forked and threads > 1:
+        raise UserError(
+            f"threads = {threads}: this process was forked, and torch's threads do not survive that; use --threads 1, "
+            "or start it with multiprocessing.get_context('spawn')"
+        )
     keep_freed_memory()
     torch.set_flush_denormal(True)  # before torch starts its threads, which inherit it
     torch.set_num_threads(threads)
     return threads
 
 
+_forked = False
+"""Whether this process was forked from one that had loaded this module."""
+
+
+def _compute_alone() -> None:
+    """In a forked child: OpenMP takes the parent's threads, which are not there, for its own, and waits for ever.
+
+    With one thread it starts none and waits for none; torch's own data loaders do the same.
+    """
+    global _forked
+    _forked = True
+    torch.set_num_threads(1)
+
+
+if hasattr(os, "register_at_fork"):  # not on Windows, which does not fork
+    os.register_at_fork(after_in_child=_compute_alone)
+
+
 def compiler() -> str:
     """Name of the C++ compiler that torch would use; nothing says that it is there."""
-    return os.environ.get("CXX", "clang++" if sys.platform == "darwin" else "g++")
+    return os.environ.get("CXX", {"darwin": "clang++", "win32": "cl"}.get(sys.platform, "g++"))
 
 
 def check_compiler() -> None:

@@ -10,6 +10,8 @@ from pathlib import Path
 import numpy as np
 from gymnasium.spaces import Box
 
+from pixelq import loops
+from pixelq.cgroups import MOUNTED, OWN, group_folders
 from pixelq.config import Config
 from pixelq.errors import UserError
 from pixelq.networks import network_sizes
@@ -58,7 +60,7 @@ def memory_needed(config: Config, observation_space: Box | None = None) -> int:
     """Bytes of main memory a run of this recipe takes, about; an upper bound for the games measured.
 
     It counts the process, the environments, the network with gradients, two optimizer moments and target, one
-    minibatch forward and backward, and the replay memory (replay loop) or the rollout (parallel loop).
+    minibatch forward and backward, and what the loop keeps of the past: a replay memory, or a rollout.
 
     Args:
         config: the recipe.
@@ -75,10 +77,7 @@ def _bytes_by_option(config: Config, observed: Box) -> dict[str, int]:
     # A minibatch: two states as they are stored and one in float32 for each transition, activations and their
     # gradients in float32.
     minibatch = config.batch_size * (2 * state + 4 * math.prod(observed.shape) + 2 * 4 * network.activations)
-    if config.loop == "replay":
-        memory = {"replay_capacity": _replay_bytes(config, observed)}
-    else:
-        memory = {"rollout_length": config.num_envs * config.rollout_length * state}
+    memory = loops.memory(config, observed)
     return {"num_envs": config.num_envs * ENVIRONMENT, "torso": weights, "batch_size": minibatch, **memory}
 
 
@@ -112,7 +111,7 @@ def free_disk(path: Path) -> int:
 def disk_needed(config: Config, observation_space: Box | None = None) -> int:
     """Bytes a run of this recipe writes, about: the checkpoints it keeps, and 0.3 GB for logs, plots and videos."""
     observed = observation_space or likely_observations(config)
-    memory = _replay_bytes(config, observed) if config.loop == "replay" else 0
+    memory = sum(loops.memory(config, observed).values()) if loops.has_replay(config) else 0
     checkpoint = memory + network_sizes(config, observed, ATARI_ACTIONS).parameters * 4 * 4
     return KEPT_CHECKPOINTS * checkpoint + 300 * 10**6
 
@@ -123,19 +122,28 @@ def nearest_folder(path: Path) -> Path:
     return next(p for p in (path, *path.parents) if p.is_dir())
 
 
-def _replay_bytes(config: Config, observed: Box) -> int:
+def transition_bytes(observed: Box) -> float:
+    """What a transition is assumed to take in the replay; noisy images take up to sixteen times as much (measured)."""
     numbers = math.prod(observed.shape[1:])
-    frame = numbers * COMPRESSED if observed.dtype == np.uint8 else numbers * observed.dtype.itemsize
-    return int(config.replay_capacity * (ROW_BYTES + frame))
+    return ROW_BYTES + (numbers * COMPRESSED if observed.dtype == np.uint8 else numbers * observed.dtype.itemsize)
+
+
+def free_swap() -> int:
+    """Bytes of swap that are free, as Linux tells; 0 elsewhere."""
+    return _meminfo("SwapFree") or 0
 
 
 def _meminfo_available() -> int | None:
     """`MemAvailable` of Linux: what can be had without swapping, cached files counted as free."""
+    return _meminfo("MemAvailable")
+
+
+def _meminfo(name: str) -> int | None:
     try:
         lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
     except OSError:
         return None
-    kib = [line.split()[1] for line in lines if line.startswith("MemAvailable:")]
+    kib = [line.split()[1] for line in lines if line.startswith(f"{name}:")]
     return int(kib[0]) * 1024 if kib else None
 
 
@@ -146,25 +154,16 @@ def _free_pages() -> int | None:
         return None
 
 
-def _container_available(cgroups: Path = Path("/proc/self/cgroup"), root: Path = Path("/sys/fs/cgroup")) -> int | None:
-    """What the tightest limit on this process's cgroup and the ones above it leaves; None where there is none."""
-    try:
-        lines = [line.split(":", 2) for line in cgroups.read_text(encoding="utf-8").splitlines()]
-    except OSError:
-        return None
+def _container_available(own: Path = OWN, mounted: Path = MOUNTED) -> int | None:
+    """What the tightest limit on this process's control group and the ones above it leaves; None: there is none."""
     left: list[int] = []
-    for _, controllers, own in lines:
-        if controllers == "":
-            top, files = root, ("memory.max", "memory.current", "inactive_file")  # cgroup v2
-        elif "memory" in controllers.split(","):
-            top, files = root / "memory", ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file")
+    for folder, version in group_folders("memory", own, mounted):
+        if version == 2:
+            files = ("memory.max", "memory.current", "inactive_file")
         else:
-            continue
-        folder = top / own.lstrip("/")
-        # Inside a container the path may be the host's: then only the container's own top is there.
-        for level in (folder, *folder.parents):
-            if level.is_relative_to(top) and (level / files[0]).is_file():
-                left.extend(_left_in(level, *files))
+            files = ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file")
+        if (folder / files[0]).is_file():
+            left.extend(_left_in(folder, *files))
     return min(left) if left else None
 
 

@@ -78,6 +78,12 @@ class EpsilonGreedy:
         q = self.q_values(observations)
         return np.where(explore, random_actions, q.argmax(axis=1)), q.max(axis=1)
 
+    def act_and_greedy(self, observations: np.ndarray, epsilon: np.ndarray | float) -> tuple[np.ndarray, np.ndarray]:
+        """Actions int64 `(N,)`, and argmax_a Q(s, a; theta) int64 `(N,)`, which they are where nobody explores."""
+        explore, random_actions = self._explore(len(observations), epsilon)
+        greedy = self.q_values(observations).argmax(axis=1)
+        return np.where(explore, random_actions, greedy), greedy
+
     def q_values(self, observations: np.ndarray) -> np.ndarray:
         """Q(s, .; theta) float32 `(N, A)` for `(N, stack, H, W)` uint8 or `(N, stack, d)` float32, with noise."""
         return self._acting.q_values(observations, self._noise)
@@ -119,8 +125,10 @@ class Agent:
         """Actions int64 `(N,)` for observations `(N, ...)` as `observation_space` has them; a single one gives `(1,)`.
 
         Raises:
-            UserError: they are of another shape or dtype.
+            UserError: they are of another shape or dtype, or epsilon is no probability.
         """
+        if not isinstance(epsilon, int | float | np.number) or not 0 <= epsilon <= 1:
+            raise UserError(f"epsilon = {epsilon!r:.80} is out of range: it must be a number between 0 and 1")
         greedy = self.q_values(observations).argmax(axis=1)
         explore = self._generator.random(len(greedy)) < epsilon
         return np.where(explore, self._generator.integers(0, self.network.num_actions, len(greedy)), greedy)
@@ -154,6 +162,9 @@ class Agent:
 
     def _batched(self, observations: np.ndarray) -> np.ndarray:
         space = self.observation_space
+        if not isinstance(observations, np.ndarray):
+            found = f"a {type(observations).__name__}"
+            raise UserError(f"observations are {found}; this policy takes a NumPy array, {space.dtype} {space.shape}")
         if observations.shape == space.shape:
             observations = observations[None]
         if observations.shape[1:] != space.shape or observations.dtype != space.dtype:

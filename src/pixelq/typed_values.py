@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import difflib
+import errno
+import os
 import types
 import typing
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any, Literal
 
 from pixelq.errors import UserError
@@ -47,9 +50,49 @@ def checked(name: str, kind: Any, value: Any, where: str) -> Any:
     if kind is float and isinstance(value, int | float) and not isinstance(value, bool):
         return float(value)
     if type(value) is kind:
+        if kind is str:
+            check_letters(value, f"{where}: {name}")
         return value
     wanted = _NAMES.get(kind) or f"a list, each {_NAMES.get(typing.get_args(kind)[0], 'a value')}"
     raise UserError(f"{where}: {name} = {value!r} must be {wanted}")
+
+
+def checked_path(value: Any, what: str) -> Path:
+    """Return the path that a person gave in Python.
+
+    Args:
+        value: text, or what stands for a path (`os.PathLike`).
+        what: it is, for the message.
+
+    Raises:
+        UserError: it is something else, or no file can have this name.
+    """
+    given = os.fspath(value) if isinstance(value, os.PathLike) else value
+    if not isinstance(given, str) or not given or "\0" in given:
+        raise UserError(f"{what} = {value!r:.80} is no path; give it as text or a pathlib.Path")
+    path = Path(given)
+    try:
+        path.lstat()
+    except OSError as error:
+        if error.errno == errno.ENAMETOOLONG:
+            raise UserError(f"{what} = {given[:60]}...: {error.strerror}; give a shorter one") from None
+    return path
+
+
+def check_letters(text: str, what: str) -> None:
+    """Check that a file can hold a text: what a terminal passes on may be bytes that are no letters.
+
+    Args:
+        text: as a person gave it.
+        what: it is, for the message.
+
+    Raises:
+        UserError: it has something that is no letter of UTF-8.
+    """
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise UserError(f"{what} = {text!r:.80} has bytes that are no letters (UTF-8); write it anew") from None
 
 
 def nearest(word: str, known: Sequence[str]) -> str:

@@ -35,6 +35,11 @@ class NoOptions:
     """Options of a variant that has none."""
 
 
+def option_values(options: Any) -> dict[str, Any]:
+    """A variant's options by name; its dataclass may have `slots`."""
+    return {f.name: getattr(options, f.name) for f in dataclasses.fields(options)}
+
+
 class Kind:
     """All variants of one kind.
 
@@ -46,18 +51,20 @@ class Kind:
         no_variants: files in the folder that are none.
         presets: names that stand for a file with other defaults: name -> (file, default options).
         methods: what the part, a class, must have.
+        suffix: what the files' names have after the variants': the others in the folder are none.
     """
 
     def __init__(
         self, name: str, folder: str, part: str, options: str, no_variants: frozenset[str] = frozenset(),
         presets: Mapping[str, tuple[str, Mapping[str, Any]]] | None = None, methods: tuple[str, ...] = (),
+        suffix: str = "",
     ) -> None:  # fmt: skip
         self.name, self.part, self.options = name, part, options
         self.package = f"pixelq.{folder}"
         self.group = "pixelq." + folder.rpartition(".")[2]
         """Of the entry points."""
         self._no_variants, self._presets = no_variants, dict(presets or {})
-        self._methods = methods
+        self._methods, self._suffix = methods, suffix
         self._registered: dict[str, Any] = {}
 
     def names(self) -> list[str]:
@@ -86,7 +93,7 @@ class Kind:
         if name in self._registered:
             return self._registered[name]
         if name in self._own():
-            return importlib.import_module(f"{self.package}.{self._presets.get(name, (name,))[0]}")
+            return importlib.import_module(f"{self.package}.{self._presets.get(name, (name,))[0]}{self._suffix}")
         if name not in (installed := self._installed()):
             known = self.names()
             raise UserError(
@@ -176,7 +183,8 @@ class Kind:
 
     def _own(self) -> dict[str, None]:
         folder = Path(__file__).parent.joinpath(*self.package.split(".")[1:])
-        files = (file.stem for file in sorted(folder.glob("*.py")) if not file.stem.startswith("_"))
+        found = (file.stem for file in sorted(folder.glob(f"*{self._suffix}.py")) if not file.stem.startswith("_"))
+        files = (stem.removesuffix(self._suffix) for stem in found)
         return dict.fromkeys([*self._presets, *(name for name in files if name not in self._no_variants)])
 
     def _installed(self) -> dict[str, EntryPoint]:
@@ -211,6 +219,7 @@ KINDS: dict[str, Kind] = {
     for kind in (
         Kind("torso", "networks.torsos", "Torso", "torso_options", presets=TORSOS),
         Kind("linear", "networks.linear", "Linear", "linear_options"),
+        Kind("streams", "networks.streams", "streams", "streams_options"),
         Kind("head", "networks.heads", "Head", "head_options", methods=("forward", "values")),
         Kind("loss", "losses", "loss", "loss_options", frozenset({"penalty"})),
         Kind(
@@ -221,6 +230,7 @@ KINDS: dict[str, Kind] = {
             methods=("uses_priorities", "added", "draw", "learned", "state_dict", "load_state_dict"),
         ),
         Kind("epsilon_schedule", "schedules.epsilon", "epsilon", "epsilon_options"),
+        Kind("loop", "loops", "loop", "loop_options", suffix="_loop"),
     )
 }
 """By the field of `Config` that chooses a variant."""
@@ -236,7 +246,7 @@ def register(kind: str, name: str, variant: Any = None, **parts: Any) -> None:
     """Add a variant of your own, from a module that is named by `--import` or imported before `pixelq.train`.
 
     Args:
-        kind: torso, linear, head, loss, sampler or epsilon_schedule.
+        kind: torso, linear, streams, head, loss, sampler, epsilon_schedule or loop.
         name: what recipes call it.
         variant: a module or object with the kind's part (and perhaps `Options`); or its parts one by one:
         parts: `register("head", "mine", Head=MyHead, Options=MyOptions)`.
@@ -245,5 +255,6 @@ def register(kind: str, name: str, variant: Any = None, **parts: Any) -> None:
         UserError: an unknown kind, a name of pixelq's own, or a part is missing.
     """
     if kind not in KINDS:
-        raise UserError(f"unknown kind of variant {kind!r}{nearest(kind, list(KINDS))}; one of {', '.join(KINDS)}")
+        hint = nearest(str(kind), list(KINDS))
+        raise UserError(f"unknown kind of variant {kind!r}{hint}; one of {', '.join(KINDS)}")
     KINDS[kind].register(name, SimpleNamespace(**parts) if variant is None else variant)

@@ -93,7 +93,10 @@ def test_a_stack_keeps_its_images_in_order_and_its_colours_become_gray_one_by_on
 
 @pytest.mark.parametrize(
     ("low", "high", "dtype"),
-    [(0, 255, np.float32), (0, 255, np.int32), (0, 255, np.float64), (0, 1, np.float32), (-1, 1, np.float32)],
+    [
+        *((0, 255, np.float32), (0, 255, np.int32), (0, 255, np.float64), (0, 1, np.float32), (-1, 1, np.float32)),
+        (0, 65_535, np.uint16),
+    ],
 )
 @pytest.mark.parametrize("shape", [(64, 64, 1), (64, 64), (1, 64, 64), (64, 64, 3)])
 def test_an_image_of_numbers_that_are_no_bytes_is_an_image(
@@ -181,6 +184,26 @@ def test_another_shape_type_or_range_is_refused_with_what_was_seen_and_said(spac
     assert "\n" not in message
     for part in ("Odd/Game-v0", str(given.shape), str(given.dtype), str(space.shape), str(space.dtype), "from"):
         assert part in message
+
+
+def test_rows_of_different_lengths_are_refused_as_any_other_observation_that_the_space_does_not_have() -> None:
+    for space in (box(0, 255, 48, 64, 3), box(-1, 1, 3, dtype=np.float32), spaces.Discrete(3)):
+        with pytest.raises(MisreadError, match="but its space says"):
+            frames_of(space, Config(screen_size=0, grayscale=False), "Odd/Game-v0").make([[1, 2], [3]])
+
+
+@pytest.mark.parametrize(
+    ("space", "words"),
+    [
+        (box(0, 1, 0, dtype=np.float32), r"shape \(0,\), so 0 numbers"),
+        (box(0, 255, 0, 84, 3), "0 numbers"),
+        (box(0, 255, 4_096, 4_096), "16,777,216 numbers"),
+        (spaces.Discrete(1_000_000), "1,000,000 states"),
+    ],
+)
+def test_too_few_or_too_many_numbers_are_the_reason_that_is_said(space: gymnasium.Space[Any], words: str) -> None:
+    with pytest.raises(UserError, match=words):
+        frames_of(space, Config(screen_size=0, grayscale=False), "Odd/Game-v0")
 
 
 @pytest.mark.parametrize("given", [4, -1, 1.5, np.int64(7), np.array([0, 1]), float("nan"), "a"])

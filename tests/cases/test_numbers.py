@@ -2,6 +2,7 @@
 
 import math
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import gymnasium
@@ -175,9 +176,9 @@ def test_a_game_without_a_recipe_of_its_own_learns_from_rewards_as_they_are(name
     config = configure(f"Odd/{name}-v0")
     assert not config.clip_reward
     run = Run.__new__(Run)
-    run.config = config
+    run.config, run.parts = config, SimpleNamespace(reward_scale=None)
     rewards = np.array([10.0, 0.1, -0.01, 0.0], np.float32)
-    assert np.array_equal(run.learning_reward(rewards), rewards)
+    assert np.array_equal(run.learning_reward(rewards, np.zeros(4, bool)), rewards)
 
 
 @pytest.mark.parametrize(

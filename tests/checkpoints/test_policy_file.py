@@ -86,6 +86,32 @@ def test_observations_that_the_policy_does_not_know_are_refused(tmp_path: Path, 
         load_agent(tmp_path).act(wrong)
 
 
+@pytest.mark.parametrize("given", [None, "x", [1], 3])
+def test_observations_that_are_no_array_are_refused(tmp_path: Path, given: Any) -> None:
+    save_policy(tmp_path, network(), CONFIG)
+    with pytest.raises(UserError, match="this policy takes a NumPy array"):
+        load_agent(tmp_path).act(given)
+
+
+@pytest.mark.parametrize("epsilon", [-0.1, 3, float("nan"), "0.1", None])
+def test_an_epsilon_that_is_no_probability_is_refused(tmp_path: Path, epsilon: Any) -> None:
+    save_policy(tmp_path, network(), CONFIG)
+    with pytest.raises(UserError, match=r"epsilon = .* must be a number between 0 and 1"):
+        load_agent(tmp_path).act(states(), epsilon)
+
+
+def test_a_policy_without_its_configuration_says_what_to_copy(tmp_path: Path) -> None:
+    save_policy(tmp_path / "run" / "best", network(), CONFIG)
+    moved = tmp_path / "elsewhere" / "far"
+    moved.mkdir(parents=True)
+    (tmp_path / "run/best/policy.safetensors").rename(moved / "mine.safetensors")
+    with pytest.raises(UserError, match=r"mine.safetensors: a policy needs the config.toml of its run beside it"):
+        load_agent(moved / "mine.safetensors")
+    (moved / "words.txt").write_text("no policy")
+    with pytest.raises(UserError, match=r"words.txt: cannot be read as safetensors"):
+        load_agent(moved / "words.txt")
+
+
 def test_the_same_policy_has_the_same_bytes_in_every_process(tmp_path: Path) -> None:
     program = (
         f"import sys, torch\nsys.path.append({str(Path(__file__).parent)!r})\n"

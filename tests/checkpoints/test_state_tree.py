@@ -2,6 +2,7 @@
 
 import json
 import math
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from pixelq.checkpoints.state_tree import join, split
+from pixelq.checkpoints.store import CheckpointStore
 from pixelq.errors import UserError
 
 ARRAYS = hnp.arrays(
@@ -74,7 +76,7 @@ def test_numpy_numbers_become_plain_ones_without_loss() -> None:
 
 
 def test_two_parts_with_one_path_are_refused() -> None:
-    with pytest.raises(ValueError, match="a/b"):
+    with pytest.raises(UserError, match="a/b is the name of two parts"):
         split({"a/b": np.zeros(1), "a": {"b": np.zeros(1)}})
 
 
@@ -82,3 +84,38 @@ def test_two_parts_with_one_path_are_refused() -> None:
 def test_a_marker_that_names_no_tensor_is_a_users_error(path: Any) -> None:
     with pytest.raises(UserError, match="not there"):
         join({"x": [{"__tensor__": path}]}, {})
+
+
+SELF: dict[str, Any] = {}
+SELF["me"] = SELF
+
+
+@pytest.mark.parametrize(
+    ("odd", "part"),
+    [
+        ({1, 2}, "state/sampler/odd is a set"),
+        (object(), "state/sampler/odd is a object"),
+        (b"x", "state/sampler/odd is a bytes"),
+        (1j, "state/sampler/odd is a complex"),
+        ([0, {"deep": {1}}], "state/sampler/odd/1/deep is a set"),
+        ({1: "x"}, "state/sampler/odd has the key 1"),
+        ({"__tensor__": "x"}, "has the key '__tensor__'"),
+        (np.array([object()]), "is an array of object"),
+        (np.array(["x"]), "is an array of <U1"),
+        (np.zeros(2, ">f4"), "is an array of >f4"),
+        (torch.zeros(2, dtype=torch.complex64), "is a tensor of torch.complex64"),
+        (torch.eye(2).to_sparse(), "is a tensor of torch.float32, torch.sparse_coo"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else type(value).__name__,
+)
+def test_what_no_file_can_hold_is_named_by_its_place(odd: Any, part: str) -> None:
+    with pytest.raises(UserError) as caught:
+        split({"state": {"sampler": {"odd": odd}}})
+    assert part in str(caught.value)
+    assert "a state_dict holds numbers" in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_state_that_is_a_part_of_itself_is_one_line_when_a_checkpoint_is_made(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="a part of itself"):
+        CheckpointStore(tmp_path).capture(1, SELF, None)

@@ -237,6 +237,32 @@ def test_a_checkpoint_of_an_older_format_is_refused_naming_the_version_that_read
     assert "--load" in line
 
 
+@pytest.mark.parametrize("fallback", [False, True])
+@pytest.mark.parametrize("form", [*OLDER, 99])
+def test_of_another_versions_checkpoint_no_fallback_is_offered_nor_taken(
+    tmp_path: Path, form: int, fallback: bool
+) -> None:
+    written(tmp_path / "c")
+    for folder in (tmp_path / "c").glob("step-*"):
+        rewrite_manifest(folder, format=form)
+    with pytest.raises(UserError) as refused:
+        CheckpointStore(tmp_path / "c").load(fallback=fallback)
+    assert "--fallback" not in str(refused.value)
+    assert "no good checkpoint" not in str(refused.value)
+
+
+def test_a_fallback_is_offered_only_to_a_checkpoint_that_is_whole(tmp_path: Path) -> None:
+    written(tmp_path / "c")
+    newest, before = (tmp_path / "c" / f"step-{step:012d}" / "state.json" for step in (120, 80))
+    newest.write_bytes(b"cut")
+    with pytest.raises(UserError, match=r"resume --fallback .* continues from step-000000000080"):
+        CheckpointStore(tmp_path / "c").load()
+    before.write_bytes(b"cut")
+    with pytest.raises(UserError, match="the one before cannot be read either: start the run again") as refused:
+        CheckpointStore(tmp_path / "c").load()
+    assert "--fallback" not in str(refused.value)
+
+
 def test_folders_that_are_not_checkpoints_are_ignored(tmp_path: Path) -> None:
     written(tmp_path / "c")
     for name in ("step-zzz", "step-9999999999999", "step-", "notes"):

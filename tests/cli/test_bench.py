@@ -9,6 +9,7 @@ import pytest
 
 from pixelq.cli import main
 from pixelq.cli.bench import ENV_COUNTS
+from pixelq.cli.bench import _print as print_report
 from pixelq.profiling.parts import PARTS
 
 QUICK = ["--seconds", "0.02", "--threads", "1", "--device", "cpu"]
@@ -45,6 +46,25 @@ def test_an_estimate_is_the_sum_of_its_parts(report: dict[str, Any]) -> None:
         assert seconds["update"] == pytest.approx(1 / (4 * network["update"]))  # cleanrl: one update for 4 agent steps
         assert one["agent_steps_per_second"] == pytest.approx(1 / sum(seconds.values()))
         assert seconds[one["bound"]] == max(seconds.values())
+
+
+@pytest.mark.parametrize("columns", [60, 80, 120])
+def test_no_table_is_cut_in_a_narrow_terminal(
+    report: dict[str, Any], columns: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("COLUMNS", str(columns))
+    networks = [n | {"acting": {int(count): rate for count, rate in n["acting"].items()}} for n in report["networks"]]
+    print_report(report | {"networks": networks})
+    shown = capsys.readouterr().out
+    assert "…" not in shown
+    assert max(map(len, shown.splitlines())) <= columns
+    for precision in ("float32", "bf16"):
+        assert f"a loop in {precision}" in " ".join(shown.split())
+    if columns >= 80:
+        rows = [line.strip("│").split("│") for line in shown.splitlines() if line.startswith("│")]
+        cells = {row[0].strip(): [cell.strip() for cell in row[1:]] for row in rows}
+        assert len(cells["agent steps/s"]) == len(ENV_COUNTS)
+        assert set(PARTS) <= set(cells)
 
 
 def test_the_tables_name_what_bounds_the_recipe(capsys: pytest.CaptureFixture[str]) -> None:

@@ -4,7 +4,7 @@ import pytest
 
 from pixelq.cli import main
 from pixelq.config import Config
-from pixelq.recipes.reading import write_config
+from pixelq.recipes.reading import read_recipe, write_config
 
 CURVES = """\
 game,agent,million_frames,mean_return,min_run,max_run,runs
@@ -52,6 +52,30 @@ def test_a_run_stands_beside_the_reference_at_the_same_frames(tmp_path, referenc
     assert ["a lost life", "ends the target", "no signal", "differs"] in rows
     assert (run / "plots" / "compare.png").is_file()
     assert (run / "plots" / "compare.svg").is_file()
+
+
+def test_same_protocol_is_said_only_where_every_setting_agrees(tmp_path, reference, capsys):
+    dopamine = vars(read_recipe("dopamine")) | {"game": "pong"}
+    del dopamine["sticky_actions"]
+    same = [str(make_run(tmp_path / f"same{seed}", [-21], **dopamine | {"seed": seed})) for seed in range(5)]
+    assert main(["compare", *same, "--reference", str(reference), "--out", str(tmp_path / "same")]) == 0
+    output = capsys.readouterr().out
+    assert "same protocol" in output
+    assert "differs" not in output.partition("final scores")[0]
+    other = dopamine | {"precision": "bf16", "num_envs": 4, "initialisation": "torch", "target_every": 10_000}
+    assert main(["compare", str(make_run(tmp_path / "other", [-21], **other)), "--reference", str(reference)]) == 0
+    output = " ".join(capsys.readouterr().out.split())
+    assert "differs in initial weights, precision, environments, target network, runs" in output
+    assert "same protocol" not in output
+
+
+def test_a_reference_of_unknown_protocol_is_not_called_the_same(tmp_path, reference, capsys):
+    reference.write_text(CURVES.replace("Rainbow", "my DQN"))
+    run = make_run(tmp_path / "run", [-21])
+    assert main(["compare", str(run), "--reference", str(reference), "--agents", "my DQN"]) == 0
+    output = capsys.readouterr().out
+    assert "The protocol of my DQN is not known here" in output
+    assert "same protocol" not in output
 
 
 def test_published_scores_of_the_game_are_shown_with_their_protocol(tmp_path, reference, capsys):

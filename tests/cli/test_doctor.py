@@ -1,18 +1,23 @@
 """`pixelq doctor` on this machine, and on one whose ROMs, disk or device are not as they should be."""
 
 import json
+import os
 import platform
 import re
 import shutil
+import signal
+import sys
 from pathlib import Path
 from typing import Any
 
+import ale_py
 import ale_py.roms
 import pytest
 import torch
 
 from pixelq.cli import main
 from pixelq.cli.doctor import MOST_ROMS_NAMED, run
+from pixelq.device import compiler
 from pixelq.envs import list_games
 
 ROMS = Path(ale_py.roms.__file__).parent
@@ -126,6 +131,100 @@ def test_a_device_that_is_not_there_is_missing(capsys: pytest.CaptureFixture[str
     assert code == 1
     assert findings["device"][0]["status"] == "missing"
     assert findings["device"][0]["detail"].startswith("device cuda is not there")
+
+
+# --- what this system cannot do ---------------------------------------------------------------------------------------
+
+
+def test_a_system_that_can_do_all_has_no_note_about_itself(capsys: pytest.CaptureFixture[str]) -> None:
+    _, findings = run_doctor(capsys)
+    assert not {"lock", "signals", "flush", "emulator", "compiler", "backend"} & findings.keys()
+
+
+@pytest.fixture
+def windows(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without what Windows lacks, and with its lock."""
+    for name in ("SIGHUP", "SIGUSR1"):
+        monkeypatch.delattr(signal, name, raising=False)
+    monkeypatch.delattr(os, "sched_getaffinity", raising=False)
+    monkeypatch.setattr("pixelq.runs.folder_lock.fcntl", None)
+    monkeypatch.setattr("pixelq.runs.folder_lock.msvcrt", object())
+    monkeypatch.setattr("pixelq.memory.available_memory", lambda: None)
+    real = os.open
+
+    def opens_no_folder(path: Any, *args: Any, **options: Any) -> int:
+        if os.path.isdir(path):
+            raise PermissionError(13, "Permission denied", str(path))
+        return real(path, *args, **options)
+
+    monkeypatch.setattr(os, "open", opens_no_folder)
+
+
+@pytest.mark.usefixtures("windows")
+def test_windows_is_told_what_cannot_be_done_there(capsys: pytest.CaptureFixture[str]) -> None:
+    code, findings = run_doctor(capsys)
+    assert code == 0, "it trains all the same"
+    found = {name: entries[0] for name, entries in findings.items()}
+    assert {found[name]["status"] for name in ("lock", "signals", "flush", "memory")} == {"note"}
+    assert "run.lock alone" in found["lock"]["detail"]
+    assert "no SIGHUP, SIGUSR1: " in found["signals"]["detail"]
+    assert "without a last checkpoint" in found["signals"]["detail"]
+    assert "power failure" in found["flush"]["detail"]
+    assert "no run can be refused or stopped" in found["memory"]["detail"]
+
+
+@pytest.mark.usefixtures("windows")
+def test_a_system_without_any_lock_is_told_not_to_train_twice_in_a_folder(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pixelq.runs.folder_lock.msvcrt", None)
+    _, findings = run_doctor(capsys)
+    assert findings["lock"][0]["detail"].startswith("none: this system locks no files; start no second training")
+
+
+def test_a_disk_that_does_not_sync_folders_is_a_note(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuses(descriptor: int) -> None:
+        raise OSError(22, "Invalid argument")
+
+    monkeypatch.setattr(os, "fsync", refuses)
+    _, findings = run_doctor(capsys)
+    assert findings["flush"][0]["status"] == "note"
+
+
+def test_roms_without_an_emulator_that_plays_them_are_not_all_that_is_needed(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delattr(ale_py, "ALEVectorInterface")
+    code, findings = run_doctor(capsys)
+    assert code == 1
+    assert findings["emulator"][0]["status"] == "missing"
+    assert "no vector environment" in findings["emulator"][0]["detail"]
+
+
+def test_a_recipe_that_wants_a_compiler_or_a_package_that_is_not_there_is_told_so(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CXX", "no-such-compiler")
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    recipe = recipe_file(tmp_path, 'compile = true\ndevice = "cpu"\nbackend = "envpool"')
+    code, findings = run_doctor(capsys, "--recipe", recipe)
+    assert code == 1
+    assert "C++ compiler no-such-compiler" in findings["compiler"][0]["detail"]
+    assert "envpool is not installed" in findings["backend"][0]["detail"]
+
+
+def test_on_windows_the_compiler_is_microsofts(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("CXX", raising=False)
+    monkeypatch.setattr(sys, "platform", "win32")
+    assert compiler() == "cl"
+
+
+def test_a_containers_quota_is_told(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pixelq.cores.cpu_quota", lambda: 1.5)
+    _, findings = run_doctor(capsys)
+    assert findings["cores"][0]["detail"].endswith("; its container may use the time of 1.5")
 
 
 @pytest.mark.parametrize(

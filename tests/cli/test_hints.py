@@ -2,6 +2,7 @@
 
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -18,6 +19,13 @@ import gymnasium
 from gymnasium.envs.classic_control import CartPoleEnv
 gymnasium.register("Mine-v0", entry_point=CartPoleEnv, max_episode_steps=20)
 """
+
+
+@pytest.fixture(autouse=True)
+def _forget_modules():
+    """No later test is told of the modules that are imported here."""
+    yield
+    IMPORTED.clear()
 
 
 @pytest.mark.parametrize("argv", [["train", "hint_games:Mine-v0"], ["--import", "hint_games", "train", "Mine-v0"],
@@ -53,3 +61,37 @@ def test_every_path_survives_a_shell(path):
     IMPORTED.clear()
     line = command_line("resume", Path(path), game="my.games:G-v0")
     assert shlex.split(line) == ["pixelq", "--import", "my.games", "resume", path]
+
+
+def cut(file: Path) -> None:
+    file.write_bytes(file.read_bytes()[:-20])
+
+
+def damage_checkpoint(run: Path) -> None:
+    cut(max((run / "checkpoints").glob("step-*")) / "tensors.safetensors")
+
+
+def damage_rows(run: Path) -> None:
+    cut(run / "progress.csv")
+
+
+def damage_configuration(run: Path) -> None:
+    file = run / "config.toml"
+    file.write_text(file.read_text().replace("gamma = 0.99", "gamma = 0.9"))
+
+
+def lose_checkpoints(run: Path) -> None:
+    shutil.rmtree(run / "checkpoints")
+
+
+@pytest.mark.parametrize("damage", [damage_checkpoint, damage_rows, damage_configuration, lose_checkpoints])
+def test_what_is_printed_about_a_damaged_run_can_be_pasted(damage, tmp_path, monkeypatch, capsys):
+    (tmp_path / "hint_games.py").write_text(MODULE)
+    monkeypatch.chdir(tmp_path)
+    assert main(["train", "hint_games:Mine-v0", *OPTIONS, "--checkpoint-every", "32", "--run-dir", "a b; c"]) == 0
+    damage(Path("a b; c"))
+    capsys.readouterr()
+    assert main(["--import", "hint_games", "resume", "a b; c"]) == 2
+    (hint,) = re.findall(r"`(pixelq .*?)`", capsys.readouterr().err)
+    assert shlex.split(hint) == ["pixelq", "--import", "hint_games", "resume", "--fallback", "a b; c"]
+    assert main(shlex.split(hint)[1:]) == 0

@@ -11,7 +11,7 @@ import pixelq
 from pixelq.cli import main
 from pixelq.cli.list import run
 from pixelq.envs import list_games, resolve_game
-from pixelq.envs.gymnasium_games import WELL_KNOWN
+from pixelq.envs.gymnasium_games import WELL_KNOWN, own_ids
 from pixelq.recipes.reading import read_recipe, recipe_names
 from pixelq.variants import KINDS
 
@@ -27,7 +27,9 @@ def _no_forced_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_games_in_a_pipe_are_one_a_line_and_each_can_be_trained(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["games"]) == 0
     rows = [line.split("\t") for line in capsys.readouterr().out.splitlines()]
-    assert len(rows) == len(list_games()) + len(WELL_KNOWN) >= 110
+    own = own_ids()  # of other tests in this process
+    assert [row[0] for row in rows[len(rows) - len(own) :]] == own
+    assert len(rows) - len(own) == len(list_games()) + len(WELL_KNOWN) >= 110
     for name, gymnasium_id in rows:
         assert resolve_game(name).name == name
         assert resolve_game(gymnasium_id).name == name

@@ -16,6 +16,7 @@ from pixelq.cli import main
 from pixelq.config import Config
 from pixelq.recipes.choice import configure
 from pixelq.recipes.reading import read_config
+from pixelq.recipes.shorthands import SHORTHANDS
 from pixelq.recipes.values import FIELDS, OPTIONS
 from pixelq.runs.session import Result
 
@@ -74,7 +75,7 @@ def test_help_names_every_field_once_and_the_game_as_a_word(capsys: pytest.Captu
     names = {name for name in FIELDS if name not in ("game", *OPTIONS)}
     of_variants = {"channels", "kernels", "strides", "hidden", "error", "trace_lambda"}
     assert sorted(flags) == sorted(
-        "--" + name.replace("_", "-") for name in {*names, *of_variants, "run_dir", "profile"}
+        "--" + name.replace("_", "-") for name in {*names, *of_variants, *SHORTHANDS, "run_dir", "profile", "seeds"}
     )
 
 
@@ -154,7 +155,7 @@ def test_help_shows_the_values_of_the_recipe(capsys: pytest.CaptureFixture[str])
     with pytest.raises(SystemExit):
         main(["train", "pong", "--recipe", "lapan-pong", "--help"])
     shown = " ".join(capsys.readouterr().out.replace("│", " ").split())
-    assert "agent steps. (default: 150000)" in shown
+    assert "agent steps. (default: 148500)" in shown
     assert (
         "Stop when the mean score of the last 100 games exceeds this, in points; none: run all steps. (default: 19.0)"
         in shown

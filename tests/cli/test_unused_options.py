@@ -9,7 +9,7 @@ from pixelq.cli import main
 from pixelq.config import Config
 from pixelq.errors import UserError
 from pixelq.recipes.choice import configure
-from pixelq.recipes.unused import ALWAYS, USES, check_used
+from pixelq.recipes.unused import ALWAYS, USES, check_used, loop_uses
 
 UNUSED = {
     # arguments after `train` -> what the line must say
@@ -19,6 +19,9 @@ UNUSED = {
     "pong --n-step 3": "the replay loop uses it",
     "pong --recipe cleanrl --rollout-length 8": "the parallel loop uses it",
     "pong --recipe cleanrl --epochs 8": "the parallel loop uses it",
+    "pong --recipe stream-q --epochs 8": "the parallel loop uses it",
+    "pong --recipe stream-q --gradient-clip norm": "the parallel or replay loop uses it",
+    "pong --recipe stream-q --compile": "the parallel or replay loop uses it",
     "pong --recipe cleanrl --target-tau 0.5": "--target soft",
     "pong --target-every 100": "--target hard",
     "car-racing --target-every 100": "--target hard",
@@ -60,7 +63,7 @@ def test_an_option_without_effect_is_refused_with_the_reason(line, tmp_path, mon
 
 
 def test_the_table_knows_every_option_once():
-    known = [*ALWAYS, *(name for use in USES for name in use.fields)]
+    known = [*ALWAYS, *(name for use in (*USES, *loop_uses()) for name in use.fields)]
     assert sorted(known) == sorted(f.name for f in dataclasses.fields(Config))
 
 

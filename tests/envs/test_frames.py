@@ -107,7 +107,7 @@ def test_what_counts_as_an_image() -> None:
         (spaces.Text(5), "Text space"),
         (spaces.MultiDiscrete([2, 3]), "MultiDiscrete space"),
         (spaces.MultiBinary(4), "MultiBinary space"),
-        (spaces.Discrete(1_000_000), "Discrete space"),
+        (spaces.Discrete(1_000_000), "one of 1,000,000 states"),
         (pixels(9, 9, 4), "--no-grayscale"),
     ],
 )

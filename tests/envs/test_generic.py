@@ -2,15 +2,19 @@
 
 import hashlib
 from collections.abc import Iterator
+from decimal import Decimal
+from fractions import Fraction
 from typing import Any
 
 import gymnasium
 import numpy as np
 import pytest
+import torch
 
 from pixelq.config import Config
 from pixelq.envs import GymnasiumGame, make_envs, resolve_game
 from pixelq.envs.generic import GymnasiumEnvs
+from pixelq.envs.gymnasium_games import opened_environment
 from pixelq.envs.seeded_episodes import EnvironmentFailedError
 from pixelq.errors import UserError
 
@@ -200,6 +204,90 @@ def test_an_exception_says_which_environment_raised_it() -> None:
     envs.reset()
     with pytest.raises(EnvironmentFailedError, match=r"environment 2 failed \(ArithmeticError: the motor burns\)"):
         envs.step(np.array([0, 0, 1, 0]))
+
+
+class Panic(BaseException):
+    """As native libraries raise them: no Exception."""
+
+
+def playing(monkeypatch: pytest.MonkeyPatch, step: Any) -> Any:
+    """Odd-v0 whose `step` is another, at its start."""
+    monkeypatch.setattr(Odd, "step", step)
+    envs = make_envs(config("Odd-v0"), num_envs=1, seed=1)
+    envs.reset()
+    return envs
+
+
+def raises(error: BaseException) -> Any:
+    def step(self: Any, action: int) -> Any:
+        raise error
+
+    return step
+
+
+@pytest.mark.parametrize("error", [Panic("the core burns"), SystemExit(3), GeneratorExit(), MemoryError()])
+def test_whatever_a_game_raises_is_its_failure(error: BaseException, monkeypatch: pytest.MonkeyPatch) -> None:
+    envs = playing(monkeypatch, raises(error))
+    with pytest.raises(EnvironmentFailedError, match=rf"environment 0 failed \({type(error).__name__}"):
+        envs.step(np.array([0]))
+
+
+def test_ctrl_c_in_a_game_stays_ctrl_c(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        playing(monkeypatch, raises(KeyboardInterrupt())).step(np.array([0]))
+
+
+@pytest.mark.parametrize(
+    ("parts", "words"),
+    [
+        ((0, 1.0, False, {}), "its step.. returned 4 values"),
+        (None, "its step.. returned a NoneType"),
+        (np.zeros(5), "its step.. returned a ndarray"),
+        ((0, [1.0, 2.0], False, False, {}), r"its reward is \[1.0, 2.0\], which is no number"),
+        ((0, None, False, False, {}), "its reward is None, which is no number"),
+        ((0, "1", False, False, {}), "its reward is '1', which is no number"),
+        ((0, 10**400, False, False, {}), "its reward is 1000.*, which is no number"),
+        ((0, 1.0, np.array([False, True]), False, {}), "its terminated is array.*, which is neither true nor false"),
+        ((0, 1.0, False, np.array([False, True]), {}), "its truncated is array.*, which is neither true nor false"),
+    ],
+)
+def test_what_step_returns_is_held_to_gymnasiums_form(parts: Any, words: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    envs = playing(monkeypatch, lambda self, action: parts)
+    with pytest.raises(EnvironmentFailedError, match=rf"environment 0 failed \({words}"):
+        envs.step(np.array([0]))
+
+
+@pytest.mark.parametrize(
+    "reward",
+    [*(2, 2.0, np.float32(2), np.array(2), np.array([2.0]), [2]), Fraction(2), Decimal("2.0"), torch.tensor(2.0)],
+)
+def test_a_reward_may_be_any_one_number(reward: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    envs = playing(monkeypatch, lambda self, action: (0, reward, np.bool_(False), np.array([False]), {}))
+    _, rewards, *_ = envs.step(np.array([0]))
+    assert rewards.tolist() == [2.0]
+
+
+@pytest.mark.parametrize(
+    ("parts", "words"),
+    [(None, "a NoneType"), (np.zeros(2), "a ndarray"), ((0, {}, 1), "3 values"), (0, "a int")],
+)
+def test_what_reset_returns_is_held_to_gymnasiums_form(parts: Any, words: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Odd, "reset", lambda self, *, seed=None, options=None: parts)
+    with pytest.raises(EnvironmentFailedError, match=rf"its reset\(\) returned {words}"):
+        make_envs(config("Odd-v0"), num_envs=1, seed=1).reset()
+
+
+def test_a_game_that_fails_when_it_is_closed_has_done_its_work(monkeypatch: pytest.MonkeyPatch) -> None:
+    def close(self: Any) -> None:
+        raise RuntimeError("gone")
+
+    monkeypatch.setattr(Odd, "close", close)
+    envs = environments("Odd-v0", 2)
+    envs.close()
+    found = resolve_game("Odd-v0")
+    assert isinstance(found, GymnasiumGame)
+    with opened_environment(found) as env:
+        assert env.action_space == Odd.action_space
 
 
 @pytest.mark.parametrize(

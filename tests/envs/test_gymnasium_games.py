@@ -11,8 +11,10 @@ import pytest
 
 from pixelq.cli import main
 from pixelq.envs import GymnasiumGame, resolve_game
+from pixelq.envs.games import full_name
 from pixelq.envs.gymnasium_games import WELL_KNOWN, extra_of, import_module_of, make_environment, missing_package
 from pixelq.errors import UserError
+from pixelq.recipes.choice import configure
 
 
 @pytest.mark.parametrize(
@@ -32,6 +34,50 @@ def test_an_id_means_the_environment_gymnasium_has_under_it(name: str, title: st
     game = resolve_game(name)
     assert isinstance(game, GymnasiumGame)
     assert (game.id, game.name, game.title) == (name.strip(), name.strip(), title)
+
+
+@pytest.mark.parametrize(
+    ("name", "full"),
+    [
+        ("CartPole", "CartPole-v1"),
+        (" FrozenLake ", "FrozenLake-v1"),
+        ("MinAtar/Breakout", "MinAtar/Breakout-v1"),
+        ("MiniGrid-Empty-5x5", "MiniGrid-Empty-5x5-v0"),
+        ("ALE/Pong", "ALE/Pong-v5"),
+        ("PongNoFrameskip", "PongNoFrameskip-v4"),
+        ("pong", "pong"),
+        ("Blackjack", "Blackjack"),  # the ROM's bare name
+        ("CartPole-v0", "CartPole-v0"),
+        ("not_imported:Game", "not_imported:Game"),
+    ],
+)
+def test_an_id_without_a_version_is_recorded_as_the_newest_that_gymnasium_has(name: str, full: str) -> None:
+    assert full_name(name) == full
+    if ":" not in name:
+        assert resolve_game(name) == resolve_game(full)
+        assert full in gymnasium.registry or name == full
+
+
+def test_a_configuration_names_the_version() -> None:
+    assert configure("CartPole").game == "CartPole-v1"
+    config = configure("ALE/Pong")
+    assert (config.game, config.sticky_actions) == ("ALE/Pong-v5", 0.25)
+
+
+def test_an_id_of_ones_own_is_listed_and_the_packages_are_not(
+    a_module: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own = gymnasium.envs.registration.EnvSpec("Mine/Pong-v3", "ale_py.env:AtariEnv", kwargs={"game": "pong"})
+    monkeypatch.setitem(gymnasium.registry, "Mine/Pong-v3", own)
+    (a_module / "my_maze.py").write_text(
+        "import gymnasium\nclass Maze(gymnasium.Env): pass\ngymnasium.register('Maze-v0', entry_point=Maze)\n"
+    )
+    assert main(["--import", "my_maze", "list", "games"]) == 0
+    listed = [line.split("\t")[1] for line in capsys.readouterr().out.splitlines()]
+    assert {"Maze-v0", "Mine/Pong-v3", "ALE/Pong-v5", "CartPole-v1"} <= set(listed)
+    assert len(listed) == len(set(listed))
+    assert not {"PongNoFrameskip-v4", "Pong-v0"} & set(listed)
+    assert resolve_game("Mine/Pong-v3") == GymnasiumGame("Mine/Pong-v3")
 
 
 @pytest.mark.parametrize(

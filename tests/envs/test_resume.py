@@ -42,7 +42,7 @@ def play(envs: SeededEpisodes, steps: int, seed: int) -> None:
 
 def atari(name: str, num_envs: int, seed: int, *, reseed_after: int, opening: int = 0, **fields) -> SeededEpisodes:
     games = AtariGames(Config(game=name, **fields), resolve_game(name), num_envs=num_envs)
-    fire = Opening(games.fire_action(), opening) if opening else None
+    fire = Opening((games.fire_action(),) * opening, drawn=True) if opening else None
     return SeededEpisodes(games, seed, reseed_after=reseed_after, opening=fire)
 
 
@@ -134,7 +134,7 @@ def test_cart_poles_resume_to_the_byte_wherever_they_are_stopped(
     num_envs, reseed_after, opening, max_steps, played, seed
 ):
     def make(root: int) -> SeededEpisodes:
-        right = Opening(1, opening) if opening else None
+        right = Opening((1,) * opening, drawn=True) if opening else None
         return SeededEpisodes(CartPoles(num_envs, max_steps), root, reseed_after=reseed_after, opening=right)
 
     envs = make(seed)

@@ -91,6 +91,29 @@ def test_an_update_through_the_modules_asks_the_device_for_no_value(norm):
         one.take_means()
 
 
+SPECTRAL = {"torso": "impala", "channels": (4, 4), "spectral_norm": True, "pooled": 6, "hidden": (8,)}
+QUANTILES = {"head": "implicit_quantile", "taus": 4, "target_taus": 4}
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"loss": "munchausen"},
+        {"loss": "m_iqn", **QUANTILES},
+        {"loss": "m_iqn", "bonus_by": "online", "choosing_taus": 0, "linear": "noisy", **QUANTILES, **SPECTRAL},
+        {"loss": "fqf", "head": "fraction_proposal"},
+    ],
+    ids=["munchausen", "m_iqn", "btr", "fqf"],
+)
+def test_an_update_of_munchausen_fqf_and_btr_asks_the_device_for_no_value(fields):
+    one = learner(META, optimizer="rmsprop", **fields)
+    for group in one.optimizer.param_groups:
+        group["lr"] = torch.zeros((), device=META)
+    one._step(batch().to(META))
+    with pytest.raises(RuntimeError, match="meta"):
+        one.take_means()
+
+
 def test_a_loss_that_asks_for_a_value_would_be_seen_so():
     one = learner(META, optimizer="rmsprop")
     small_learners.asks_for_a_value(one)

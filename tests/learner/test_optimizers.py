@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from pixelq.config import Config
-from pixelq.learner.optimizers import build_optimizer
+from pixelq.learner.optimizers import build_optimizer, parameter_groups, set_learning_rate
 from pixelq.learner.optimizers.centred_rmsprop import CentredRMSprop
 from pixelq.learner.optimizers.plain_adam import PlainAdam, adam_scalars, radam_scalars
 from pixelq.learner.optimizers.rectified_adam import RectifiedAdam, rectification
@@ -143,3 +143,60 @@ def test_radam_for_a_graph_is_radam_of_the_cpu(eps: float) -> None:
     for one, other in zip(ours, theirs, strict=True):
         assert torch.allclose(one, other, atol=1e-6)
     assert torch.equal(frozen, torch.ones(2))
+
+
+class Slow(torch.nn.Module):
+    """A layer that learns with a share of the learning rate, and one within it with another."""
+
+    def __init__(self):
+        super().__init__()
+        self.outer, self.inner = torch.nn.Linear(2, 2), torch.nn.Linear(2, 2)
+        self.learning_rate_factor, self.inner.learning_rate_factor = 0.5, 0.25
+
+
+def test_a_module_learns_with_its_factor_and_the_innermost_one_counts():
+    network = torch.nn.Sequential(torch.nn.Linear(2, 2), Slow(), torch.nn.Linear(2, 2))
+    groups = parameter_groups(network)
+    assert [group["learning_rate_factor"] for group in groups] == [1.0, 0.5, 0.25]
+    names = {p: name for name, p in network.named_parameters()}
+    assert [[names[p] for p in group["params"]] for group in groups] == [
+        ["0.weight", "0.bias", "2.weight", "2.bias"], ["1.outer.weight", "1.outer.bias"],
+        ["1.inner.weight", "1.inner.bias"],
+    ]  # fmt: skip
+
+
+def test_a_network_without_factors_is_one_group_in_its_own_order():
+    network = torch.nn.Sequential(torch.nn.Linear(2, 3), torch.nn.Linear(3, 1))
+    [group] = parameter_groups(network)
+    assert all(a is b for a, b in zip(group["params"], network.parameters(), strict=True))
+
+
+@pytest.mark.parametrize("compiled", [False, True])
+@pytest.mark.parametrize("name", ["rmsprop", "adam", "adamw", "radam"])
+def test_a_factor_scales_the_step_of_every_optimizer(name, compiled):
+    config = Config(optimizer=name, learning_rate=0.05, optimizer_eps=0.01, compile=compiled)
+    thetas = [torch.nn.Parameter(torch.tensor([3.0, -2.0])) for _ in range(2)]
+    groups = [{"params": [theta], "learning_rate_factor": f} for theta, f in zip(thetas, (1.0, 0.1), strict=True)]
+    optimizer = build_optimizer(config, groups)
+    for as_tensor in (False, True):
+        if as_tensor and (name, compiled) == ("radam", False):
+            continue  # its CPU form takes numbers
+        before = [theta.detach().clone() for theta in thetas]
+        for group in optimizer.param_groups:
+            group["lr"] = torch.zeros(()) if as_tensor else 0.0
+        set_learning_rate(optimizer, 0.01)
+        for theta in thetas:
+            theta.grad = torch.tensor([1.0, -1.0])
+        optimizer.step()
+        moved = [before[i] - thetas[i].detach() for i in range(2)]
+        torch.testing.assert_close(moved[1], 0.1 * moved[0], rtol=1e-3, atol=1e-6)
+        assert moved[0].abs().min() > 0
+
+
+def test_a_learning_rate_in_a_tensor_stays_that_tensor():
+    theta = torch.nn.Parameter(torch.zeros(2))
+    optimizer = build_optimizer(Config(), [{"params": [theta], "learning_rate_factor": 0.5}])
+    rate = optimizer.param_groups[0]["lr"] = torch.zeros(())
+    set_learning_rate(optimizer, 0.25)
+    assert optimizer.param_groups[0]["lr"] is rate
+    assert rate.item() == 0.125

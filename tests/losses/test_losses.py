@@ -22,7 +22,9 @@ ON_A_TD_ERROR = ["dqn", "double", "lambda_returns"]
 def configured(name, **options):
     """A recipe with a loss, and the head that it usually learns."""
     head = getattr(KINDS["loss"].find(name), "HEADS", ("linear",))[0]
-    return Config(torso="mlp", head=head, loss=name, loss_options=options)
+    # As many as the loss has by default, so that without noise both are at the same midpoints.
+    head_options = {"acting_taus": 64} if head == "implicit_quantile" else {}
+    return Config(torso="mlp", head=head, head_options=head_options, loss=name, loss_options=options)
 
 
 def networks(config, precision="float32"):

@@ -23,7 +23,7 @@ FANS = {  # inputs and outputs of a unit; of a convolution's, times the position
 }
 
 
-@pytest.fixture(scope="module", params=["torch", "xavier", "he", "orthogonal"])
+@pytest.fixture(scope="module", params=["torch", "xavier", "he", "orthogonal", "fan_in"])
 def drawn(request):
     """A rule, and what it drew for the 2015 network: layer -> weight and bias."""
     net = network(initialisation=request.param)
@@ -48,14 +48,23 @@ def test_weights_have_the_bounds_and_the_spread_of_their_rule(drawn):
         elif rule == "xavier":  # Glorot & Bengio 2010, equation 16
             assert_uniform(weight, math.sqrt(6 / (fan_in + fan_out)))
         elif rule == "he":  # He et al. 2015, equation 10
-            deviation = math.sqrt(2 / fan_in)
+            deviation = math.sqrt((1 if name == "head.output" else 2) / fan_in)
             assert weight.std() == pytest.approx(deviation, rel=6 / math.sqrt(2 * weight.numel()))
             assert abs(weight.mean()) < 6 * deviation / math.sqrt(weight.numel())
             assert weight.abs().max() > 3 * deviation  # a normal's tail, which no uniform has
+        elif rule == "fan_in":  # Dopamine's RainbowNetwork: variance_scaling(1 / sqrt 3, fan_in, uniform)
+            assert_uniform(weight, math.sqrt(3 / math.sqrt(3) / fan_in))
         else:
             rows = weight.flatten(1).double()
             gain = 1.0 if name == "head.output" else 2.0
             assert torch.allclose(rows @ rows.T, gain * torch.eye(len(rows), dtype=torch.float64), atol=1e-4), name
+
+
+@pytest.mark.parametrize("rule", ["orthogonal", "he"])
+def test_the_output_gain_scales_the_output_alone(rule):
+    plain, scaled = network(initialisation=rule), network(initialisation=rule, output_gain=math.sqrt(2))
+    for (name, a), b in zip(plain.named_parameters(), scaled.parameters(), strict=True):
+        torch.testing.assert_close(a * (math.sqrt(2) if name == "head.output.weight" else 1), b)
 
 
 def test_biases_are_zero_in_all_rules_but_torchs(drawn):
@@ -66,7 +75,7 @@ def test_biases_are_zero_in_all_rules_but_torchs(drawn):
         assert (bias.unique().numel() > 1) == (rule == "torch")
 
 
-@pytest.mark.parametrize("rule", ["torch", "xavier", "he", "orthogonal"])
+@pytest.mark.parametrize("rule", ["torch", "xavier", "he", "orthogonal", "fan_in"])
 @pytest.mark.parametrize("norm", ["none", "element"])
 def test_the_generator_alone_decides_the_initial_weights(rule, norm):
     before = torch.random.get_rng_state()

@@ -2,7 +2,7 @@
 
 import re
 import tomllib
-from dataclasses import asdict, replace
+from dataclasses import asdict, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,7 @@ from pixelq.recipes.reading import read_recipe, recipe_names
 from pixelq.recipes.validation import validate
 from pixelq.recipes.values import FIELDS, config_from_values, overridden
 from pixelq.replay.batch import Batch
+from pixelq.variants import KINDS
 
 FOLDER = Path(pixelq.__file__).parent / "recipes"
 FILES = sorted(FOLDER.glob("*.toml"))
@@ -84,8 +85,9 @@ TABLE: dict[str, dict[str, Any]] = {
         "train_every": 4,
         "loss": "dqn",
         "target": "hard",
-        "target_every": 10_000 * 4,  # updates x agent steps per update
+        "target_every": 10_000,  # agent steps, as in the authors' code
         **linear_epsilon(1.0, 0.1, 1_000_000),
+        "epsilon_begin": 50_000,
         "steps": 50_000_000,
         "life_loss_ends_target": True,
         "noop_max": 30,
@@ -103,6 +105,7 @@ TABLE: dict[str, dict[str, Any]] = {
         "target": "hard",
         "target_every": 30_000,
         **linear_epsilon(1.0, 0.01, 1_000_000),
+        "epsilon_begin": 50_000,
         "eval_epsilon": 0.001,
         "steps": 50_000_000,
     },
@@ -144,7 +147,7 @@ TABLE: dict[str, dict[str, Any]] = {
         **linear_epsilon(1.0, 0.01, 1_000_000),
         "steps": 10_000_000,
         "life_loss_ends_target": True,
-        "fire_on_reset": True,
+        "wrapper_openings": True,
         "noop_max": 30,
         "clip_reward": True,
         "sticky_actions": 0.0,
@@ -180,7 +183,7 @@ TABLE: dict[str, dict[str, Any]] = {
         "loss": "dqn",
         "target": "hard",
         "target_every": 1_000,
-        **linear_epsilon(1.0, 0.01, 150_000),
+        **linear_epsilon(1.0, 0.01, 148_500),  # 1 - t / 150,000 down to 0.01
         "stop_score": 19.0,
         "eval_every": 0,  # so that the best model is the best mean of 100 games
     },
@@ -188,31 +191,34 @@ TABLE: dict[str, dict[str, Any]] = {
 
 TASK = """steps loop num_envs frame_skip max_pool grayscale screen_size frame_stack noop_max fire_on_reset
     opening_fire_max life_loss_ends_target clip_reward sticky_actions full_action_set max_frames_per_episode"""
-LEARNER = """torso norm initialisation precision loss error reduction gamma optimizer learning_rate optimizer_eps
-    gradient_clip batch_size target epsilon_schedule epsilon_start epsilon_end eval_epsilon"""
+LEARNER = """torso norm initialisation precision loss gamma optimizer learning_rate batch_size target
+    epsilon_schedule epsilon_start epsilon_end eval_epsilon"""
 
 
 def deciding_fields(config: Config) -> set[str]:
     """Fields that decide what this configuration learns; the others have no effect on it."""
     names = set((TASK + " " + LEARNER).split())
+    names |= {"error"} & {f.name for f in fields(KINDS["loss"].options_class(config.loss))}
     names |= {"replay_capacity", "replay_start", "train_every", "n_step"} if config.loop == "replay" else set()
     names |= {"rollout_length", "epochs", "trace_lambda"} if config.loop == "parallel" else set()
+    names |= {"trace_lambda", "kappa"} if config.loop == "stream" else {"reduction", "gradient_clip", "optimizer_eps"}
     names |= {"target_every"} if config.target == "hard" else set()
     names |= {"target_tau"} if config.target == "soft" else set()
     names |= {"epsilon_steps"} if config.epsilon_schedule != "constant" else set()
-    names |= {"rmsprop_decay"} if config.optimizer == "rmsprop" else {"adam_beta1", "adam_beta2"}
+    names |= {"rmsprop_decay"} if config.optimizer == "rmsprop" else set()
+    names |= {"adam_beta1", "adam_beta2"} if config.optimizer in ("adam", "adamw", "radam") else set()
     names |= {"amsgrad"} if config.optimizer in ("adam", "adamw") else set()
     names |= {"weight_decay"} if config.optimizer == "adamw" else set()
-    names |= {"gradient_clip_at"} if config.gradient_clip != "none" else set()
+    names |= {"gradient_clip_at"} if config.gradient_clip != "none" and config.loop != "stream" else set()
     names |= {"learning_rate_steps"} if config.learning_rate_end is not None else set()
     return names
 
 
 def stated(path: Path) -> dict[str, Any]:
-    """What a recipe's file says, its base's file and the options of its loss included."""
+    """What a recipe's file says, its base's file and the options of its loss and loop included."""
     values = tomllib.loads(path.read_text(encoding="utf-8"))
     base = values.pop("base", None)
-    options = values.pop("loss_options", {})
+    options = values.pop("loss_options", {}) | values.pop("loop_options", {})
     return (stated(FOLDER / f"{base}.toml") if base else {}) | values | options
 
 
@@ -291,6 +297,11 @@ OBSERVED: dict[str, tuple[str, tuple[int, ...]]] = {
     "gymnasium-pixels": ("Photographed-v0", ATARI),
 }
 """What a recipe that is not for Atari is given, and the shape of one state."""
+OTHERS = {
+    "minatar-dqn": ("MinAtar/Breakout-v0", (1, 10, 10, 4)),
+    "stream-q-minatar": ("MinAtar/Breakout-v0", (1, 10, 10, 4)),
+}
+"""The same, of recipes that no game takes by itself."""
 
 
 class Photographed(gymnasium.Env[Any, Any]):
@@ -326,7 +337,7 @@ def test_a_game_takes_the_recipe_that_is_made_for_what_it_shows(name: str) -> No
 @pytest.mark.parametrize("name", [path.stem for path in FILES])
 def test_every_recipe_plays_its_game_and_learns_from_it(name: str) -> None:
     config = read_recipe(name)
-    game, shape = OBSERVED.get(name, (config.game, ATARI))
+    game, shape = (OBSERVED | OTHERS).get(name, (config.game, ATARI))
     config = replace(config, game=game)
     envs = make_envs(config, num_envs=1, seed=1, threads=1)
     states, _ = envs.reset()
@@ -342,7 +353,8 @@ def test_every_recipe_plays_its_game_and_learns_from_it(name: str) -> None:
         torch.from_numpy(following),
     )
     before = [p.detach().clone() for p in network.parameters()]
-    Learner(network, config, torch.device("cpu")).update(batch, config.learning_rate)
+    made_by = getattr(KINDS["loop"].find(config.loop), "Learner", Learner)
+    made_by(network, config, torch.device("cpu")).update(batch, config.learning_rate)
     assert states.shape == (1, *shape)
     changes = [(p.detach() - old).abs().max().item() for p, old in zip(network.parameters(), before, strict=True)]
     assert 0 < max(changes) < 1

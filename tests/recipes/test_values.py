@@ -28,7 +28,7 @@ TYPES = typing.get_type_hints(Config)
 def of_kind(name: str) -> st.SearchStrategy[Any]:
     """Values of one field that are valid whatever the other fields hold."""
     kind = TYPES[name]
-    if name in OPTIONS:
+    if name in OPTIONS or name == "env_kwargs":
         return st.just({})
     if typing.get_origin(kind) is Literal:
         return st.sampled_from(typing.get_args(kind))
@@ -57,8 +57,11 @@ def losses(draw: st.DrawFn, loop: str) -> dict[str, Any]:
     """A loss that the loop can learn with, with none, some or all of its options, and a target network for it."""
     replay = [("dqn", "none"), ("dqn", "hard"), ("dqn", "soft"), ("double", "hard"), ("double", "soft")]
     parallel = [("lambda_returns", "none"), ("dqn", "none")]
-    loss, target = draw(st.sampled_from(parallel if loop == "parallel" else replay))
+    fitting = {"parallel": parallel, "replay": replay, "stream": [("td_error", "none")]}
+    loss, target = draw(st.sampled_from(fitting[loop]))
     options: dict[str, st.SearchStrategy[Any]] = {"error": st.sampled_from(["squared", "huber"])}
+    if loss == "td_error":
+        options = {}
     if loss == "lambda_returns":
         options["trace_lambda"] = st.floats(0, 1)
     return {"loss": loss, "target": target, "loss_options": draw(st.fixed_dictionaries({}, optional=options))}
@@ -68,6 +71,8 @@ def losses(draw: st.DrawFn, loop: str) -> dict[str, Any]:
 def valid_configs(draw: st.DrawFn) -> Config:
     """Configurations that `validate` accepts, every field drawn."""
     values = {name: draw(of_kind(name)) for name in FIELDS}
+    values["loop"] = draw(st.sampled_from(["replay", "parallel", "stream"]))
+    values["optimizer"] = draw(st.sampled_from(["rmsprop", "adam", "adamw", "radam"]))
     num_envs, rollout, divisor = (draw(st.integers(1, 64)) for _ in range(3))
     stack, n_step = draw(st.integers(1, 8)), draw(st.integers(1, 8))
     least = num_envs * (stack + n_step)
@@ -80,8 +85,10 @@ def valid_configs(draw: st.DrawFn) -> Config:
         **draw(torsos()),
         **draw(losses(values["loop"])),
         "linear": "plain",
+        "streams": "plain",
         "head": "linear",
         "sampler": "uniform",
+        "wrapper_openings": False,
         "epsilon_schedule": schedule,
         "epsilon_begin": 0 if schedule == "constant" else draw(st.integers(0, 2**62)),
         "compile": values["compile"] and compilable,
@@ -98,6 +105,9 @@ def valid_configs(draw: st.DrawFn) -> Config:
         "stop_score": draw(st.none() | st.floats(allow_nan=False, allow_infinity=False)),
         "learning_rate_end": draw(st.none() | st.floats(0, values["learning_rate"])),
     }
+    if values["loop"] == "stream":
+        agreeing |= {"num_envs": 1, "batch_size": 1, "n_step": 1, "optimizer": "obgd", "compile": False}
+        agreeing |= {"averaged_network_tau": 0.0, "loop_options": draw(st.sampled_from([{}, {"kappa": 3.0}]))}
     return Config(**(values | agreeing))
 
 
@@ -167,10 +177,11 @@ def test_an_unknown_field_far_from_all_is_refused_without_a_guess() -> None:
         ("loss", 3, "text"),
         ("loss_options", "huber", "a table of options"),
         ("loss_options", ["huber"], "a table of options"),
-        ("optimizer", "sgd", "choose one of rmsprop, adam, adamw, radam"),
-        ("optimizer", ["adam"], "choose one of rmsprop, adam, adamw, radam"),
+        ("optimizer", "sgd", "choose one of rmsprop, adam, adamw, radam, obgd"),
+        ("optimizer", ["adam"], "choose one of rmsprop, adam, adamw, radam, obgd"),
         ("device", "gpu", "choose one of auto, cpu, cuda, mps, vulkan"),
-        ("loop", True, "choose one of replay, parallel"),
+        ("loop", True, "text"),
+        ("load", "a\udcff", "has bytes that are no letters"),
     ],
 )
 def test_a_value_of_the_wrong_type_is_refused(field: str, value: Any, wanted: str) -> None:

@@ -15,6 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import pixelq
+from pixelq.cli import main
 from pixelq.config import Config
 from pixelq.errors import UserError
 from pixelq.recipes.choice import configure
@@ -26,12 +27,14 @@ from pixelq.variants import KINDS, TORSOS, register
 RESULTS = Path(__file__).parents[2] / "results"
 OLD_RUNS = sorted(RESULTS.rglob("config.toml"))
 OWN = {
-    "torso": {"2013", "2015", "minatar", "mlp", "plain"},
-    "linear": {"plain"},
-    "head": {"linear"},
-    "loss": {"dqn", "double", "lambda_returns"},
-    "sampler": {"uniform"},
+    "torso": {"2013", "2015", "minatar", "mlp", "plain", "impala"},
+    "linear": {"plain", "noisy"},
+    "streams": {"plain", "dueling"},
+    "head": {"linear", "categorical", "quantile", "implicit_quantile", "fraction_proposal"},
+    "loss": {"dqn", "double", "lambda_returns", "c51", "qr", "iqn", "fqf", "hl_gauss", "munchausen", "m_iqn"},
+    "sampler": {"uniform", "prioritized"},
     "epsilon_schedule": {"constant", "linear", "exponential"},
+    "loop": {"replay", "parallel", "stream"},
 }
 """What pixelq has, by kind."""
 
@@ -126,6 +129,7 @@ def test_every_file_is_a_variant_and_has_the_part_that_its_kind_asks_for() -> No
         ("loss", "lambda", "lambda_returns"),
         ("sampler", "unifrom", "uniform"),
         ("epsilon_schedule", "exponental", "exponential"),
+        ("loop", "paralel", "parallel"),
     ],
 )
 def test_an_unknown_name_offers_the_nearest_and_all(kind: str, typed: str, meant: str) -> None:
@@ -278,6 +282,24 @@ def test_sizes_that_make_no_torso_are_one_line(values: dict[str, Any]) -> None:
     assert refused(lambda: configure("pong", "pqn", {"torso_options": values})).startswith("torso_options: ")
 
 
+def test_options_may_have_slots(mine: None, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    @dataclass(frozen=True, slots=True)
+    class Slotted:
+        width: int = 3
+        bound: float | None = None
+
+    register("loss", "slotted", loss=lambda *given: None, Options=Slotted)
+    config = with_all_options(overridden(read_recipe("cleanrl"), {"loss": "slotted", "width": 4}))
+    assert config.loss_options == {"width": 4}
+    write_config(config, tmp_path / "config.toml")
+    assert read_config(tmp_path / "config.toml").loss_options == {"width": 4}
+    assert main(["list", "variants"]) == 0
+    assert "--width 3" in capsys.readouterr().out
+    with pytest.raises(SystemExit):
+        main(["train", "pong", "--recipe", "cleanrl", "--loss", "slotted", "--width", "5", "--help"])
+    assert "(default: 3)" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize(
     ("given", "part"),
     [
@@ -391,16 +413,18 @@ def test_merging_changes_neither_side() -> None:
 @pytest.mark.parametrize("recipe", recipe_names())
 def test_a_shipped_recipe_reads_back_as_it_was_written_with_every_option(recipe: str, tmp_path: Path) -> None:
     config = with_all_options(read_recipe(recipe))
-    assert set(config.torso_options) == {"channels", "kernels", "strides", "hidden"}
-    assert "error" in config.loss_options
+    for table, kind in OPTIONS.items():
+        of_variant = kind.options_class(getattr(config, kind.name))
+        assert set(getattr(config, table)) == {f.name for f in dataclasses.fields(of_variant)}, table
     write_config(config, tmp_path / "config.toml")
     again = read_config(tmp_path / "config.toml")
     assert again == config
     assert repr(again) == repr(config)
     assert with_all_options(again) == again
     written = tomllib.loads((tmp_path / "config.toml").read_text())
-    assert written["loss_options"] == config.loss_options
-    assert written["torso_options"] == {name: list(sizes) for name, sizes in config.torso_options.items()}
+    assert written.get("loss_options", {}) == config.loss_options
+    sizes = {name: list(one) if isinstance(one, tuple) else one for name, one in config.torso_options.items()}
+    assert written["torso_options"] == sizes
 
 
 @settings(max_examples=50, deadline=None)
@@ -458,7 +482,7 @@ def test_an_old_run_reads_as_what_it_was(file: Path) -> None:
             assert moved.get(name, getattr(config, name, None)) == value, name
     before = {"padding": "valid", "linear": "plain", "head": "linear", "sampler": "uniform", "epsilon_begin": 0}
     for name in set(FIELDS) - set(old) - set(OPTIONS) - {"torso", "averaged_network_tau"}:
-        default = FIELDS[name].default if "None" not in str(FIELDS[name].type) else None
+        default = getattr(Config(), name) if "None" not in str(FIELDS[name].type) else None
         assert getattr(config, name) == before.get(name, default), name
 
 

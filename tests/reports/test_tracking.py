@@ -1,7 +1,10 @@
 """CSV rows and TensorBoard points, cut back to a checkpoint."""
 
 import contextlib
+import errno
 import math
+import os
+import re
 from pathlib import Path
 from typing import Any
 
@@ -133,3 +136,46 @@ def test_lengths_of_event_files_elsewhere_touch_nothing_there(tmp_path: Path) ->
     (tmp_path / "events.private").write_bytes(b"long content")
     Tracker(run, {"csv": dict.fromkeys(COLUMNS, 0), "events": {"../../events.private": 1}}).close()
     assert (tmp_path / "events.private").read_bytes() == b"long content"
+
+
+def test_a_place_that_takes_no_events_keeps_no_row_from_the_csv_files(tmp_path: Path) -> None:
+    tracker = Tracker(tmp_path)
+    tracker.write("episodes.csv", episode(1))
+    at_checkpoint = tracker.state_dict()
+    tracker.close()
+    events = tmp_path / "tensorboard"
+    for file in events.iterdir():
+        file.unlink()
+    events.rmdir()
+    events.write_text("something else")
+    resumed = Tracker(tmp_path, at_checkpoint)
+    assert re.fullmatch(
+        r"no files for TensorBoard \(.*tensorboard: File exists\); training goes on", resumed.take_message()
+    )
+    resumed.write("episodes.csv", episode(2))
+    resumed.flush()
+    assert resumed.take_message() == ""
+    assert resumed.state_dict()["events"] == at_checkpoint["events"]
+    resumed.close()
+    assert len((tmp_path / "episodes.csv").read_text().splitlines()) == 3
+    assert events.read_text() == "something else"
+
+
+def test_events_that_cannot_be_written_are_told_and_checkpoints_go_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tracker = Tracker(tmp_path)
+    before = tracker.state_dict()["events"]
+    with monkeypatch.context() as patch:
+        patch.setattr(tracker._events._file, "flush", refuse)
+        tracker.write("episodes.csv", episode(1))
+        tracker.flush()
+        assert "could not be written (Input/output error)" in tracker.take_message()
+        assert tracker.state_dict()["events"] == before
+    ((_, length),) = tracker.state_dict()["events"].items()
+    assert length > next(iter(before.values()))
+    tracker.close()
+
+
+def refuse() -> int:
+    raise OSError(errno.EIO, os.strerror(errno.EIO))

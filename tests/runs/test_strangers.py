@@ -164,7 +164,6 @@ CHANGES: dict[str, Callable[[dict[str, Any]], object]] = {
     "generator is text": put("state", "replay_generator", value="os.system('touch pwned')"),
     "seeds of another number of environments": put("state", "envs", "seeds_drawn", value=np.ones(9, np.int64)),
     "actions out of range": put("state", "envs", "actions", value=lambda a: np.full_like(a, 250)),
-    "another screen": put("state", "envs", "crc32", value=lambda c: c * 0),
     "lives are text": put("state", "envs", "lives", value="nine"),
     "scores of another shape": put("state", "scores", "score", value=np.zeros(5)),
     "scores are text": put("state", "scores", "last", value=["a"]),

@@ -53,6 +53,24 @@ def test_the_taxi_has_all_its_maps_twice(taxi):
     assert len(figure.axes[0].lines) == 6  # walls
 
 
+@pytest.mark.parametrize("name", ["lake", "taxi", "cliff"])
+def test_arrows_can_be_read_and_the_colours_are_named(name, request):
+    game = request.getfixturevalue(name)
+    figure = draw_heat_map(value_iteration(game.model, 0.9), game, 0.9, name)
+    assert figure.axes[-1].get_ylabel() == "Q(s, a), in discounted points"
+    assert figure.texts[1].get_text().startswith("learned; red: not optimal")
+    axes = figure.axes[0]
+    cell = 72 * figure.get_figwidth() * axes.get_position().width / axes.get_xlim()[1]  # points
+    arrows = [text for text in axes.texts if text.get_text() in "←↑→↓PD"]
+    assert arrows
+    assert all(12 <= text.get_fontsize() <= cell / 2 for text in arrows)
+
+
+def test_the_taxis_letters_are_explained(taxi):
+    figure = draw_heat_map(value_iteration(taxi.model, 0.9), taxi, 0.9, "taxi")
+    assert figure.texts[1].get_text() == "learned; red: not optimal; P pickup; D dropoff"
+
+
 def test_the_scale_spans_greedy_values_not_the_fall_off_the_cliff(cliff):
     exact = value_iteration(cliff.model, 0.9)
     learned, _ = cells(draw_heat_map(exact, cliff, 0.9, "cliff"))

@@ -58,6 +58,17 @@ def test_the_reference_is_shown_as_far_as_the_runs_have_come(make_run):
     assert len(reference.get_xdata()) <= 3
 
 
+def test_a_short_run_fills_the_figure_beside_the_references_first_value(make_run):
+    run = read_run(make_run("run", np.arange(8.0), every=10_000))
+    axes = draw_comparison("pong", grouped([run]), [CURVE]).axes[0]
+    end = 80_000 * 4 / 1e6
+    assert axes.get_xlim() == pytest.approx((0, 1.04 * end))
+    (reference,) = [x for x in axes.lines if x.get_label().startswith("reference")]
+    assert set(reference.get_ydata()) == {CURVE.mean[0]}
+    assert reference.get_label() == "reference: DQN (5 runs), its first value, at 1 million frames"
+    assert max(x.get_xdata()[-1] for x in axes.lines if len(x.get_xdata()) == 8) == pytest.approx(end)
+
+
 def test_a_run_without_a_game_says_so(make_run):
     figure = draw_comparison("pong", grouped([read_run(make_run("run"))]), [CURVE])
     assert figure.axes[0].texts[0].get_text() == "no finished game yet"

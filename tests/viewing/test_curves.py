@@ -9,7 +9,7 @@ from pixelq.errors import UserError
 from pixelq.reports.tracking import COLUMNS, Tracker
 from pixelq.viewing import curves
 from pixelq.viewing.curves import (
-    exponential_mean,
+    centred_mean,
     mean_and_band,
     moving_mean,
     on_grid,
@@ -123,20 +123,38 @@ def test_moving_mean_keeps_small_differences_late_in_a_long_run():
     assert moving_mean(values, 100)[-1] == pytest.approx(1e6 + 0.5, abs=1e-6)
 
 
-@given(NUMBERS, st.floats(1, 50))
-def test_exponential_mean_is_the_weighted_mean(values, span):
-    decay = 1 - 1 / span
-    expected = []
+def running(values, window):
+    """Of each value, those of its window: as many before as after it, fewer near an end."""
+    half = int(window // 2)
     for i in range(len(values)):
-        weights = decay ** np.arange(i, -1, -1)
-        expected.append(np.average(values[: i + 1], weights=weights))
-    np.testing.assert_allclose(exponential_mean(np.array(values), span), expected, rtol=1e-6, atol=1e-6)
+        side = min(half, i, len(values) - 1 - i)
+        yield values[i - side : i + side + 1]
 
 
-def test_exponential_mean_gives_no_weight_to_rows_without_a_value():
-    smooth = exponential_mean(np.array([math.nan, 2.0, math.nan, 4.0]), 2)
-    assert math.isnan(smooth[0])
-    assert smooth[1:].tolist() == pytest.approx([2.0, 2.0, (0.5 * 2 + 4) / 1.5])
+@given(NUMBERS, st.floats(1, 70))
+def test_centred_mean_is_the_mean_of_as_many_values_before_as_after(values, window):
+    expected = [np.mean(inside) for inside in running(values, window)]
+    np.testing.assert_allclose(centred_mean(np.array(values), window), expected, rtol=1e-9, atol=1e-9)
+
+
+@given(st.lists(st.floats(-1e300, 1e300) | st.floats(0, 1e-3), min_size=1, max_size=60), st.floats(1, 70))
+def test_a_smoothed_line_stays_within_the_running_range_of_the_values(values, window):
+    smooth = centred_mean(np.array(values), window)
+    for mean, inside in zip(smooth, running(values, window), strict=True):
+        rounding = 1e-12 * max(map(abs, inside))
+        assert min(inside) - rounding <= mean <= max(inside) + rounding
+
+
+@given(st.floats(-100, 100), st.floats(-100, 100), st.integers(1, 40), st.floats(1, 50))
+def test_a_smoothed_line_does_not_lag_behind_a_straight_one(slope, start, n, window):
+    straight = start + slope * np.arange(n)
+    np.testing.assert_allclose(centred_mean(straight, window), straight, atol=1e-8)
+
+
+def test_small_losses_after_a_huge_one_are_not_lost_in_rounding():
+    losses = np.array([1e12, *np.full(20, 1e-9)])
+    assert centred_mean(losses, 5)[10:].tolist() == pytest.approx([1e-9] * 11)
+    assert len(centred_mean(np.empty(0), 5)) == 0
 
 
 # --- several runs ---------------------------------------------------------------------------------------------------

@@ -1,9 +1,11 @@
+import itertools
 import subprocess
 import sys
 import time
 
 import numpy as np
 import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 from pixelq.viewing.curves import moving_mean, read_run
 from pixelq.viewing.plots import MOST_DOTS, draw_runs, plot_runs
@@ -26,22 +28,22 @@ def line(axes, length):
     return found[0].get_xydata()
 
 
-def test_the_score_is_the_mean_of_the_last_games_against_agent_steps_and_hours(make_run):
+def test_the_score_is_the_mean_of_the_last_games_against_agent_steps_and_time(make_run):
     scores = np.arange(20.0)
     figure, axes = draw(make_run("run", scores, every=1000))
     assert len(axes) == 8
-    steps, hours = line(axes[0], 20), line(axes[4], 20)
+    steps, time = line(axes[0], 20), line(axes[4], 20)
     np.testing.assert_allclose(steps[:, 1], moving_mean(scores, 3))
     np.testing.assert_allclose(steps[:, 0], 1000 * np.arange(1, 21))
-    np.testing.assert_allclose(hours[:, 0], np.arange(1, 21) / 3600)
-    np.testing.assert_allclose(hours[:, 1], steps[:, 1])
+    np.testing.assert_allclose(time[:, 0], np.arange(1, 21))
+    np.testing.assert_allclose(time[:, 1], steps[:, 1])
     assert "mean of the last 3 training games" in texts(figure)
     assert "1 agent step = 4 frames" in texts(figure)
 
 
 def test_evaluations_stand_where_they_were_made_on_both_axes(make_run):
     _, axes = draw(make_run("run", np.zeros(10), every=3600))
-    for panel, at in ((axes[0], 36_000), (axes[4], 36_000 / 1000 / 3600)):
+    for panel, at in ((axes[0], 36_000), (axes[4], 36)):
         diamonds = [x for x in panel.lines if x.get_marker() == "D"]
         np.testing.assert_allclose(diamonds[0].get_xydata(), [[at, 7.5]])
 
@@ -53,6 +55,64 @@ def test_loss_mean_q_and_epsilon_have_a_panel_each(make_run):
     np.testing.assert_allclose(line(axes[2], 5)[:, 1], [0.0, 0.1, 0.2, 0.3, 0.4])
     np.testing.assert_allclose(line(axes[3], 5)[:, 1], [0.9, 0.8, 0.7, 0.6, 0.5])
     assert axes[3].get_xlabel() == "agent steps"
+
+
+@pytest.mark.parametrize(
+    ("seconds", "unit", "size"),
+    [(170, "seconds", 1), (181, "minutes", 60), (11_000, "hours", 3600)],
+)
+def test_time_is_written_in_the_unit_of_the_runs_length(make_run, seconds, unit, size):
+    _, axes = draw(make_run("run", np.zeros(10), every=100 * seconds))
+    assert axes[7].get_xlabel() == f"{unit} of wall-clock time"
+    assert line(axes[4], 10)[-1, 0] == pytest.approx(seconds / size)
+
+
+@pytest.mark.parametrize("seconds", [0.4, 10_000, 1_000_000])
+def test_labels_of_time_are_short_and_differ(make_run, seconds):
+    figure, axes = draw(make_run("run", np.zeros(10), every=int(100 * seconds)))
+    FigureCanvasAgg(figure).draw()
+    labels = [label.get_text() for label in axes[7].get_xticklabels()]
+    assert len(labels) == len(set(labels)) > 2
+    assert max(map(len, labels)) <= 5
+    boxes = [label.get_window_extent() for label in axes[7].get_xticklabels()]
+    assert all(left.x1 < right.x0 for left, right in itertools.pairwise(boxes))
+
+
+def test_the_axis_of_epsilon_goes_from_zero_to_one(make_run):
+    _, axes = draw(make_run("run", np.zeros(5)))
+    for panel in (axes[3], axes[7]):
+        assert panel.get_yticks().tolist() == [0, 0.5, 1]
+        assert panel.get_ylim()[1] > 1
+
+
+def test_one_frame_is_not_frames(make_run):
+    figure, _ = draw(make_run("run", np.zeros(5), frame_skip=1))
+    assert "1 agent step = 1 frame." in texts(figure)
+
+
+def test_smoothed_loss_and_q_lie_within_the_values_around(make_run):
+    folder = make_run("run", np.zeros(30))
+    _, axes = draw(folder, rows=5.0)
+    for panel in axes[1:3]:
+        thin, thick = (x.get_ydata() for x in sorted(panel.lines, key=lambda x: x.get_linewidth()))
+        for i in range(30):
+            around = thin[max(0, i - 2) : i + 3]
+            assert around.min() - 1e-12 <= thick[i] <= around.max() + 1e-12
+        np.testing.assert_allclose(thick, thin)  # both rise by the same amount in every row
+    assert "mean of 5 rows of progress.csv around each" in texts(axes[0].figure)
+
+
+def test_every_game_has_a_score_axis_of_its_own(make_run):
+    pong = make_run("a", np.full(5, -20.0), game="pong"), make_run("b", np.full(5, -21.0), game="ALE/Pong-v5", seed=2)
+    figure, axes = draw(*pong, make_run("c", np.full(7, 400.0), game="breakout"))
+    labels = [panel.get_ylabel() for panel in axes[:5]]
+    assert labels == ["pong: score (points)", "breakout: score (points)", "loss", "mean Q", "epsilon"]
+    assert line(axes[1], 7)[:, 1].tolist() == [400.0] * 7
+    assert sum(x.get_linestyle() == "-" for x in axes[0].lines) == 2
+    assert axes[0].get_ylim()[1] < 10 < 400 < axes[1].get_ylim()[1]
+    assert axes[0].get_xlim()[1] < axes[1].get_xlim()[1]
+    assert "each score has its own axes" in texts(figure)
+    assert {x.get_color() for x in axes[0].lines}.isdisjoint({x.get_color() for x in axes[1].lines})
 
 
 def test_seeds_become_a_mean_with_a_band_as_far_as_all_of_them_have_come(make_run):

@@ -1,7 +1,11 @@
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from pixelq.viewing.q_panel import WIDTH, QPanel
+from pixelq.viewing.q_panel import _EDGE as EDGE
+from pixelq.viewing.q_panel import WIDTH, QPanel, _round, axis_start
+from pixelq.viewing.q_panel import _number as shown
 
 GREEDY, OTHER, BAR = (255, 163, 43), (198, 120, 221), (76, 106, 146)
 NAMES = ["NOOP", "FIRE", "RIGHT", "LEFT"]
@@ -58,3 +62,38 @@ def test_eighteen_actions_fit():
     names = [f"ACTION{i}" for i in range(18)]
     picture = draw(list(range(18)), 17, actions=names)
     assert len(bar_lengths(picture, BAR)) == 17
+
+
+@given(st.floats(-1e30, 1e30) | st.floats(-100, 100) | st.just(float("nan")), st.integers(2, 18))
+def test_no_number_reaches_into_a_bar(value, count):
+    panel = QPanel(420, "Pong", [f"ACTION{i}" for i in range(count)], "random")
+    assert WIDTH - EDGE - panel._font.getlength(shown(value)) >= panel._end + 4
+
+
+@pytest.mark.parametrize("q_values", [[-99.123, -99.456, -98.999, -98.111], [12345.6, -3, 2, 1], [0, 0, 0, 0]])
+def test_a_full_bar_ends_left_of_its_number(q_values):
+    best = int(np.argmax(q_values))
+    picture = draw(q_values, best)
+    row = picture[92 + 34 * best + 17]  # the middle of the row: bar, gap, number
+    bar = np.flatnonzero((row == GREEDY).all(axis=1))
+    number = np.flatnonzero((row > 200).all(axis=1))
+    assert bar.max() + 4 <= number[number > bar.min()].min()
+
+
+@given(st.floats(-1e6, 1e6), st.floats(1e-3, 1e6))
+def test_bars_begin_at_a_round_number_that_is_the_one_shown(high, width):
+    start = axis_start(high, width)
+    rounding = 1e-9 * max(abs(high), width)
+    assert high - 1.6 * width - rounding <= start <= high - 1.1 * width + rounding
+    assert float(_round(start)) == pytest.approx(start, rel=1e-9, abs=1e-9)
+    if width >= 1e-6 * abs(high):
+        digits = f"{start / 10 ** np.floor(np.log10(width)):.6f}".rstrip("0").partition(".")[2]
+        assert len(digits) <= 1  # a tenth of the width's power of ten at the finest
+
+
+def test_the_bars_begin_is_written_above_them():
+    one, other = draw([1.0, 2.0, 3.0, 4.0], 3), draw([11.0, 12.0, 13.0, 14.0], 3)
+    assert (one[74:88] != other[74:88]).any()
+    low = bar_lengths(one, BAR)[0]
+    (high,) = bar_lengths(one, GREEDY)
+    assert low / high == pytest.approx((1 - axis_start(4, 3)) / (4 - axis_start(4, 3)), abs=0.02)

@@ -5,7 +5,8 @@ import pytest
 from pixelq.config import Config
 from pixelq.errors import UserError
 from pixelq.recipes.reading import read_recipe
-from pixelq.viewing.reference import PublishedScore, protocol, read_curves, read_scores, score_differences
+from pixelq.viewing.protocol import PUBLISHED
+from pixelq.viewing.reference import PublishedScore, read_curves, read_scores, score_differences
 
 CURVES = """\
 game,agent,million_frames,mean_return,min_run,max_run,runs
@@ -22,8 +23,6 @@ paper,DQN,pong,10000000,20,1.5,"same"
 docs,DQN,pong,10000000,19,,"training return, no sticky actions"
 docs,C51,beam_rider,10000000,9592.9,2270.15,"same"
 """
-
-DOPAMINE = read_recipe("dopamine")
 
 
 @pytest.fixture
@@ -81,39 +80,6 @@ def test_a_missing_reference_is_refused(tmp_path):
         read_curves(tmp_path / "absent.csv", "pong")
 
 
-def test_the_recipe_dopamine_differs_from_dopamine_in_nothing():
-    assert [aspect.name for aspect in protocol(DOPAMINE, seeds=5) if aspect.differs] == []
-
-
-@pytest.mark.parametrize(
-    ("change", "name", "words"),
-    [
-        ({"sticky_actions": 0.0}, "sticky actions", "0"),
-        ({"epsilon_end": 0.1}, "epsilon while training", "1 to 0.1 over 250,000 agent steps, after 20,000 at 1"),
-        ({"epsilon_begin": 0}, "epsilon while training", "1 to 0.01 over 250,000 agent steps"),
-        ({"epsilon_schedule": "constant", "epsilon_start": 0.04}, "epsilon while training", "0.04 throughout"),
-        ({"life_loss_ends_target": True}, "a lost life", "ends the target"),
-        ({"noop_max": 30}, "start of a game", "up to 30 no-op frames"),
-        ({"opening_fire_max": 30}, "start of a game", "FIRE held for 1 to 30 agent steps"),
-        ({"frame_skip": 3, "max_pool": False}, "frames per agent step", "3"),
-        ({"grayscale": False}, "observation", "4 colour frames of 84x84"),
-        ({"full_action_set": True}, "actions", "all 18"),
-        ({"max_frames_per_episode": 18_000}, "longest game", "18,000 frames"),
-        ({"padding": "valid"}, "network", "torso 2015, padding valid, norm none, head linear"),
-        ({"norm": "layer"}, "network", "torso 2015, padding same, norm layer, head linear"),
-        ({"initialisation": "torch"}, "initial weights", "torch"),
-        ({"precision": "bf16"}, "precision", "bf16"),
-        ({"num_envs": 4}, "environments", "4"),
-        ({"learning_rate_end": 0.0}, "optimizer", "adam 6.25e-05 to 0, eps 0.00015"),
-        ({"optimizer_eps": 1e-8}, "optimizer", "adam 6.25e-05, eps 1e-08"),
-    ],
-)
-def test_each_difference_in_protocol_is_named(change, name, words):
-    differing = [a for a in protocol(dataclasses.replace(DOPAMINE, **change), seeds=5) if a.differs]
-    assert (name, words) in [(a.name, a.run) for a in differing]
-    assert {a.name for a in differing} == {name}
-
-
 @pytest.mark.parametrize(
     ("sticky", "text", "expected"),
     [
@@ -127,4 +93,41 @@ def test_each_difference_in_protocol_is_named(change, name, words):
 )
 def test_a_published_score_is_told_apart_from_a_runs_training_games(sticky, text, expected):
     score = PublishedScore("paper", "DQN", 10_000_000, 1.0, None, text)
-    assert score_differences(dataclasses.replace(Config(), sticky_actions=sticky), score) == expected
+    found = score_differences(dataclasses.replace(Config(), sticky_actions=sticky), score)
+    assert found == [*expected, "its other settings are not known here"]
+
+
+def test_a_score_of_a_known_recipe_is_of_the_same_protocol_only_where_every_setting_is():
+    score = PublishedScore("docs", "DQN", 10_000_000, 1.0, None, "training return, no sticky actions", "cleanrl")
+    cleanrl = read_recipe("cleanrl")
+    assert score_differences(cleanrl, score) == []
+    other = dataclasses.replace(cleanrl, precision="bf16", num_envs=4, target_every=500)
+    assert score_differences(other, score) == ["precision, environments, target network (see recipe cleanrl)"]
+    sticky = dataclasses.replace(cleanrl, sticky_actions=0.25)
+    assert score_differences(sticky, score) == ["no sticky actions, not 0.25"]
+    unstated = dataclasses.replace(score, protocol="training return")
+    assert score_differences(sticky, unstated) == ["sticky actions (see recipe cleanrl)"]
+
+
+def test_a_recipe_that_there_is_not_is_refused_by_its_line(tmp_path):
+    file = tmp_path / "scores.csv"
+    header, first = SCORES.splitlines()[:2]
+    file.write_text(f"{header},recipe\n{first},nature2014\n")
+    with pytest.raises(UserError, match=r"scores\.csv line 2: recipe = 'nature2014'"):
+        read_scores(file, "beam_rider")
+
+
+def test_the_scores_that_ship_name_the_recipe_of_their_source_where_there_is_one():
+    games = ("pong", "breakout", "CartPole-v1")
+    shipped = [score for game in games for score in read_scores(PUBLISHED / "published_scores.csv", game)]
+    assert {score.source: score.recipe for score in shipped if score.recipe} == {
+        "Mnih et al. 2013 (arXiv 1312.5602) table 1": "nips2013",
+        "Mnih et al. 2015 (Nature)": "nature2015",
+        "CleanRL docs, dqn_atari.py": "cleanrl",
+        "CleanRL docs, pqn_atari_envpool.py": "cleanrl-pqn",
+    }
+    assert {score.source.split()[0] for score in shipped if not score.recipe} == {
+        "CleanRL",
+        "Tianshou",
+        "rl-baselines3-zoo",
+    }

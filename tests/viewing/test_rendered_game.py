@@ -1,8 +1,9 @@
 """Videos of games that are drawn by their environment."""
 
 from fractions import Fraction
-from typing import Any
+from typing import Any, ClassVar
 
+import av
 import gymnasium
 import numpy as np
 import pytest
@@ -10,8 +11,8 @@ import pytest
 from pixelq.config import Config
 from pixelq.envs import GymnasiumGame, make_envs, resolve_game
 from pixelq.envs.gymnasium_games import make_environment
-from pixelq.errors import UserError
-from pixelq.viewing.rendered_game import action_names, rendered_game
+from pixelq.errors import RunError, UserError
+from pixelq.viewing.rendered_game import SLOW, action_names, frames_per_second, rendered_game
 from pixelq.viewing.video import open_game, played, record_game
 
 IMAGES: dict[str, Any] = {"grayscale": False, "screen_size": 0}
@@ -120,3 +121,101 @@ def test_a_game_that_draws_nothing_is_refused_in_one_line(monkeypatch: pytest.Mo
     with pytest.raises(UserError, match=r"game Blind-v0 draws no pictures"):
         record_game(agent, tmp_path / "video.mp4")
     assert list(tmp_path.iterdir()) == []
+
+
+class Draws(gymnasium.Env[Any, Any]):
+    """A game of five steps that draws what a test wants."""
+
+    metadata: ClassVar[dict[str, Any]] = {"render_modes": ["rgb_array"], "render_fps": 10}
+    observation_space = gymnasium.spaces.Discrete(2)
+    action_space = gymnasium.spaces.Discrete(2)
+    picture: ClassVar[Any] = None
+
+    def __init__(self, render_mode: str | None = None) -> None:
+        self.render_mode = render_mode
+
+    def reset(self, *, seed: int | None = None, options: Any = None) -> tuple[Any, dict[str, Any]]:
+        super().reset(seed=seed)
+        self.steps = 0
+        return 0, {}
+
+    def step(self, action: int) -> tuple[Any, float, bool, bool, dict[str, Any]]:
+        self.steps += 1
+        return 0, 1.0, self.steps == 5, False, {}
+
+    def render(self) -> Any:
+        picture = type(self).picture
+        return picture(self.steps) if callable(picture) else picture
+
+
+class Still:
+    """Always takes action 0."""
+
+    config = config("Draws-v0")
+
+    def q_values(self, observations: np.ndarray) -> np.ndarray:
+        return np.array([[1.0, 0.0]], np.float32)
+
+
+@pytest.fixture
+def draws(monkeypatch: pytest.MonkeyPatch) -> type[Draws]:
+    monkeypatch.setitem(gymnasium.registry, "Draws-v0", gymnasium.envs.registration.EnvSpec("Draws-v0", Draws))
+    monkeypatch.setattr(Draws, "picture", None)
+    return Draws
+
+
+@pytest.mark.parametrize(
+    "picture",
+    [
+        np.full((64, 64, 3), 100),
+        np.full((64, 64, 3), 100.0),
+        np.full((64, 64, 4), 100, np.uint8),
+        np.full((64, 64), 100, np.uint8),
+        lambda steps: np.full((64 + steps, 64, 3), 100, np.uint8),
+    ],
+)
+def test_pictures_of_every_kind_are_filmed_as_they_are(picture: Any, draws: type[Draws], tmp_path: Any) -> None:
+    draws.picture = staticmethod(picture) if callable(picture) else picture
+    game = record_game(Still(), tmp_path / "video.mp4")
+    assert game.frames == 5
+    with av.open(str(game.path)) as video:
+        for frame in video.decode(video=0):
+            assert abs(frame.to_ndarray(format="rgb24")[100:300, 100:300].mean() - 100) < 3
+
+
+def broken(steps: int) -> Any:
+    raise RuntimeError("no GL context")
+
+
+@pytest.mark.parametrize(
+    ("picture", "words"),
+    [
+        (None, r"its render\(\) gives no picture"),
+        (lambda steps: None if steps == 3 else np.zeros((9, 9, 3), np.uint8), r"failed \(game Draws-v0: its render"),
+        (broken, r"its render\(\) failed \(RuntimeError: no GL context\)"),
+        (np.zeros((20, 20_000, 3), np.uint8), "too large for h264"),
+    ],
+)
+def test_what_cannot_be_filmed_is_said_in_one_line_and_leaves_nothing(
+    picture: Any, words: str, draws: type[Draws], tmp_path: Any
+) -> None:
+    draws.picture = staticmethod(picture) if callable(picture) else picture
+    with pytest.raises((UserError, RunError), match=words):
+        record_game(Still(), tmp_path / "video.mp4")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_thin_picture_is_not_made_endlessly_wide(draws: type[Draws], tmp_path: Any) -> None:
+    draws.picture = np.full((4, 300, 3), 100, np.uint8)
+    with av.open(str(record_game(Still(), tmp_path / "video.mp4").path)) as video:
+        assert video.streams.video[0].width == 6 * 300 + 320
+
+
+@pytest.mark.parametrize("said", [None, 0, -3, "fast", float("nan"), float("inf"), 1e9, [30]])
+def test_a_rate_that_no_video_can_have_is_the_usual_one(said: Any) -> None:
+    assert frames_per_second(said) == SLOW
+
+
+@pytest.mark.parametrize(("said", "rate"), [(30, 30), (12.5, Fraction(25, 2)), (np.float32(0.5), Fraction(1, 2))])
+def test_a_rate_is_taken_as_it_is_said(said: Any, rate: Any) -> None:
+    assert frames_per_second(said) == rate

@@ -40,8 +40,12 @@ def checkpoint_digests(checkpoint: LoadedCheckpoint) -> dict[str, str]:
             digests["replay"] = replay_digest(checkpoint.replay)
         if state["sampler"]:
             digests["sampler"] = tree_digest(state["sampler"])
+        if state.get("reward_scale"):
+            digests["reward scale"] = tree_digest(state["reward_scale"])
         digests["environments"] = tree_digest(state["envs"])
         generators = {"policy": state["policy"], "replay": state["replay_generator"], "learner": learner["noise"]}
+        if "torch_generators" in state:
+            generators["torch"] = state["torch_generators"]
         digests["generators"] = tree_digest(generators)
         digests["counters"] = tree_digest(state["counters"])
         digests["scores"] = tree_digest(state["scores"])

@@ -11,6 +11,11 @@ from typing import Any
 from pixelq.atomic import write_bytes
 from pixelq.errors import UserError
 
+
+class OtherFormatError(UserError):
+    """A whole checkpoint that another version of pixelq wrote: those beside it are no better."""
+
+
 NAME = "manifest.json"
 FORMAT = 3
 OLDER = {1: "0.1", 2: "0.1"}
@@ -59,7 +64,8 @@ def read_manifest(folder: Path) -> Manifest:
     """Read and check `manifest.json`.
 
     Raises:
-        UserError: it is missing, damaged, of another format, or names a file outside the checkpoint.
+        OtherFormatError: it is whole, and of another version of pixelq.
+        UserError: it is missing, damaged, or names a file outside the checkpoint.
     """
     file = folder / NAME
     try:
@@ -74,12 +80,12 @@ def read_manifest(folder: Path) -> Manifest:
     found = values.get("format")
     if type(found) is int and found in OLDER:
         version = OLDER[found]
-        raise UserError(
+        raise OtherFormatError(
             f"{file}: a checkpoint of pixelq {version}; resume it with that version, or begin anew from its policy "
             "with --load and this folder"
         )
     if found != FORMAT:
-        raise UserError(f"{file}: checkpoint format {found!r}; this pixelq reads {FORMAT}")
+        raise OtherFormatError(f"{file}: checkpoint format {found!r}; this pixelq reads {FORMAT}")
     manifest = Manifest(
         agent_steps=_whole_number(values, "agent_steps", file),
         files=[FileRecord(**_record(entry, file)) for entry in _list(values, "files", file)],

@@ -56,9 +56,13 @@ def save_policy(
 
     Raises:
         OSError: the disk is full or the folder cannot be written.
+        UserError: the network's state holds something that is no tensor.
     """
     folder.mkdir(parents=True, exist_ok=True)
     write_config(config, folder / "config.toml")
+    for name, value in network.state_dict().items():
+        if not isinstance(value, Tensor):  # an extra state of a module of one's own
+            raise UserError(f"the policy cannot be saved: {name} of the network is a {type(value).__name__}, no tensor")
     # Copied: tied weights share memory, which safetensors refuses.
     weights = {
         k: v.detach().cpu().clone(memory_format=torch.contiguous_format) for k, v in network.state_dict().items()
@@ -93,9 +97,9 @@ def load_agent(path: Path | str, device: torch.device | None = None) -> Agent:
         UserError: there is no policy there, it is damaged, or it does not fit its configuration.
     """
     file = find_policy(Path(path))
+    weights, facts = read_weights(file), read_facts(file)
     config = read_config(_config_beside(file))
     device = device or torch.device("cpu")
-    weights, facts = read_weights(file), read_facts(file)
     # Files of format 1 do not name their observations; they are all for Atari games, where the recipe decides them.
     space = _observation_space(facts["observation"], file) if "observation" in facts else likely_observations(config)
     network = _network_for(weights, config, space, _num_actions(facts, weights, file), file)
@@ -138,7 +142,7 @@ def read_weights(file: Path) -> dict[str, Tensor]:
     digest = facts.pop(DIGEST, None)
     try:
         intact = digest is None or digest == tree_digest({"facts": facts, "weights": weights})
-    except RecursionError:  # facts nested a thousand levels deep
+    except (UserError, RecursionError):  # weights of types that no policy has; facts nested a thousand levels deep
         intact = False
     if not intact:
         raise UserError(f"{file}: its digest does not match: damaged; restore it, or take another policy")
@@ -229,4 +233,7 @@ def _migrated(weights: dict[str, Tensor]) -> dict[str, Tensor]:
 
 def _config_beside(file: Path) -> Path:
     beside = file.parent / "config.toml"
-    return beside if beside.is_file() else file.parent.parent / "config.toml"
+    above = file.parent.parent / "config.toml"
+    if not beside.is_file() and not above.is_file():
+        raise UserError(f"{file}: a policy needs the config.toml of its run beside it; copy that, too")
+    return beside if beside.is_file() else above

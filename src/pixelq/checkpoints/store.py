@@ -25,6 +25,7 @@ from pixelq.atomic import atomic_file, remove_temporaries, sync_file, sync_folde
 from pixelq.checkpoints.manifest import (
     FileRecord,
     Manifest,
+    OtherFormatError,
     SegmentRecord,
     check_file,
     digest,
@@ -35,6 +36,7 @@ from pixelq.checkpoints.manifest import (
 )
 from pixelq.checkpoints.reader import LoadedCheckpoint, read_checkpoint
 from pixelq.checkpoints.state_tree import split
+from pixelq.command_lines import command_line
 from pixelq.errors import UserError
 from pixelq.replay import Replay, ReplaySnapshot
 from pixelq.replay.segments import write_segment
@@ -86,11 +88,19 @@ class CheckpointStore:
             state: nested dictionaries of numbers, arrays and tensors.
             replay: None in the parallel loop.
             logs: files whose lengths are in the state.
+
+        Raises:
+            UserError: a variant's state holds something else.
         """
         since = self._replaced[-1].last + 1 if self._replaced else 0
         snapshot = replay.snapshot(since=since) if replay is not None else None
         kept = snapshot and {"meta": snapshot.meta, "arrays": snapshot.arrays}
-        tree, tensors = split({"state": state, "replay": kept})
+        try:
+            tree, tensors = split({"state": state, "replay": kept})
+        except RecursionError:
+            raise UserError(
+                "the state cannot be saved: a part of it is nested too deeply, or a part of itself"
+            ) from None
         return PendingCheckpoint(agent_steps, tree, tensors, snapshot, logs)
 
     def write(self, pending: PendingCheckpoint) -> Path:
@@ -142,7 +152,7 @@ class CheckpointStore:
             fallback: if it is damaged, take the one before.
 
         Raises:
-            UserError: there is none, or it is damaged (naming the file and what to do).
+            UserError: there is none, or it is damaged (naming the file and what to do), or of another version.
         """
         paths = self.paths()
         if not paths:
@@ -151,21 +161,29 @@ class CheckpointStore:
         for i, path in reversed(list(enumerate(paths))):
             try:
                 loaded = read_checkpoint(path)
+            except OtherFormatError:
+                raise
             except UserError as error:
                 damage = damage or str(error)
                 if not fallback:
-                    hint = (
-                        "`pixelq resume --fallback` continues from the one before"
-                        if i
-                        else "there is no other checkpoint"
-                    )
-                    raise UserError(f"{error}; {hint}") from None
+                    raise UserError(f"{error}; {self._what_is_left(paths[:i])}") from None
                 continue
             self._segments = read_manifest(path).segments
             self._replaced = _undamaged_segments(paths[i - 1]) if i else []
             self._damaged, self.newest = paths[i + 1 :], path
             return loaded
         raise UserError(f"{damage}; no good checkpoint is left: start the run again")
+
+    def _what_is_left(self, before: list[Path]) -> str:
+        """In words, whether one of the checkpoints before a damaged one is whole."""
+        for path in reversed(before):
+            with contextlib.suppress(UserError):
+                read_checkpoint(path)
+                line = command_line("resume", "--fallback", self._folder.parent)
+                return f"`{line}` continues from {path.name}, the one before"
+        if before:
+            return "the one before cannot be read either: start the run again"
+        return "there is no other checkpoint"
 
     def set_damaged_aside(self) -> None:
         """Rename the damaged checkpoints that `load` skipped, so that a later load does not find them."""

@@ -16,14 +16,17 @@ from pixelq.errors import RunError, UserError
 COMMANDS = {
     "train": "train an agent: pixelq train pong",
     "resume": "continue a run from its last checkpoint",
+    "sweep": "try other values of a recipe, and stop the hopeless early",
+    "suite": "train algorithms on a set of games with seeds, as one job",
     "eval": "play whole test games with a trained policy",
     "record": "make a video of a game with the Q-values beside it",
     "tabular": "learn a small game with a table and compare it with the exact optimum",
+    "watch": "show runs live in the browser while they train",
     "plot": "draw the curves of one or more runs",
     "compare": "put runs beside published curves and scores",
     "list": "list games, recipes or variants (losses, heads, torsos, ...)",
     "doctor": "check this machine: device, memory, disk, ROMs",
-    "bench": "measure how fast this machine plays and learns, and what limits its speed",
+    "bench": "measure how fast this machine plays and learns, and what limits it",
     "verify": "check a run's files and print a digest of each part",
 }
 
@@ -39,7 +42,7 @@ def main(argv: list[str] | None = None) -> int:
     _let_every_letter_be_printed()
     try:
         code = _dispatch([_at_home(word) for word in argv])
-        if not sys.stdout.closed:
+        if sys.stdout is not None and not sys.stdout.closed:
             sys.stdout.flush()  # now, so that a full disk is said in one line
         return code
     except UserError as error:
@@ -55,6 +58,10 @@ def main(argv: list[str] | None = None) -> int:
         return 0  # the reader of a pipe (head, less) has ended
     except OSError as error:
         return _refused_by_the_system(error)
+    except ValueError:
+        if sys.stdout is None or not sys.stdout.closed:
+            raise
+        return _say("the output was closed while this ran, by a game or a library; what it says is lost", 1)
 
 
 def _refused_by_the_system(error: OSError) -> int:
@@ -172,5 +179,5 @@ def _imported(argv: list[str]) -> list[str]:
 def _help() -> str:
     rows = "\n".join(f"  {name:<8} {text}" for name, text in COMMANDS.items())
     title, usage = "pixelq: deep Q-learning from pixels", "usage: pixelq COMMAND ..."
-    trust = "pixelq --import MODULE COMMAND ... first imports a module of yours that registers games or variants."
+    trust = "pixelq --import MODULE COMMAND ... first imports a module of yours that\nregisters games or variants."
     return "\n\n".join([title, usage, rows, trust, "pixelq COMMAND --help says more."])

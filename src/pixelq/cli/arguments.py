@@ -9,11 +9,14 @@ import io
 import os
 import re
 import shutil
-from collections.abc import Iterator, Sequence
-from typing import Any, TypeVar
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any, TypeVar
 
 import tyro
 
+from pixelq.cli.help_text import in_boxes, wrapped
 from pixelq.errors import UserError
 
 T = TypeVar("T")
@@ -21,11 +24,20 @@ T = TypeVar("T")
 MARKERS = (tyro.conf.OmitSubcommandPrefixes, tyro.conf.SuppressFixed)
 """Fields marked `Fixed` are neither shown nor taken."""
 
-NARROWEST = 40
-"""Columns of a terminal; a help text for a narrower one is written for this many."""
+NARROWEST, WIDEST = 40, 100
+"""Columns; a help text for a narrower or wider terminal is written for this many."""
+
+Paths = Annotated[tuple[Path, ...], tyro.conf.arg(metavar="[PATH ...]", help_behavior_hint="(at least one)")]
+"""Several paths, as `Positional[Paths]`."""
 
 
-def parse(kind: type[T], argv: Sequence[str], command: str, default: T | None = None) -> T:
+def parse(
+    kind: type[T],
+    argv: Sequence[str],
+    command: str,
+    default: T | None = None,
+    boxes: Mapping[str, Sequence[str]] | None = None,
+) -> T:
     """Parse `argv` into a dataclass; `--help` prints every field's meaning and exits.
 
     Args:
@@ -33,20 +45,27 @@ def parse(kind: type[T], argv: Sequence[str], command: str, default: T | None = 
         argv: arguments after the command.
         command: its name, for the help text and errors.
         default: values that the arguments override.
+        boxes: of the help text, title -> fields whose options it has; none: all in one box.
 
     Raises:
         UserError: what tyro would print in a frame, as one line.
     """
     argv = _whole_numbers_written_out(kind, argv)
-    frame = io.StringIO()
+    frame, shown = io.StringIO(), _Kept(sys.stdout.isatty())
     try:
-        with contextlib.redirect_stderr(frame), _wide_enough():
+        with (
+            contextlib.redirect_stderr(frame),
+            contextlib.redirect_stdout(shown),
+            _neither_narrow_nor_wide() as columns,
+        ):
             options: dict[str, Any] = {} if default is None else {"default": default}
             parsed = tyro.cli(kind, args=argv, prog=f"pixelq {command}", config=MARKERS, **options)
     except ValueError as error:  # of a dataclass that holds its fields to their ranges
         raise UserError(f"{error}; see `pixelq {command} --help`") from None
     except SystemExit as stop:
         if not stop.code:
+            text = wrapped(shown.getvalue(), columns)
+            print(in_boxes(text, boxes) if boxes else text, end="", flush=True)
             raise
         raise UserError(f"{_one_line(frame.getvalue())}; see `pixelq {command} --help`") from None
     for field in dataclasses.fields(kind):  # type: ignore[arg-type]
@@ -82,14 +101,33 @@ def _written_out(word: str) -> str:
     return str(int(number)) if number == int(number) else word
 
 
+class _Kept(io.StringIO):
+    """A help text on its way to a terminal, which has colours, or to a file."""
+
+    encoding = "utf-8"
+    """What tyro may write; frames on a terminal that lacks their letters are `cli`'s business."""
+
+    def __init__(self, terminal: bool) -> None:
+        super().__init__()
+        self._terminal = terminal
+
+    def isatty(self) -> bool:
+        """Whether there are colours."""
+        return self._terminal
+
+
 @contextlib.contextmanager
-def _wide_enough() -> Iterator[None]:
-    """Have tyro write a help text for a terminal of at least `NARROWEST` columns; with very few it never ends."""
+def _neither_narrow_nor_wide() -> Iterator[int]:
+    """Have tyro write for `NARROWEST` to `WIDEST` columns; with very few it never ends, with many it makes two columns.
+
+    Yields:
+        The number of columns.
+    """
     before = os.environ.get("COLUMNS")
-    if shutil.get_terminal_size().columns < NARROWEST:
-        os.environ["COLUMNS"] = str(NARROWEST)
+    columns = min(max(shutil.get_terminal_size().columns, NARROWEST), WIDEST)
+    os.environ["COLUMNS"] = str(columns)
     try:
-        yield
+        yield columns
     finally:
         if before is not None:
             os.environ["COLUMNS"] = before

@@ -142,7 +142,7 @@ def _rates(run: Any, counts: tuple[int, ...], seconds: float) -> tuple[list[Play
 
 def _print(report: dict[str, Any]) -> None:
     console = Console(highlight=False)
-    machine, own = report["machine"], report["num_envs"]
+    machine = report["machine"]
     console.print(f"{report['game']}, recipe {report['recipe']}: {machine['device']}; {machine['threads']} threads\n")
     columns = [str(play["num_envs"]) for play in report["play"]]
     rates = _table("environments", *columns)
@@ -162,31 +162,37 @@ def _print(report: dict[str, Any]) -> None:
             f"{reached / best[network['precision']]:.0%} of {_whole(best[network['precision']] / 1e9)}",
         )
     console.print(learning)
-    parts, bound = list(report["estimates"][0]["seconds"]), ""
-    whole = _table("envs", "precision", "agent steps/s", "floor", *parts)
-    for one in report["estimates"]:
-        total = sum(one["seconds"].values())
-        mine = one["num_envs"] == own and one["precision"] == report["precision"]
-        whole.add_row(
-            *(str(one["num_envs"]), one["precision"]),
-            *(_whole(one["agent_steps_per_second"]), _whole(1 / one["floor_seconds"])),
-            *(f"{value / total:.0%}" for value in one["seconds"].values()),
-            style="bold" if mine else "",
-        )
-        bound = one["bound"] if mine else bound
-    console.print(whole)
-    console.print(
-        "Above: the parts one after the other (bold: the recipe), and the share of each. Floor: the emulator,"
-    )
-    console.print("and acting and updates at the speed of the machine's best matrix product.")
+    for precision in dict.fromkeys(one["precision"] for one in report["estimates"]):
+        console.print(_loops([one for one in report["estimates"] if one["precision"] == precision], report))
+    (bound,) = (one["bound"] for one in report["estimates"] if _is_the_recipes(one, report))
     loop = _whole(report["loop_agent_steps_per_second"])
-    console.print(f"The recipe's loop itself makes {loop} agent steps/s; it is bound by: {bound}.")
+    console.print(
+        "Above: the parts of a loop one after the other, and the share of each (bold: the recipe). Floor: the "
+        "emulator, and acting and updates at the speed of the machine's best matrix product.\n"
+        f"The recipe's loop itself makes {loop} agent steps/s; it is bound by: {bound}."
+    )
+
+
+def _loops(estimates: list[dict[str, Any]], report: dict[str, Any]) -> Table:
+    """Rates and shares of loops in one precision, a column for each number of environments."""
+    table = _table(f"a loop in {estimates[0]['precision']}, environments", *(str(one["num_envs"]) for one in estimates))
+    for column, one in zip(table.columns[1:], estimates, strict=True):
+        column.style = "bold" if _is_the_recipes(one, report) else ""
+    table.add_row("agent steps/s", *(_whole(one["agent_steps_per_second"]) for one in estimates))
+    table.add_row("floor, agent steps/s", *(_whole(1 / one["floor_seconds"]) for one in estimates), end_section=True)
+    for part in estimates[0]["seconds"]:
+        table.add_row(part, *(f"{one['seconds'][part] / sum(one['seconds'].values()):.0%}" for one in estimates))
+    return table
+
+
+def _is_the_recipes(one: dict[str, Any], report: dict[str, Any]) -> bool:
+    return bool(one["num_envs"] == report["num_envs"] and one["precision"] == report["precision"])
 
 
 def _table(*columns: str) -> Table:
     table = Table()
     for i, column in enumerate(columns):
-        table.add_column(column, justify="right" if i else "left")
+        table.add_column(column, justify="right" if i else "left", overflow="fold")  # never cut with "..."
     return table
 
 

@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.table import Table
 from tyro.conf import Positional
 
-from pixelq.cli.arguments import parse
+from pixelq.cli.arguments import Paths, parse
 from pixelq.errors import UserError
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ Groups = dict[str, list["RunCurves"]]
 class Args:
     """Put training curves beside Dopamine's at the same frames, and beside final scores from papers and libraries."""
 
-    runs: Positional[tuple[Path, ...]]
+    runs: Positional[Paths]
     """Run folders of one game."""
     reference: Path | None = None
     """CSV of published curves: game, agent, million_frames, mean_return, min_run, max_run, runs; none: Dopamine's.
@@ -72,8 +72,8 @@ def run(argv: list[str]) -> int:
     if references:
         console.print(_curve_table(game, groups, references))
     for label, members in groups.items():
-        if references:
-            console.print(_protocol_table(label, members))
+        for curve in references:
+            console.print(_protocol_table(label, members, curve))
         console.print(_score_table(game, label, members, scores))
     for path in paths:
         print(path)
@@ -125,13 +125,21 @@ def _cell(mean: float, low: float, high: float) -> str:
     return f"{mean:,.2f}" if low == high else f"{mean:,.2f} ({low:,.2f} to {high:,.2f})"
 
 
-def _protocol_table(label: str, members: list[RunCurves]) -> Table:
-    from pixelq.viewing.reference import protocol
+def _protocol_table(label: str, members: list[RunCurves], curve: ReferenceCurve) -> Table | str:
+    from pixelq.viewing.protocol import protocol, published_protocol
 
-    table = Table(title=f"Protocol of the training scores: {label} and the reference (Dopamine)")
+    reference = published_protocol(curve.agent)
+    if reference is None:
+        return (
+            f"The protocol of {curve.agent} is not known here: only scores are compared, whatever they were made with."
+        )
+    aspects = protocol(members[0].config, reference, seeds=len(members))
+    differing = [aspect.name for aspect in aspects if aspect.differs]
+    verdict = f"differs in {', '.join(differing)}" if differing else "same protocol"
+    table = Table(title=f"Protocol of the training scores: {label} and {curve.agent}", caption=verdict)
     for name in ("", "run", "reference", ""):
         table.add_column(name)
-    for aspect in protocol(members[0].config, len(members)):
+    for aspect in aspects:
         table.add_row(aspect.name, aspect.run, aspect.reference, "differs" if aspect.differs else "same")
     return table
 
@@ -166,7 +174,7 @@ def _score_table(game: str, label: str, members: list[RunCurves], scores: list[P
             *(score_row.source, score_row.algorithm, f"{score_row.agent_steps:,}", f"{score_row.score:,g}{spread}"),
             *(
                 score_row.protocol,
-                "; ".join(score_differences(members[0].config, score_row)) or "-",
+                "; ".join(score_differences(members[0].config, score_row)) or "same protocol",
             ),
         )
     return table

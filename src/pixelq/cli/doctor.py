@@ -67,7 +67,8 @@ def run(argv: list[str]) -> int:
 
 def inspect_machine(config: Config) -> list[Finding]:
     """Check everything that a run of this recipe needs, in the order in which it is needed."""
-    return [_python(), _torch(), *_device(config), _cores(), _memory(config), _disk(config), *_roms()]
+    machine = [_python(), _torch(), *_device(config), *_compiler(config), _cores(), _memory(config), _disk(config)]
+    return [*machine, *_system(), *_roms(), *_emulator(), *_backend(config)]
 
 
 def _print(findings: list[Finding]) -> None:
@@ -110,13 +111,25 @@ def _device(config: Config) -> list[Finding]:
     return [found, Finding("bf16", "ok", f"not in hardware; recipe {config.recipe} does not use it")]
 
 
-def _cores() -> Finding:
-    from pixelq.device import available_cores
+def _compiler(config: Config) -> list[Finding]:
+    from pixelq.device import check_compiler, choose_device
 
-    mine = available_cores()
+    try:
+        if config.compile and choose_device(config.device)[0].type == "cpu":
+            check_compiler()
+    except UserError as error:
+        return [Finding("compiler", "missing", str(error))]
+    return []
+
+
+def _cores() -> Finding:
+    from pixelq.cores import available_cores, cpu_quota
+
+    mine, quota = available_cores(), cpu_quota()
+    limit = "" if quota is None else f"; its container may use the time of {quota:g}"
     if mine == 1:
-        return Finding("cores", "note", "1; emulators and updates take turns on it")
-    return Finding("cores", "ok", f"{mine} for this process, {os.cpu_count()} in the machine")
+        return Finding("cores", "note", f"1; emulators and updates take turns on it{limit}")
+    return Finding("cores", "ok", f"{mine} for this process, {os.cpu_count()} in the machine{limit}")
 
 
 def _memory(config: Config) -> Finding:
@@ -125,7 +138,8 @@ def _memory(config: Config) -> Finding:
     needed, available = memory_needed(config), available_memory()
     needs = f"recipe {config.recipe} needs about {_gb(needed)}"
     if available is None:
-        return Finding("memory", "note", f"unknown how much is free on this system; {needs}")
+        unknown = "unknown how much is free on this system, so no run can be refused or stopped before it ends"
+        return Finding("memory", "note", f"{unknown}; {needs}")
     if needed <= available:
         return Finding("memory", "ok", f"{_gb(available)} free; {needs}")
     fix = "close other programs, or use fewer transitions (--replay-capacity)"
@@ -143,6 +157,72 @@ def _disk(config: Config) -> Finding:
     if needed > free:
         return Finding("disk", "missing", f"{_gb(free)} free in {folder}, but {needs}; make room or use --run-dir")
     return Finding("disk", "ok", f"{_gb(free)} free in {folder}; {needs}")
+
+
+def _system() -> list[Finding]:
+    """What this operating system cannot do and others can, a note each; Windows lacks all of it."""
+    from pixelq.memory import nearest_folder
+    from pixelq.runs.folder_lock import locked_by
+    from pixelq.runs.signals import missing_signals
+
+    notes = []
+    lock = locked_by()
+    if lock == "nothing":
+        detail = "none: this system locks no files; start no second training or resume in the folder of a run"
+        notes.append(Finding("lock", "note", detail))
+    elif lock == "file":
+        detail = "on run.lock alone, not on the run's folder: do not delete that file while it trains"
+        notes.append(Finding("lock", "note", detail))
+    if missing := missing_signals():
+        detail = (
+            f"no {', '.join(missing)}: a closed window, a batch system or a process killer ends a run without a last "
+            "checkpoint (resume goes on from the one before); Ctrl-C stops it with one"
+        )
+        notes.append(Finding("signals", "note", detail))
+    folder = nearest_folder(Path("runs"))
+    if not _flushes(folder):
+        detail = "folders cannot be flushed to the disk: a power failure may cost the newest checkpoint, not both"
+        notes.append(Finding("flush", "note", detail))
+    return notes
+
+
+def _flushes(folder: Path) -> bool:
+    """Whether the system makes sure, when it is asked to, that a folder's new names are on the disk."""
+    try:
+        descriptor = os.open(folder, os.O_RDONLY)
+    except OSError:
+        return not folder.is_dir() or not os.access(folder, os.R_OK)  # one that may not be read is no system's limit
+    try:
+        os.fsync(descriptor)
+    except OSError:
+        return False
+    finally:
+        os.close(descriptor)
+    return True
+
+
+def _emulator() -> list[Finding]:
+    """Nothing if all is well: the ROMs alone play no game."""
+    try:
+        import ale_py
+        import ale_py.vector_env
+
+        if hasattr(ale_py, "ALEVectorInterface"):
+            return []
+        error: Exception | str = "this build has no vector environment"
+    except (ImportError, OSError) as failed:
+        error = failed
+    fix = "fix it with: python -m pip install --force-reinstall ale-py; games of Gymnasium can be learned without it"
+    return [Finding("emulator", "missing", f"ale-py cannot play Atari games ({error}); {fix}")]
+
+
+def _backend(config: Config) -> list[Finding]:
+    from importlib.util import find_spec
+
+    if config.backend != "envpool" or find_spec("envpool"):
+        return []
+    detail = "the recipe's backend envpool is not installed (there is none for Windows); use --backend gymnasium"
+    return [Finding("backend", "missing", detail)]
 
 
 def _roms() -> list[Finding]:

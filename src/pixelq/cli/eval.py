@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 from tyro.conf import Positional
 
@@ -92,7 +93,8 @@ def evaluate_run(args: Args) -> tuple[dict[str, Any], Path]:
         None, config, episodes=min(games, 30), epsilon=1.0, seed=seed, threads=threads,
         tell=lambda text: _tell(f"random agent: {text}"),
     )  # fmt: skip
-    published = random_and_human(game)
+    # Those scores are of the game as it is, not of another mode or map.
+    published = None if config.env_kwargs else random_and_human(game)
     report = {
         "policy": str(file),
         "game": game,
@@ -100,11 +102,12 @@ def evaluate_run(args: Args) -> tuple[dict[str, Any], Path]:
         "epsilon": epsilon,
         "seed": args.seed,
         "sticky_actions": agent.config.sticky_actions,
+        "env_kwargs": agent.config.env_kwargs,
         **result.summary(),
         "interval_95": list(result.interval()),
         "cut_games": result.cut,
         "mean_length_agent_steps": sum(g.length for g in result.games) / len(result.games),
-        "human_normalized": human_normalized(result.mean, game),
+        "human_normalized": human_normalized(result.mean, game) if published else None,
         "random_agent_measured": random.mean,
         "random_agent_published": published[0] if published else None,
         "human_published": published[1] if published else None,
@@ -119,6 +122,8 @@ def _tell(text: str) -> None:
 
 def _print_table(report: dict[str, Any]) -> None:
     table = Table(title=f"{report['game']}: {report['episodes']} games, epsilon {report['epsilon']}", show_header=False)
+    table.add_column(overflow="fold")
+    table.add_column(overflow="fold")  # a long path is not cut
     for name in ("mean", "std", "min", "max", "median"):
         table.add_row(name, f"{report[name]:.2f}")
     low, high = report["interval_95"]
@@ -132,5 +137,5 @@ def _print_table(report: dict[str, Any]) -> None:
     if report["random_agent_published"] is not None:
         table.add_row("random agent, published", f"{report['random_agent_published']:.2f}")
         table.add_row("human, published", f"{report['human_published']:.2f}")
-    table.add_row("policy", report["policy"])
+    table.add_row("policy", escape(report["policy"]))
     Console().print(table)

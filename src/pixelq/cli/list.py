@@ -16,10 +16,10 @@ from tyro.conf import Positional, arg
 
 from pixelq.cli.arguments import parse
 from pixelq.config import Config
-from pixelq.envs.gymnasium_games import WELL_KNOWN, extra_of
+from pixelq.envs.gymnasium_games import WELL_KNOWN, extra_of, own_ids
 from pixelq.errors import UserError
 from pixelq.recipes.reading import read_recipe, recipe_names
-from pixelq.variants import KINDS, Kind
+from pixelq.variants import KINDS, Kind, option_values
 
 
 @dataclass(frozen=True)
@@ -62,8 +62,9 @@ def _list_games(console: Console) -> None:
 
     games = [(game.rom, f"ALE/{game.title}-v5") for game in list_games()]
     others = [(game_id, extra_of(game_id)) for game_id in WELL_KNOWN]
+    own = own_ids()
     if not console.is_terminal:
-        _print_lines([*games, *((game_id, game_id) for game_id in WELL_KNOWN)])
+        _print_lines([*games, *((game_id, game_id) for game_id in (*WELL_KNOWN, *own))])
         return
     table = Table("Game", "Gymnasium id", box=box.SIMPLE, title="Atari")
     for game in games:
@@ -73,6 +74,11 @@ def _list_games(console: Console) -> None:
     for game_id, extra in others:
         table.add_row(game_id, extra or "nothing more")
     console.print(table)
+    if own:
+        table = Table("Gymnasium id", box=box.SIMPLE, title="Your own, and of other packages")
+        for game_id in own:
+            table.add_row(escape(game_id))
+        console.print(table)
     console.print("Any other id with discrete actions trains too, a module:id of your own as well.")
 
 
@@ -108,7 +114,8 @@ def _list_variants(console: Console) -> None:
 
 def _flags(kind: Kind, name: str) -> str:
     """The options of a variant as flags with their defaults."""
-    return " ".join(f"--{_flag(option)} {_shown(value)}" for option, value in vars(kind.read_options(name, {})).items())
+    options = option_values(kind.read_options(name, {}))
+    return " ".join(f"--{_flag(option)} {_shown(value)}" for option, value in options.items())
 
 
 def _flag(name: str) -> str:

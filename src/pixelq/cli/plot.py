@@ -8,18 +8,18 @@ from typing import Literal
 
 from tyro.conf import Positional
 
-from pixelq.cli.arguments import parse
+from pixelq.cli.arguments import Paths, parse
 from pixelq.errors import UserError
 
 
 @dataclass(frozen=True)
 class Args:
-    """Draw score, loss, mean Q and epsilon against agent steps and against hours. Runs may still be training.
+    """Draw score, loss, mean Q and epsilon against agent steps and against time. Runs may still be training.
 
     Runs that differ only in their seed become one line with a band.
     """
 
-    runs: Positional[tuple[Path, ...]]
+    runs: Positional[Paths]
     """Run folders."""
     out: Path | None = None
     """Path of the figure (.png and .svg); none: plots/progress in the run's folder, for several runs ./plot."""
@@ -28,7 +28,7 @@ class Args:
     games: int = 100
     """The score line is the mean of this many games."""
     rows: float = 5.0
-    """Span of the exponential mean of loss and mean Q, in rows of progress.csv; 1: not smoothed."""
+    """Loss and mean Q are the mean of this many rows of progress.csv around each; 1: not smoothed."""
 
 
 def run(argv: list[str]) -> int:

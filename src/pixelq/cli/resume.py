@@ -9,6 +9,7 @@ from typing import Literal
 from tyro.conf import Positional
 
 from pixelq.cli.arguments import parse
+from pixelq.errors import UserError
 from pixelq.recipes.unused import check_threads
 
 
@@ -17,7 +18,7 @@ class Args:
     """Continue a run with its network, optimizer, replay, counters, schedules and random states."""
 
     run: Positional[Path]
-    """Run folder."""
+    """Run folder, or one of several seeds, a sweep or a suite: then what is not finished goes on."""
     fallback: bool = False
     """If something is damaged, continue without it: from the checkpoint before, with the checkpoint's configuration."""
     steps: int | None = None
@@ -45,6 +46,17 @@ def run(argv: list[str]) -> int:
     args = parse(Args, argv, "resume")
     check_threads(args.threads or 0)
     overrides = {name: value for name, value in vars(args).items() if name not in ("run", "fallback")}
+    from pixelq.series.folder import is_series
+
+    if is_series(args.run):
+        given = [f"--{name.replace('_', '-')}" for name, value in overrides.items() if value is not None]
+        if given or args.fallback:
+            raise UserError(
+                f"{given[0] if given else '--fallback'}: {args.run} is a folder of several runs; give it to a run in it"
+            )
+        from pixelq.series.resuming import resume_series
+
+        return resume_series(args.run)
     from pixelq.cli.outcome import report
     from pixelq.runs.session import resume
 

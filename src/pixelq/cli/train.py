@@ -15,10 +15,19 @@ from pixelq.config import Config
 from pixelq.envs.gymnasium_games import import_module_of
 from pixelq.errors import UserError
 from pixelq.recipes.choice import configure
+from pixelq.recipes.keywords import keywords_from_words, words_of
 from pixelq.recipes.reading import game_of_recipe, read_recipe
+from pixelq.recipes.sections import sections
+from pixelq.recipes.shorthands import SHORTHANDS, usual_head, with_shorthands
 from pixelq.recipes.unused import check_used, whose_option
 from pixelq.recipes.values import FIELDS, OPTIONS, RENAMED, overridden, with_all_options
-from pixelq.variants import KINDS
+from pixelq.variants import KINDS, option_values
+
+OFTEN_USED = (
+    *("recipe", "steps", "seed", "run_dir", "num_envs", "threads", "device", "learning_rate", "eval_every"),
+    *("stop_score",),
+)
+"""Fields whose options stand first in the help text."""
 
 
 @dataclass(frozen=True)
@@ -33,28 +42,29 @@ class Args(Config):
     game: Fixed[str] = ""
     run_dir: Path | None = None
     """Folder of the run; default: runs/<game>-<recipe>-<seed>-<time>."""
+    seeds: str = ""
+    """Several seeds side by side (1-5, or 1,3,7), each a run of its own; in the end one table and one figure."""
+    double: bool = False
+    """Double DQN: the network chooses the next action, the target network values it (arXiv 1509.06461)."""
+    dueling: bool = False
+    """--streams dueling: a value and an advantage stream (arXiv 1511.06581)."""
+    prioritized: bool = False
+    """--sampler prioritized: what surprised most is drawn more often (arXiv 1511.05952)."""
+    noisy: bool = False
+    """--linear noisy, and epsilon 0: noise on the weights explores (arXiv 1706.10295)."""
+    munchausen: bool = False
+    """Munchausen term in the reward, soft targets (arXiv 2007.14430)."""
     profile: bool = False
     """Write a trace of some hundred agent steps, once warm, into the run's folder: for Perfetto or TensorBoard."""
 
 
 def run(argv: list[str]) -> int:
     """Read the recipe, apply the overrides, train."""
-    game, rest = (argv[0], argv[1:]) if argv and not argv[0].startswith("-") else (None, argv)
-    name, rest = _recipe_argument(rest)
-    if game is not None:
-        import_module_of(game)
-    elif name is not None:
-        game = game_of_recipe(name)
-    if game is None and not {"-h", "--help"} & set(rest):
-        raise UserError("which game? for example: pixelq train pong (see `pixelq list games`)")
-    config = configure(game, name) if game else read_recipe(name or "default")
-    # The variants that are named here decide which options there are.
-    config = with_all_options(overridden(config, _variants_named(rest)))
-    kind, given = _args_for(config), flags(rest)
-    _check_whose_options(given, kind, config)
-    args = parse(kind, rest, f"train {game or 'GAME'}", default=_shown(config))
-    config = _chosen(args)
-    check_used(config, {name if name in FIELDS else name.removeprefix("no_") for name in given})
+    config, args = configured(argv)
+    if args.seeds:
+        from pixelq.series.seed_list import read_seeds
+
+        return _train_seeds(config, args, read_seeds(args.seeds), argv)
 
     from pixelq.cli.outcome import report
     from pixelq.runs.session import start
@@ -67,11 +77,59 @@ def run(argv: list[str]) -> int:
         return report(start(config, args.run_dir))
 
 
+def _train_seeds(config: Config, args: Args, seeds: list[int], argv: list[str]) -> int:
+    if "seed" in flags(argv):
+        raise UserError("--seed and --seeds: leave one of them out")
+    if args.profile:
+        raise UserError("--profile traces one run; leave --seeds out")
+    from pixelq.series.seeds import start_seeds
+
+    return start_seeds(config, seeds, args.run_dir)
+
+
+def configured(argv: list[str]) -> tuple[Config, Args]:
+    """The configuration that the arguments of `pixelq train` make, and what else they say.
+
+    Raises:
+        UserError: something is wrong with them.
+    """
+    game, rest = (argv[0], argv[1:]) if argv and not argv[0].startswith("-") else (None, argv)
+    name, rest = _recipe_argument(rest)
+    keywords, rest = _env_kwargs_argument(rest)
+    if game is not None:
+        import_module_of(game)
+    elif name is not None:
+        game = game_of_recipe(name)
+    if game is None and not {"-h", "--help"} & set(rest):
+        raise UserError("which game? for example: pixelq train pong (see `pixelq list games`)")
+    config = configure(game, name, {"env_kwargs": keywords}) if game else read_recipe(name or "default")
+    # The variants that are named here decide which options there are.
+    short, rest = _short_names(rest)
+    variants = _variants_named(rest)
+    config = with_shorthands(overridden(config, usual_head(config, variants) | variants), short, flags(rest))
+    if config.loss != variants.get("loss", config.loss):
+        rest = _without("--loss", rest)
+    config = with_all_options(config)
+    kind, given = _args_for(config), flags(rest)
+    _check_whose_options(given, kind, config)
+    args = parse(kind, rest, f"train {game or 'GAME'}", default=_shown(config), boxes=_boxes(config))
+    config = dataclasses.replace(_chosen(args), env_kwargs=config.env_kwargs)
+    check_used(config, {name if name in FIELDS else name.removeprefix("no_") for name in given})
+    return config, args
+
+
 def _args_for(config: Config) -> type[Args]:
     """`Args` with the options of the configuration's variants, each a flag of its own: `--error huber`."""
     classes = {table: kind.options_class(getattr(config, kind.name)) for table, kind in OPTIONS.items()}
-    taken = Counter([*FIELDS, *(f.name for options in classes.values() for f in dataclasses.fields(options))])
-    fields: list[tuple[str, Any, Any]] = []
+    # A short name that a variant has an option for (`--double` of c51) is that option's flag; it was taken out before.
+    own = {f.name for options in classes.values() for f in dataclasses.fields(options)} & set(SHORTHANDS)
+    taken = Counter(f.name for one in (Args, *classes.values()) for f in dataclasses.fields(one))
+    taken.subtract(own)
+    words = words_of(config.env_kwargs)
+    fields: list[tuple[str, Any, Any]] = [
+        ("env_kwargs", Annotated[tuple[str, ...], arg(metavar="KEY=VALUE ...")], words),
+        *((name, Fixed[bool], False) for name in own),
+    ]
     for table, options in classes.items():
         alone = all(taken[f.name] == 1 for f in dataclasses.fields(options))
         fields.append((table, Annotated[options, arg(name="" if alone else None)], _options(config, table)))
@@ -82,9 +140,22 @@ def _args_for(config: Config) -> type[Args]:
     return made
 
 
+def _boxes(config: Config) -> dict[str, list[str]]:
+    """The boxes of the help text: what is used often, then the sections of `Config`, with the variants' options."""
+    boxes = {"used often": list(OFTEN_USED), "short names of variants": list(SHORTHANDS)}
+    for title, names in sections().items():
+        boxes[title] = [
+            option
+            for name in names
+            if name not in OFTEN_USED
+            for option in (name, *(option_values(_options(config, name)) if name in OPTIONS else ()))
+        ]
+    return boxes
+
+
 def _shown(config: Config) -> Any:
     """The configuration as `_args_for` has it."""
-    values = {name: getattr(config, name) for name in FIELDS}
+    values = {name: getattr(config, name) for name in FIELDS} | {"env_kwargs": words_of(config.env_kwargs)}
     return _args_for(config)(**values | {table: _options(config, table) for table in OPTIONS})
 
 
@@ -99,7 +170,7 @@ def _chosen(args: Args) -> Config:
 
 
 def _plain(options: Any) -> dict[str, Any]:
-    return {name: value for name, value in vars(options).items() if value is not None}
+    return {name: value for name, value in option_values(options).items() if value is not None}
 
 
 def _check_whose_options(given: list[str], kind: type[Args], config: Config) -> None:
@@ -109,7 +180,8 @@ def _check_whose_options(given: list[str], kind: type[Args], config: Config) -> 
         UserError: one is given.
     """
     tables = [kind.read_options(getattr(config, kind.name), {}) for kind in OPTIONS.values()]
-    known = {*(f.name for f in dataclasses.fields(kind)), *(name for options in tables for name in vars(options))}
+    options = {name for table in tables for name in option_values(table)}
+    known = {*(f.name for f in dataclasses.fields(kind)), *options}
     for name in given:
         owner = "" if {name, name.removeprefix("no_")} & {*known, "help"} else whose_option(name, config)
         if owner:
@@ -127,6 +199,41 @@ def _variants_named(argv: list[str]) -> dict[str, str]:
         if field in KINDS and flag.startswith("--"):
             named[field] = value or following
     return named
+
+
+def _short_names(argv: list[str]) -> tuple[dict[str, bool], list[str]]:
+    """Take short names such as `--double` out of the arguments, because they name variants."""
+    words = {f"--{name}": name for name in SHORTHANDS}
+    return {words[word]: True for word in argv if word in words}, [word for word in argv if word not in words]
+
+
+def _without(flag: str, argv: list[str]) -> list[str]:
+    """The arguments without one that takes a value."""
+    return [
+        word
+        for before, word in zip(["", *argv], argv, strict=False)
+        if flag not in (before, word) and not word.startswith(f"{flag}=")
+    ]
+
+
+def _env_kwargs_argument(argv: list[str]) -> tuple[dict[str, Any], list[str]]:
+    """Take `--env-kwargs KEY=VALUE ...` out of the arguments: what a game shows, so its recipe, may depend on it."""
+    rest: list[str] = []
+    words: list[str] = []
+    taking = False
+    for word in argv:
+        flag, equals, value = word.partition("=")
+        if flag in ("--env-kwargs", "--env_kwargs"):
+            taking = True
+            words += [value] if equals else []
+        elif taking and not word.startswith("-"):
+            words.append(word)
+        else:
+            taking = False
+            rest.append(word)
+    if not words and len(rest) < len(argv):
+        raise UserError("--env-kwargs needs key=value, such as --env-kwargs mode=1 difficulty=0")
+    return keywords_from_words(words), rest
 
 
 def _recipe_argument(argv: list[str]) -> tuple[str | None, list[str]]:

@@ -13,7 +13,9 @@ from typing import TYPE_CHECKING
 from tyro.conf import Positional
 
 from pixelq.cli.arguments import parse
+from pixelq.command_lines import command_line
 from pixelq.errors import UserError
+from pixelq.variants import KINDS
 
 if TYPE_CHECKING:
     from pixelq.checkpoints.reader import LoadedCheckpoint
@@ -23,7 +25,7 @@ if TYPE_CHECKING:
 class Args:
     """Check every file of a run: checkpoints by their digests, config.toml and the CSV files by the newest checkpoint.
 
-    Exit code 1 if one is damaged.
+    Exit code 1 if one is damaged; 2 if config.toml cannot be checked, for a variant of your own is not imported.
 
     Two runs that did the same have the same digests, even if they were interrupted or took different times.
     """
@@ -31,7 +33,7 @@ class Args:
     run: Positional[Path]
     """Run folder."""
     json: bool = False
-    """Print JSON: checkpoints, csv and policies (part -> digest), and what is damaged."""
+    """Print JSON: checkpoints, csv and policies (part -> digest), what is damaged, and what was not checked."""
 
 
 @dataclass
@@ -43,6 +45,7 @@ class Report:
     csv: dict[str, str] = field(default_factory=dict)
     policies: dict[str, str] = field(default_factory=dict)
     damaged: list[str] = field(default_factory=list)
+    not_checked: list[str] = field(default_factory=list)
 
     @contextmanager
     def noting_damage(self) -> Iterator[None]:
@@ -63,7 +66,7 @@ def run(argv: list[str]) -> int:
         print(json.dumps(asdict(report), indent=1))
     else:
         _print(report)
-    return 1 if report.damaged else 0
+    return 1 if report.damaged else 2 if report.not_checked else 0
 
 
 def verify(folder: Path) -> Report:
@@ -81,8 +84,15 @@ def verify(folder: Path) -> Report:
             newest = _verify_checkpoint(report, path) or newest
     if not report.checkpoints and not report.damaged:
         raise UserError(f"{folder}: no checkpoint yet, so there is nothing to verify; wait or train longer")
-    with report.noting_damage():
-        run_configuration(folder / "config.toml", newest)
+    if missing := _missing_variants(newest):
+        line = command_line("verify", folder).replace("pixelq", "pixelq --import MODULE", 1)
+        report.not_checked.append(
+            f"{folder / 'config.toml'}: {' and '.join(missing)} is not known here; name the module that registers it: "
+            f"`{line}`"
+        )
+    else:
+        with report.noting_damage():
+            run_configuration(folder / "config.toml", newest)
     for name in COLUMNS:
         with report.noting_damage():
             if newest is not None:
@@ -109,6 +119,15 @@ def _verify_checkpoint(report: Report, path: Path) -> LoadedCheckpoint | None:
     return dataclasses.replace(checkpoint, replay=None)  # it may be large, and the next checkpoint is read after it
 
 
+def _missing_variants(checkpoint: LoadedCheckpoint | None) -> list[str]:
+    """The variants that a checkpoint was made with and that are not known in this process, in words."""
+    made_with = checkpoint.state.get("config") if checkpoint is not None else None
+    if not isinstance(made_with, dict):
+        return []
+    chosen = ((kind, made_with.get(kind.name)) for kind in KINDS.values())
+    return [f"{kind.name} {name!r}" for kind, name in chosen if isinstance(name, str) and name not in kind.names()]
+
+
 def _print(report: Report) -> None:
     parts = {**report.checkpoints, "CSV files, without timings": report.csv, "policies": report.policies}
     for name, digests in parts.items():
@@ -117,4 +136,7 @@ def _print(report: Report) -> None:
             print(f"  {part:<16} {digest}")
     for damage in report.damaged:
         print(f"damaged: {damage}")
-    print(f"{report.run}: " + (f"{len(report.damaged)} damaged" if report.damaged else "whole"))
+    for part in report.not_checked:
+        print(f"not checked: {part}")
+    whole = "whole, as far as it was checked" if report.not_checked else "whole"
+    print(f"{report.run}: " + (f"{len(report.damaged)} damaged" if report.damaged else whole))

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from numbers import Integral
+from typing import TYPE_CHECKING, Any
 
+from pixelq.config import Config
+from pixelq.cores import available_cores
 from pixelq.envs.games import Game, list_games, resolve_game, rom_file
 from pixelq.envs.gymnasium_games import GymnasiumGame
 from pixelq.errors import UserError
@@ -11,10 +14,12 @@ from pixelq.errors import UserError
 if TYPE_CHECKING:
     import numpy as np
 
-    from pixelq.config import Config
     from pixelq.envs.seeded_episodes import SeededEpisodes
 
 __all__ = ["Game", "GymnasiumGame", "list_games", "make_envs", "resolve_game", "rom_file"]
+
+MOST_ENVS = 65_536
+"""Environments that step together, and their threads."""
 
 
 def make_envs(config: Config, *, num_envs: int, seed: int | np.random.SeedSequence, threads: int = 0) -> SeededEpisodes:
@@ -31,12 +36,13 @@ def make_envs(config: Config, *, num_envs: int, seed: int | np.random.SeedSequen
         threads: emulator threads; 0: as many as cores, at most N. Only Atari games and EnvPool's cars use them.
 
     Raises:
-        UserError: an unknown game, a missing ROM or extra, spaces that pixelq does not learn from, or options that the
-            game does not have.
+        UserError: an argument of another kind or range, an unknown game, a missing ROM or extra, spaces that pixelq
+            does not learn from, or options that the game does not have.
     """
     # Imported late: names and ROM checks need neither Gymnasium nor the emulator.
     from pixelq.envs.seeded_episodes import SeededEpisodes
 
+    _check(config, num_envs, seed, threads)
     game = resolve_game(config.game)
     if game.name == "CarRacing-v3":
         from pixelq.envs.car_racing import CarRacings
@@ -52,6 +58,27 @@ def make_envs(config: Config, *, num_envs: int, seed: int | np.random.SeedSequen
         raise UserError("screen_size = 0: Atari's emulator always resizes its screen; use --screen-size 84")
     from pixelq.envs.atari import AtariGames, opening_fire, reseed_after
 
-    games = AtariGames(config, game, num_envs=num_envs, threads=threads)
+    games = AtariGames(config, game, num_envs=num_envs, threads=threads or min(available_cores(), num_envs))
     opening = opening_fire(games, config, game)
     return SeededEpisodes(games, seed, reseed_after=reseed_after(num_envs), opening=opening)
+
+
+def _check(config: Config, num_envs: Any, seed: Any, threads: Any) -> None:
+    """Hold the arguments of `make_envs` to their kinds and ranges: ale-py ends the process over some.
+
+    Raises:
+        UserError: one is not as it must be.
+    """
+    if not isinstance(config, Config):
+        raise UserError(f"make_envs: {config!r:.80} is no Config; take agent.config or pixelq.read_recipe(...)")
+    for name, value, least in (("num_envs", num_envs, 1), ("threads", threads, 0)):
+        if not _is_whole(value) or not least <= value <= MOST_ENVS:
+            raise UserError(f"make_envs: {name} = {value!r:.80} must be a whole number from {least} to {MOST_ENVS:,}")
+    # A seed sequence is known by its method, so that NumPy need not be imported to name its class.
+    if not hasattr(seed, "generate_state") and not (_is_whole(seed) and seed >= 0):
+        raise UserError(f"make_envs: seed = {seed!r:.80} must be a whole number, at least 0")
+
+
+def _is_whole(value: Any) -> bool:
+    """Whether it is a whole number, of Python or NumPy."""
+    return isinstance(value, Integral) and not isinstance(value, bool)

@@ -1,19 +1,19 @@
-"""Atari games on ale-py's C++ vector environment, whose preprocessing runs in its worker threads."""
+"""Atari games on ale-py's C++ vector environment, whose preprocessing runs in its worker threads.
+
+In a mode or difficulty that is not the game's own, which that lacks, they are played by `atari_modes`.
+"""
 
 from __future__ import annotations
 
-import contextlib
-import io
 from typing import cast
 
 import numpy as np
 from ale_py import Action
-from ale_py.vector_env import AtariVectorEnv
 from gymnasium.spaces import Discrete
-from gymnasium.vector import AutoresetMode
 
 from pixelq.config import Config
-from pixelq.envs.games import Game, rom_file
+from pixelq.envs.atari_modes import atari_emulators
+from pixelq.envs.games import Game
 from pixelq.envs.seeded_episodes import Opening
 from pixelq.errors import UserError
 
@@ -34,36 +34,35 @@ class AtariGames:
         """Start the emulators.
 
         Args:
-            config: its preprocessing fields; `configure` has put the sticky actions of the game's id into it.
+            config: its preprocessing fields (`configure` has put the sticky actions of the game's id into it), and
+                `mode` and `difficulty` among `env_kwargs`.
             game: from `games.resolve_game`.
             num_envs: N.
             threads: worker threads; 0: as many as cores, at most N.
 
         Raises:
-            UserError: the ROM is missing or damaged.
+            UserError: the ROM is missing or damaged, or the game does not have such a mode or difficulty.
         """
-        rom_file(game.rom)
-        with contextlib.redirect_stdout(io.StringIO()):  # ale-py prints ALE_ROMS_DIR, and stdout may be JSON
-            self._games = AtariVectorEnv(
-                game.rom,
-                num_envs,
-                num_threads=threads,
-                max_num_frames_per_episode=_NO_CAP,
-                repeat_action_probability=config.sticky_actions,
-                full_action_space=config.full_action_set,
-                autoreset_mode=AutoresetMode.NEXT_STEP,
-                img_height=config.screen_size,
-                img_width=config.screen_size,
-                grayscale=config.grayscale,
-                stack_num=config.frame_stack,
-                frameskip=config.frame_skip,
-                maxpool=config.max_pool,
-                noop_max=config.noop_max + 1,  # ale-py draws from 0..noop_max-1.
-                episodic_life=False,
-                life_loss_info=False,
-                reward_clipping=False,
-                use_fire_reset=config.fire_on_reset,
-            )
+        self._games = atari_emulators(
+            game,
+            config.env_kwargs,
+            num_envs,
+            num_threads=threads,
+            max_num_frames_per_episode=_NO_CAP,
+            repeat_action_probability=config.sticky_actions,
+            full_action_space=config.full_action_set,
+            img_height=config.screen_size,
+            img_width=config.screen_size,
+            grayscale=config.grayscale,
+            stack_num=config.frame_stack,
+            frameskip=config.frame_skip,
+            maxpool=config.max_pool,
+            noop_max=config.noop_max + 1,  # ale-py draws from 0..noop_max-1.
+            episodic_life=False,
+            life_loss_info=False,
+            reward_clipping=False,
+            use_fire_reset=config.fire_on_reset,
+        )
         self.num_envs = num_envs
         self.single_observation_space = self._games.single_observation_space
         self.single_action_space = cast(Discrete, self._games.single_action_space)
@@ -97,22 +96,29 @@ class AtariGames:
 
 
 def opening_fire(games: AtariGames, config: Config, game: Game) -> Opening | None:
-    """Return how FIRE begins episodes and lives; None if the recipe does not use it.
+    """Return which actions begin episodes and lives; None if the recipe forces none.
 
-    A game without FIRE begins its lives without it, as in EnvPool.
+    A game without FIRE begins its lives without it, as in EnvPool. `wrapper_openings` are those of stable_baselines3's
+    `atari_wrappers.py`: `EpisodicLifeEnv` plays action 0 to leave a lost life behind, and `FireResetEnv` around it
+    plays actions 1 (FIRE) and 2 whenever that has reset; each is repeated for `frame_skip` frames.
 
     Raises:
         UserError: the recipe holds FIRE at the start of an episode and the game has no such action.
     """
-    if not (config.opening_fire_max or config.fire_on_life_loss):
+    if not (config.opening_fire_max or config.fire_on_life_loss or config.wrapper_openings):
         return None
     fire = games.fire_action()
+    if config.wrapper_openings:
+        presses = () if fire is None else (fire, 2)
+        return Opening(presses, (0, *presses))
     if fire is None and config.opening_fire_max:
         raise UserError(
             f"opening_fire_max = {config.opening_fire_max}: {game.title} has no FIRE among its "
             f"{games.single_action_space.n} actions; use --opening-fire-max 0 or --full-action-set"
         )
-    return None if fire is None else Opening(fire, config.opening_fire_max, config.fire_on_life_loss)
+    if fire is None:
+        return None
+    return Opening((fire,) * config.opening_fire_max, (fire,) * config.fire_on_life_loss, drawn=True)
 
 
 def reseed_after(num_envs: int) -> int:

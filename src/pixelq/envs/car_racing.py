@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Protocol
 
 import numpy as np
@@ -10,10 +11,17 @@ from gymnasium.spaces import Box, Discrete, Space
 
 from pixelq.config import Config
 from pixelq.errors import UserError
+from pixelq.typed_values import checked
 
 ID = "CarRacing-v3"
 ACTION_NAMES = ("NOTHING", "RIGHT", "LEFT", "GAS", "BRAKE")
 """Gymnasium's five discrete actions, by number."""
+
+KEYWORDS: dict[str, dict[str, type]] = {
+    "gymnasium": {"lap_complete_percent": float, "domain_randomize": bool},
+    "envpool": {"lap_complete_percent": float},
+}
+"""Keywords of the game for each backend, and their types."""
 
 SIDE = 84
 """Height and width of the view, in pixels."""
@@ -83,7 +91,7 @@ class CarRacings:
         """Make the simulators.
 
         Args:
-            config: `backend`, `frame_stack`, `frame_skip`, `grayscale`, `max_frames_per_episode`.
+            config: `backend`, `env_kwargs`, `frame_stack`, `frame_skip`, `grayscale`, `max_frames_per_episode`.
             num_envs: N.
             threads: cars that EnvPool drives at the same time; 0: all. Gymnasium drives them one after the other.
 
@@ -91,7 +99,7 @@ class CarRacings:
             UserError: an option that this game does not have, or a package that is not installed.
         """
         _check_options(config)
-        self._cars = _cars(config.backend, num_envs, threads)
+        self._cars = _cars(config.backend, num_envs, threads, config.env_kwargs)
         self.num_envs = num_envs
         shape = (config.frame_stack, SIDE, SIDE, *(() if config.grayscale else (3,)))
         self.single_observation_space: Space[Any] = Box(0, 255, shape, np.uint8)
@@ -147,20 +155,21 @@ class CarRacings:
         self._cars.close()
 
 
-def _cars(backend: str, num_envs: int, threads: int) -> Cars:
+def _cars(backend: str, num_envs: int, threads: int, keywords: Mapping[str, Any]) -> Cars:
     """Make the simulators. Imported late: only the package of the chosen backend has to be installed.
 
     Raises:
-        UserError: the package is missing.
+        UserError: the package is missing, or a keyword that the game does not have.
     """
+    given = _checked_keywords(backend, keywords)
     try:
         if backend == "envpool":
             from pixelq.envs.car_racing_envpool import EnvPoolCars
 
-            return EnvPoolCars(num_envs, threads)
+            return EnvPoolCars(num_envs, threads, given)
         from pixelq.envs.car_racing_gymnasium import GymnasiumCars
 
-        return GymnasiumCars(num_envs)
+        return GymnasiumCars(num_envs, given)
     except (ImportError, DependencyNotInstalled) as error:
         extra = "envpool" if backend == "envpool" else "box2d"
         missing = str(error).split(",")[0]  # Gymnasium's message continues with its own command
@@ -168,6 +177,14 @@ def _cars(backend: str, num_envs: int, threads: int) -> Cars:
             f"game {ID}: a package that it needs is missing ({missing}); fix it with: "
             f"python -m pip install 'pixelq[{extra}]'"
         ) from None
+
+
+def _checked_keywords(backend: str, keywords: Mapping[str, Any]) -> dict[str, Any]:
+    known, where = KEYWORDS[backend], f"game {ID}: env_kwargs"
+    for name in keywords:
+        if name not in known:
+            raise UserError(f"{where}: it has no {name}; with --backend {backend} it has {' and '.join(known)}")
+    return {name: checked(name, known[name], value, where) for name, value in keywords.items()}
 
 
 def _check_options(config: Config) -> None:

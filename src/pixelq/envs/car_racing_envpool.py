@@ -15,6 +15,7 @@ Differences from Gymnasium's, found by driving both on the same track (tests/env
 from __future__ import annotations
 
 import warnings
+from collections.abc import Mapping
 from typing import Any
 
 import envpool
@@ -35,20 +36,22 @@ class EnvPoolCars:
     nearly all of them for the track), every episode starts from its own seed, whatever was played before.
     """
 
-    def __init__(self, num_envs: int, threads: int = 0) -> None:
+    def __init__(self, num_envs: int, threads: int = 0, keywords: Mapping[str, Any] | None = None) -> None:
         """Prepare places for N pools; each pool is made with its first seed.
 
         Args:
             num_envs: N.
             threads: cars driven at the same time, each by its pool's thread; 0: all.
+            keywords: of the game.
         """
+        self._keywords = dict(keywords or {})
         self._pools: list[Any] = [None] * num_envs
         self._together = threads or num_envs
 
     def start(self, car: int, seed: int) -> np.ndarray:
         """Put one car on a new track; see `Cars.start`."""
         if seed != NO_SEED:
-            self._pools[car] = _pool(seed)
+            self._pools[car] = _pool(seed, self._keywords)
         picture: np.ndarray = self._pools[car].reset()[0][0]
         return picture
 
@@ -76,7 +79,7 @@ class EnvPoolCars:
         self._pools.clear()
 
 
-def _pool(seed: int) -> Any:
+def _pool(seed: int, keywords: Mapping[str, Any]) -> Any:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # Gymnasium's warning that the bounds of the spaces lose precision
         return envpool.make(
@@ -89,4 +92,5 @@ def _pool(seed: int) -> Any:
             render_mode="rgb_array",
             render_width=600,
             render_height=400,
+            **keywords,
         )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import math
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -30,8 +31,8 @@ class ShownRoad(CarRacing):
 
     surf: Any
 
-    def __init__(self) -> None:
-        super().__init__(continuous=False)
+    def __init__(self, **keywords: Any) -> None:
+        super().__init__(continuous=False, **keywords)
 
     def _create_track(self) -> bool:
         """Make a track as the original does, and store where its polygons are."""
@@ -80,14 +81,15 @@ class ShownRoad(CarRacing):
 class GymnasiumCars:
     """N of Gymnasium's cars, driven one after the other (satisfies `car_racing.Cars`)."""
 
-    def __init__(self, num_envs: int) -> None:
-        self._cars = [ShownRoad() for _ in range(num_envs)]
+    def __init__(self, num_envs: int, keywords: Mapping[str, Any] | None = None) -> None:
+        self._keywords = dict(keywords or {})
+        self._cars = [ShownRoad(**self._keywords) for _ in range(num_envs)]
 
     def start(self, car: int, seed: int) -> np.ndarray:
         """Put one car on a new track; see `Cars.start`."""
         if seed != NO_SEED:
             # A new object (0.1 ms), so that nothing of an earlier race remains in Box2D's world.
-            self._cars[car] = ShownRoad()
+            self._cars[car] = ShownRoad(**self._keywords)
         picture: np.ndarray = self._cars[car].reset(seed=None if seed == NO_SEED else seed)[0]
         return picture
 

@@ -27,7 +27,7 @@ MOST_NUMBERS = 65_536
 MINIGRID_SCALE = 25
 """MiniGrid's numbers (for kind, colour and state of an object) are 0 to 10; multiplied by this they are 0 to 250."""
 
-LEAST_SIDE_OF_NUMBERS = {(0.0, 255.0): 8, (0.0, 1.0): 16, (-1.0, 1.0): 16}
+LEAST_SIDE_OF_NUMBERS = {(0.0, 255.0): 8, (0.0, 1.0): 16, (-1.0, 1.0): 16, (0.0, 65_535.0): 16}
 """Range of a space of numbers that are not bytes -> shorter side from which an array of them counts as an image."""
 
 SMALL_SIDE = 36
@@ -95,9 +95,19 @@ def frames_of(space: gymnasium.Space[Any], config: Config, game: str) -> Frames:
         UserError: another space, an image whose layout or range cannot be told, or `grayscale` for one that is not
             red-green-blue.
     """
-    if isinstance(space, Discrete) and int(space.n) <= MOST_NUMBERS:
+    if isinstance(space, Discrete):
+        if int(space.n) > MOST_NUMBERS:
+            raise UserError(
+                f"game {game}: its observations are one of {int(space.n):,} states; pixelq takes {MOST_NUMBERS:,} at "
+                "most: describe a state by some numbers (Box), as an id of your own (pixelq train module:id)"
+            )
         return _one_hot(space, game)
-    if not isinstance(space, Box) or not 1 <= int(np.prod(space.shape)) <= MOST_NUMBERS * 64:
+    if isinstance(space, Box) and not 1 <= int(np.prod(space.shape)) <= MOST_NUMBERS * 64:
+        raise UserError(
+            f"game {game}: an observation has the shape {space.shape}, so {int(np.prod(space.shape)):,} numbers; "
+            f"pixelq learns from 1 to {MOST_NUMBERS * 64:,}"
+        )
+    if not isinstance(space, Box):
         kind = type(space).__name__
         raise UserError(
             f"game {game}: its observations are of a {kind} space; pixelq learns from images and vectors (Box) and "
@@ -119,8 +129,9 @@ def is_image(space: gymnasium.Space[Any]) -> bool:
 def picture_of(space: gymnasium.Space[Any]) -> Picture | None:
     """Return where the parts of an image are; None: the observations are no images.
 
-    Images are bytes or booleans of at least 3x3, and other numbers between 0 and 255 (8x8), 0 and 1 or -1 and 1 (16x16;
-    36x36 without an axis of colours): (H, W), (H, W, C), (C, H, W), (S, H, W, C) or (S, C, H, W), of 16x16 at least.
+    Images are bytes or booleans of at least 3x3, and other numbers between 0 and 255 (8x8), 0 and 65,535 (two bytes;
+    16x16), 0 and 1 or -1 and 1 (16x16; 36x36 without an axis of colours): (H, W), (H, W, C), (C, H, W), (S, H, W, C) or
+    (S, C, H, W), of 16x16 at least.
     """
     if not isinstance(space, Box):
         return None
@@ -213,7 +224,7 @@ class _Checked:
         self._brightest = 0.0
 
     def __call__(self, observation: Any) -> np.ndarray:
-        given = np.asarray(observation)
+        given = _array(observation)
         if given.shape != self._space.shape and _without_ones(given.shape) != self._shape:
             raise self._refusal(given)
         if given.dtype.kind not in "biuf":
@@ -242,6 +253,14 @@ class _Checked:
         )
 
 
+def _array(observation: Any) -> np.ndarray:
+    """The observation as an array; rows of different lengths as one of objects, which no space has."""
+    try:
+        return np.asarray(observation)
+    except ValueError:
+        return np.array(None)
+
+
 def _without_ones(shape: tuple[int, ...]) -> tuple[int, ...]:
     return tuple(side for side in shape if side != 1)
 
@@ -253,7 +272,7 @@ def _one_hot(space: Discrete, game: str) -> Frames:
     n, start = int(space.n), int(space.start)
 
     def make(observation: Any) -> np.ndarray:
-        given = np.asarray(observation)
+        given = _array(observation)
         if given.size != 1 or given.dtype.kind not in "biuf" or not 0 <= (state := given.item() - start) < n:
             raise MisreadError(_not_a_state(space, game, observation))
         if state != int(state):

@@ -11,12 +11,19 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from pixelq.envs.gymnasium_games import GymnasiumGame, find_gymnasium_game, is_gymnasium_id, nearest_ids
+from pixelq.envs.gymnasium_games import (
+    GymnasiumGame,
+    find_gymnasium_game,
+    is_gymnasium_id,
+    nearest_ids,
+    newest_version,
+)
 from pixelq.errors import UserError
 
 # ale-py ships these, but they have no single-player mode (ale_py.registration leaves them out for the same reason).
 _TWO_PLAYERS_ONLY = frozenset({"combat", "joust", "maze_craze", "warlords"})
 _ID = re.compile(r"(?P<ale>ALE/)?(?P<game>[^/]+?)(?P<skip>NoFrameskip|Deterministic)?-v(?P<version>\d+)")
+_VERSION = re.compile(r"-v\d+$")
 _REINSTALL = "python -m pip install --force-reinstall ale-py"
 
 
@@ -48,14 +55,14 @@ def resolve_game(name: str) -> Game | GymnasiumGame:
     Args:
         name: an Atari game's bare name in any spelling (`pong`, `MsPacman`, `ms-pacman`) or a Gymnasium id with its
             Gymnasium meaning: `ALE/Pong-v5` and `PongNoFrameskip-v0` have sticky actions 0.25, `PongNoFrameskip-v4`
-            0.0; `CartPole-v1` and every other registered id is that environment, `car-racing` is CarRacing-v3,
-            `module:id` one of a module that is already imported.
+            0.0; `CartPole-v1` and every other registered id is that environment, `CartPole` its newest version,
+            `car-racing` is CarRacing-v3, `module:id` one of a module that is already imported.
 
     Raises:
         UserError: an unknown game (the message names similar ones), one without a single-player mode, an id whose
             frame skip pixelq does not have, a missing extra, or a module that was not imported.
     """
-    name = name.strip()
+    name = full_name(name)
     if _key(name) == "carracing":
         return find_gymnasium_game("CarRacing-v3")
     match = _ID.fullmatch(name)
@@ -77,6 +84,23 @@ def resolve_game(name: str) -> Game | GymnasiumGame:
     raise UserError(
         f"game {name}: no such Gymnasium id; use ALE/{title}-v5, {title}NoFrameskip-v4 or the bare name {rom}"
     )
+
+
+def full_name(name: str) -> str:
+    """The name with the version that Gymnasium gives an id without one (its newest); any other name as it is.
+
+    A configuration records it, so that a newer version of the game is not taken for the one that was trained on.
+
+    Args:
+        name: as for `resolve_game`. A bare name of an Atari game stays one: `breakout` is no id.
+    """
+    name = name.strip()
+    module, colon, plain = name.rpartition(":")
+    if _VERSION.search(plain) or (colon and module not in sys.modules):
+        return name
+    if not colon and ("/" not in plain and _key(plain) in ("", "carracing", *map(_key, _shipped_roms()))):
+        return name
+    return f"{module}{colon}{newest_version(plain) or plain}"
 
 
 def rom_file(rom: str) -> Path:
@@ -105,7 +129,7 @@ def rom_file(rom: str) -> Path:
 
 def _means_gymnasium(name: str, match: re.Match[str] | None) -> bool:
     """Whether `name` belongs to Gymnasium's registry: `module:id`, a registered id, or `.../Name-v0` of no ROM."""
-    has_version = re.search(r"-v\d+$", name) is not None
+    has_version = _VERSION.search(name) is not None
     # An id without a version is a user's own: Gymnasium, slow to import, has been imported by whoever registered it.
     if ":" in name or ((has_version or "gymnasium" in sys.modules) and is_gymnasium_id(name)):
         return True
@@ -117,7 +141,7 @@ def _means_gymnasium(name: str, match: re.Match[str] | None) -> bool:
 def _like_a_rom(game: str) -> bool:
     keys = [_key(rom) for rom in _shipped_roms()]
     if _key(game) in keys:
-        return all(_key(re.sub(r"-v\d+$", "", other)) != _key(game) for other in nearest_ids(game))
+        return all(_key(_VERSION.sub("", other)) != _key(game) for other in nearest_ids(game))
     return bool(difflib.get_close_matches(_key(game), keys, n=1, cutoff=0.6)) and not nearest_ids(game)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import time
 from typing import Any
@@ -12,9 +13,10 @@ from gymnasium.spaces import Box, Discrete
 
 from pixelq.config import Config
 from pixelq.envs.action_record import MOST_ACTIONS
+from pixelq.envs.drawn_pictures import DrawnPictures
 from pixelq.envs.frames import MisreadError, frames_of
 from pixelq.envs.global_random import kept_global_random
-from pixelq.envs.gymnasium_games import GymnasiumGame, make_environment, missing_package
+from pixelq.envs.gymnasium_games import GymnasiumGame, close_environment, make_environment, missing_package
 from pixelq.envs.seeded_episodes import NO_SEED
 from pixelq.errors import UserError
 
@@ -22,6 +24,10 @@ LEAKING = ("MinAtar/",)
 """Beginnings of ids of environments that carry something over into the next episode, whatever its seed: each episode
 gets a new environment. MinAtar: the last action, which a sticky one repeats (`minatar.Environment.last_action`)."""
 
+
+RESET = ("reset()", "observation", "info")
+STEP = ("step()", "observation", "reward", "terminated", "truncated", "info")
+"""What Gymnasium's calls return."""
 
 LOOK_STEPS, LOOK_SECONDS = 60, 1.0
 """Agent steps for which an environment is looked at, twice, before a run; fewer if they take longer than this."""
@@ -41,7 +47,8 @@ class GymnasiumEnvs:
         """Make the environments.
 
         Args:
-            config: `frame_stack`, `frame_skip`, `max_frames_per_episode`; `grayscale` and `screen_size` for images.
+            config: `env_kwargs`, `frame_stack`, `frame_skip`, `max_frames_per_episode`; `grayscale` and `screen_size`
+                for images.
             game: from `games.resolve_game`.
             num_envs: N.
             render_mode: Gymnasium's; None: nothing is drawn.
@@ -53,12 +60,13 @@ class GymnasiumEnvs:
         self._config = config
         self._game = game
         self._render_mode = render_mode
+        self._pictures = DrawnPictures(game.id)
         self._envs: list[gymnasium.Env[Any, Any]] = []
         try:
-            self._envs.append(make_environment(game, render_mode))
+            self._envs.append(self._made())
             actions = discrete_actions(self._envs[0], game)
             self._frames = frames_of(self._envs[0].observation_space, config, game.id)
-            self._envs.extend(make_environment(game, render_mode) for _ in range(num_envs - 1))
+            self._envs.extend(self._made() for _ in range(num_envs - 1))
         except BaseException:
             self.close()
             raise
@@ -81,13 +89,15 @@ class GymnasiumEnvs:
         for i, seed in zip(np.flatnonzero(mask).tolist(), seeds.tolist(), strict=True):
             try:
                 if self._game.id.startswith(LEAKING):
-                    self._envs[i].close()
-                    self._envs[i] = make_environment(self._game, self._render_mode)
-                shown, _ = self._envs[i].reset(seed=None if seed == NO_SEED else seed)
+                    close_environment(self._envs[i])
+                    self._envs[i] = self._made()
+                shown, _ = _parts(self._envs[i].reset(seed=None if seed == NO_SEED else seed), RESET)
                 observations[i] = 0
                 observations[i, -1] = self._frames.make(shown)
-            except (Exception, SystemExit) as error:
-                error.environment = i  # type: ignore[union-attr]  # for the message, see `SeededEpisodes`
+            except KeyboardInterrupt:
+                raise
+            except BaseException as error:
+                error.environment = i  # type: ignore[attr-defined]  # for the message, see `SeededEpisodes`
                 raise
         self._observations = observations
         return observations, self._lives
@@ -106,8 +116,10 @@ class GymnasiumEnvs:
             try:
                 shown, rewards[i], terminated[i], truncated[i] = self._play(self._envs[i], action)
                 observations[i, -1] = self._frames.make(shown)
-            except (Exception, SystemExit) as error:
-                error.environment = i  # type: ignore[union-attr]  # for the message, see `SeededEpisodes`
+            except KeyboardInterrupt:
+                raise
+            except BaseException as error:
+                error.environment = i  # type: ignore[attr-defined]  # for the message, see `SeededEpisodes`
                 raise
         self._steps += 1
         truncated |= self._steps >= self._last_step
@@ -135,16 +147,22 @@ class GymnasiumEnvs:
         return all(a == b for a, b in zip(first, second, strict=False))
 
     def render(self) -> np.ndarray:
-        """Return a picture of the first environment, uint8 `(height, width, 3)`.
+        """Return a picture of the first environment, uint8 `(height, width, 3)`, always of the same size.
 
         Raises:
-            UserError: a package for drawing is missing.
+            UserError: a package for drawing is missing, or the environment cannot draw (with its own reason).
         """
         try:
-            picture = np.asarray(self._envs[0].render())
+            drawn: Any = self._envs[0].render()
         except (gymnasium.error.DependencyNotInstalled, ImportError) as error:
             raise missing_package(self._game, error) from None
-        return picture if picture.dtype == np.uint8 else np.rint(picture * 255).astype(np.uint8)
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:
+            raise UserError(
+                f"game {self._game.id} cannot be drawn: its render() failed ({type(error).__name__}: {error})"
+            ) from None
+        return self._pictures(drawn)
 
     @property
     def first(self) -> gymnasium.Env[Any, Any]:
@@ -154,17 +172,64 @@ class GymnasiumEnvs:
     def close(self) -> None:
         """Close the environments."""
         for env in self._envs:
-            env.close()
+            close_environment(env)
+
+    def _made(self) -> gymnasium.Env[Any, Any]:
+        return make_environment(self._game, self._render_mode, self._config.env_kwargs)
 
     def _play(self, env: gymnasium.Env[Any, Any], action: int) -> tuple[Any, float, bool, bool]:
         total = 0.0
         for _ in range(self._skip):
             # As Gymnasium's own vector environments hand them out: a NumPy integer, of which some games ask `.item()`.
-            shown, reward, terminated, truncated, _ = env.step(np.int64(self._first_action + action))
-            total += float(reward)
-            if terminated or truncated:
+            shown, reward, terminated, truncated, _ = _parts(env.step(np.int64(self._first_action + action)), STEP)
+            total += _number(reward)
+            over = _truth(terminated, "terminated"), _truth(truncated, "truncated")
+            if any(over):
                 break
-        return shown, total, bool(terminated), bool(truncated)
+        return shown, total, *over
+
+
+def _parts(returned: Any, names: tuple[str, ...]) -> Any:
+    """What a call returned, if it has the parts that Gymnasium gives it.
+
+    Args:
+        returned: by the call.
+        names: of the call, and of its parts.
+
+    Raises:
+        UserError: it has others.
+    """
+    call, *parts = names
+    if isinstance(returned, tuple | list) and len(returned) == len(parts):
+        return returned
+    seen = f"{len(returned)} values" if isinstance(returned, tuple | list) else f"a {type(returned).__name__}"
+    raise UserError(f"its {call} returned {seen}; Gymnasium's returns ({', '.join(parts)})")
+
+
+def _number(reward: Any) -> float:
+    """A reward as a number; it may stand in an array of one.
+
+    Raises:
+        UserError: it is no number.
+    """
+    if type(reward) is float:
+        return reward
+    with contextlib.suppress(TypeError, ValueError, OverflowError):  # texts, rows, endless whole numbers
+        given = np.asarray(reward)
+        if given.size == 1 and given.dtype.kind != "U":
+            return float(given.item())
+    raise UserError(f"its reward is {reward!r:.60}, which is no number")
+
+
+def _truth(value: Any, name: str) -> bool:
+    """Whether an episode is over; None counts as no.
+
+    Raises:
+        UserError: it is neither true nor false.
+    """
+    with contextlib.suppress(ValueError, TypeError):  # rows
+        return bool(value)
+    raise UserError(f"its {name} is {value!r:.60}, which is neither true nor false")
 
 
 def _played(probe: GymnasiumEnvs, which: int) -> list[bytes]:
@@ -192,7 +257,9 @@ def _played(probe: GymnasiumEnvs, which: int) -> list[bytes]:
                     seen.append(observations[which].tobytes())
     except MisreadError:
         raise
-    except (Exception, SystemExit):  # of a stranger's code; the run will meet it again and tell
+    except KeyboardInterrupt:
+        raise
+    except BaseException:  # of a stranger's code; the run will meet it again and tell
         return seen
     return seen
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import copy
 import difflib
 import importlib
 import importlib.util
@@ -9,7 +11,7 @@ import os
 import re
 import sys
 import warnings
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +23,8 @@ if TYPE_CHECKING:
 
 _VERSION = re.compile(r"-v(\d+)$")
 _SKIP = re.compile(r"(-ram)?(NoFrameskip|Deterministic)?$")
+_OLD_VERSIONS = (0, 4)
+"""Of ale-py's ids without a namespace: `Pong-v0`, `PongNoFrameskip-v4`."""
 
 _PLUGINS = {
     "MinAtar/": ("minatar.gym", "minatar"),
@@ -93,6 +97,27 @@ def find_gymnasium_game(name: str) -> GymnasiumGame:
     raise UserError(f"unknown game {name!r}{_did_you_mean(nearest_ids(plain))} see `pixelq list games`")
 
 
+def newest_version(name: str) -> str:
+    """The id that Gymnasium means by one without a version: the one with the highest; empty if there is none.
+
+    Args:
+        name: `CartPole`, `MinAtar/Breakout`, `ALE/Pong`, `PongNoFrameskip`, without a module.
+    """
+    import gymnasium
+
+    _register_plugin(name)
+    if name in gymnasium.registry:
+        return name
+    versions = [known for known in gymnasium.registry if _base(known) == name]
+    return max(versions, key=_version, default="")
+
+
+def own_ids() -> list[str]:
+    """Registered ids that come neither from Gymnasium nor from a package that pixelq knows: those of a person's own."""
+    known = {"gymnasium", *(module.partition(".")[0] for module, _ in _PLUGINS.values())}
+    return sorted(name for name, spec in _registry().items() if _package(spec) not in known)
+
+
 def is_gymnasium_id(name: str) -> bool:
     """Return whether `name` is a registered id of an environment that is not ale-py's."""
     return name in _registry()
@@ -127,7 +152,9 @@ def import_typed(module: str) -> None:
     sys.path.append(here)
     try:
         importlib.import_module(module)
-    except (Exception, SystemExit) as error:
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:
         raise UserError(f"module {module!r} cannot be imported ({type(error).__name__}: {error})") from None
     finally:
         sys.path.remove(here)
@@ -143,33 +170,63 @@ def extra_of(game_id: str) -> str:
     return _EXTRAS["gymnasium.envs.box2d"] if game_id in ("LunarLander-v3", "CarRacing-v3") else ""
 
 
-def make_environment(game: GymnasiumGame, render_mode: str | None = None) -> gymnasium.Env[Any, Any]:
+def make_environment(
+    game: GymnasiumGame, render_mode: str | None = None, keywords: Mapping[str, Any] | None = None
+) -> gymnasium.Env[Any, Any]:
     """Make one environment, with the time limit of its registration. MiniGrid's observations are reduced to the image.
 
     Args:
         game: from `find_gymnasium_game`.
         render_mode: Gymnasium's; None: nothing is drawn.
+        keywords: of the environment, or of `gymnasium.make` (`max_episode_steps`); they are copied.
 
     Raises:
-        UserError: a package is missing (with the command that installs it), or it cannot be made.
+        UserError: a package is missing (with the command that installs it), or it cannot be made (with the
+            environment's own reason).
     """
     import gymnasium
 
-    # A user's own environment may not take a render mode.
-    options: dict[str, Any] = {} if render_mode is None else {"render_mode": render_mode}
+    options = copy.deepcopy(dict(keywords or {}))
+    if render_mode is not None:  # a user's own environment may not take one
+        options["render_mode"] = render_mode
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # about newer versions; what matters is raised as an error
             env = gymnasium.make(game.id, disable_env_checker=True, **options)
     except (gymnasium.error.DependencyNotInstalled, ImportError) as error:
         raise missing_package(game, error) from None
-    except (Exception, SystemExit) as error:
-        raise UserError(f"game {game.id} cannot be made ({type(error).__name__}: {error})") from None
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:
+        said = f" with env_kwargs {dict(keywords)}" if keywords else ""
+        raise UserError(f"game {game.id} cannot be made{said} ({type(error).__name__}: {error})") from None
     if game.id.startswith(("MiniGrid-", "BabyAI-")):
         from minigrid.wrappers import ImgObsWrapper
 
         return ImgObsWrapper(env)
     return env
+
+
+@contextlib.contextmanager
+def opened_environment(
+    game: GymnasiumGame, keywords: Mapping[str, Any] | None = None
+) -> Iterator[gymnasium.Env[Any, Any]]:
+    """An environment to look at its spaces and metadata, closed afterwards; as `make_environment`."""
+    env = make_environment(game, keywords=keywords)
+    try:
+        yield env
+    finally:
+        close_environment(env)
+
+
+def close_environment(env: gymnasium.Env[Any, Any]) -> None:
+    """Close an environment. One that fails at that is left as it is: nothing is asked of it any more."""
+    try:
+        env.close()
+    except KeyboardInterrupt:
+        raise
+    except BaseException:  # of a stranger's code
+        return
 
 
 def missing_package(game: GymnasiumGame, error: Exception) -> UserError:
@@ -206,16 +263,20 @@ def _registry() -> dict[str, Any]:
 
 
 def _is_ale_pys(name: str, spec: Any) -> bool:
-    """Whether ale-py registered this id, which is then made of its ROM's name: `Pong-v4`, `ALE/Pong-v5`."""
+    """Whether ale-py registered this id: all of its namespace, and the old ones without, made of their ROM's name."""
     if _package(spec) != "ale_py":
         return False
-    title = _SKIP.sub("", _base(name).removeprefix("ALE/"))
-    return _key(title) == _key(str(spec.kwargs.get("game", "")))
+    if spec.namespace is not None:
+        return bool(spec.namespace == "ALE")
+    old = spec.version in _OLD_VERSIONS and _key(_SKIP.sub("", _base(name))) == _key(str(spec.kwargs.get("game", "")))
+    return bool(old)
 
 
 def _package(spec: Any) -> str:
-    """The package of an environment's entry point; of a class or function none is needed."""
-    return spec.entry_point.partition(":")[0].partition(".")[0] if isinstance(spec.entry_point, str) else ""
+    """The package of an environment's entry point: `module:Class`, a class or a function."""
+    entry = spec.entry_point
+    module = entry.partition(":")[0] if isinstance(entry, str) else getattr(entry, "__module__", "")
+    return str(module or "").partition(".")[0]
 
 
 def _did_you_mean(close: Iterable[str]) -> str:

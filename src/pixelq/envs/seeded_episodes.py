@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import zlib
 from typing import Any, NamedTuple, Protocol
 
@@ -18,14 +19,15 @@ NO_SEED = -1
 
 
 class Opening(NamedTuple):
-    """An action that begins episodes or lives, in place of the action passed to `step`."""
+    """Actions that begin episodes and lives, an agent step each, in place of those passed to `step`."""
 
-    action: int
-    longest: int = 0
-    """The action is held for the first k agent steps of an episode; k is drawn from 1..longest by a generator with the
-    environment's seed. 0: k is 0."""
-    after_lost_lives: bool = False
-    """Whether the action is also taken for one agent step after every lost life."""
+    at_start: tuple[int, ...] = ()
+    """Of an episode."""
+    after_lost_life: tuple[int, ...] = ()
+    """While the episode goes on."""
+    drawn: bool = False
+    """Only the last k of `at_start` are taken; k is drawn from 1..len(at_start) by a generator with the environment's
+    seed."""
 
 
 class EnvironmentFailedError(RunError):
@@ -39,6 +41,22 @@ class EnvironmentFailedError(RunError):
     def __init__(self, message: str, state_is_whole: bool) -> None:
         super().__init__(message)
         self.state_is_whole = state_is_whole
+
+
+class NotReproducedError(UserError):
+    """The saved actions, played again, give another result than they did: the open episodes cannot go on.
+
+    Args:
+        reason: what is different, and where.
+        last_frames: the newest frame of each environment as it was saved, (N, ...); None in states without such.
+    """
+
+    def __init__(self, reason: str, last_frames: np.ndarray | None) -> None:
+        super().__init__(
+            f"saved environments: {reason}; resume with the emulator version and the game settings of the run"
+        )
+        self.reason = reason
+        self.last_frames = last_frames
 
 
 class SeededStarts(Protocol):
@@ -105,7 +123,7 @@ class SeededEpisodes(VectorEnv):
             seed: root of all seeds.
             reseed_after: agent steps of one environment between seeds, rounded up to whole episodes; 0: every episode
                 has its own seed. Above 0 where setting a seed is slower than starting an episode.
-            opening: the action that begins episodes and lives; None: the caller's.
+            opening: the actions that begin episodes and lives; None: the caller's.
         """
         self._inner = inner
         self.reads = str(getattr(inner, "reads", ""))
@@ -116,11 +134,16 @@ class SeededEpisodes(VectorEnv):
         self.action_space = batch_space(inner.single_action_space, self.num_envs)
         self._num_actions = int(inner.single_action_space.n)
         self._reseed_after = reseed_after
-        self._opening = opening
+        self._opening = opening or Opening()
         self._record = ActionRecord(self.num_envs, self._num_actions, seed)
         self._observations: np.ndarray | None = None
         self._lives = np.zeros(self.num_envs, np.int64)
+        self._forced, self._lengths = _aligned(self._opening.at_start, self._opening.after_lost_life)
+        """The actions of both openings, ending together: int64 (2, longest), and how many they are: (2,)."""
+        self._forced_by = np.zeros(self.num_envs, np.int64)
+        """Which opening each environment is in: 0 an episode's, 1 a life's."""
         self._opening_left = np.zeros(self.num_envs, np.int64)
+        """Agent steps until it is over."""
         self._opening_draws = [np.random.default_rng(0) for _ in range(self.num_envs)]
         self._played = np.zeros(self.num_envs, np.int64)
         """Agent steps of each environment's episode."""
@@ -189,8 +212,9 @@ class SeededEpisodes(VectorEnv):
             ValueError: actions of the wrong shape, type or range (ale-py would hang on them).
         """
         taken = self._checked(actions)
-        if self._opening is not None:
-            taken = np.where(self._opening_left > 0, self._opening.action, taken)
+        if self._lengths.any():
+            forced = self._forced[self._forced_by, -np.maximum(self._opening_left, 1)]
+            taken = np.where(self._opening_left > 0, forced, taken)
         lives_before = self._lives
         last, rewards, terminated, truncated = self._advance(taken)
         life_lost = (self._lives < lives_before) & ~terminated
@@ -207,10 +231,12 @@ class SeededEpisodes(VectorEnv):
     def state_dict(self) -> dict[str, Any]:
         """Return everything that decides the future, as numpy arrays: the streams and the recorded actions.
 
-        Also lives (N,) and the CRC-32 of each current observation (N,), with which `load_state_dict` checks its result.
-        Where seeds and actions do not decide the episodes, the current observations (N, ...) themselves.
+        Also lives (N,) and the CRC-32 of each current observation (N,), with which `load_state_dict` checks its result,
+        and the newest frame of each (N, ...), for replays that must end an episode there if it does not come out.
+        Where seeds and actions do not decide the episodes, the current observations (N, stack, ...) themselves.
         """
         state = self._record.state_dict() | {"lives": self._lives.astype(np.int64), "crc32": _crcs(self.observations)}
+        state["last_frames"] = self.observations[:, -1].copy()
         return state if self.decided else state | {"undecided": self.observations.copy()}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -220,35 +246,32 @@ class SeededEpisodes(VectorEnv):
         observations are the saved ones, of episodes that cannot go on, and `reset` must begin new ones before `step`.
 
         Raises:
-            UserError: the state is damaged, or the same actions give another result with this emulator or its settings.
+            UserError: the state is damaged.
+            NotReproducedError: the same actions give another result: with another emulator or other settings, or in a
+                game that repeats itself only for a while. `reset` begins new episodes.
         """
         lives = checked_array(state, "lives", np.int64, (self.num_envs,), -(2**31), 2**31)
         crcs = checked_array(state, "crc32", np.int64, (self.num_envs,), 0, 2**32 - 1)
         self._record.load_state_dict(state)
         self._observations = None
         self.decided = "undecided" not in state
+        space: Any = self.single_observation_space
         if not self.decided:
-            self._observations = self._saved_observations(state["undecided"])
+            self._observations = _saved(state["undecided"], (self.num_envs, *space.shape), space.dtype)
             return
+        last_frames = None
+        with contextlib.suppress(KeyError, UserError):
+            last_frames = _saved(state["last_frames"], (self.num_envs, *space.shape[1:]), space.dtype)
         try:
             observations = self._replay()
         except EnvironmentFailedError as error:
-            raise UserError(f"saved environments: {error} while its saved actions were played again") from error
+            raise NotReproducedError(f"{error} while its saved actions were played again", last_frames) from error
         wrong = np.flatnonzero((_crcs(observations) != crcs) | (self._lives != lives))
         if wrong.size:
-            raise UserError(
-                f"saved environments: the saved actions of environment {wrong[0]} do not lead to its saved screen; "
-                "resume with the emulator version and the game settings of the run"
+            raise NotReproducedError(
+                f"the saved actions of environment {wrong[0]} do not lead to its saved screen", last_frames
             )
         self._observations = observations
-
-    def _saved_observations(self, saved: Any) -> np.ndarray:
-        space = self.observation_space
-        if not isinstance(saved, np.ndarray) or saved.shape != space.shape or saved.dtype != space.dtype:
-            raise UserError("saved environments: the observations are damaged, or of another game")
-        if saved.dtype.kind == "f" and not np.isfinite(saved).all():
-            raise UserError("saved environments: an observation is not finite; the checkpoint is damaged")
-        return saved.copy()
 
     def close_extras(self, **kwargs: Any) -> None:
         """Free the environments."""
@@ -258,17 +281,20 @@ class SeededEpisodes(VectorEnv):
         """Start an episode where `mask` is true, from `seeds` (N,); return all observations."""
         try:
             observations, self._lives = self._inner.reset_some(seeds[mask], mask)
-        except (Exception, SystemExit) as error:  # sys.exit in a game does not end the run unsaid
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:  # sys.exit or a panic in a game does not end the run unsaid
             raise self._failure(error, state_is_whole=False) from error
         self._played[mask] = 0
         if learned_from:
             self._check_finite(mask, observations, np.zeros(self.num_envs, np.float32), state_is_whole=False)
-        self._opening_left[mask] = 0
-        if self._opening is not None and self._opening.longest:
+        longest = self._lengths[0]
+        self._forced_by[mask], self._opening_left[mask] = 0, longest
+        if longest and self._opening.drawn:
             for i in np.flatnonzero(mask):
                 if seeds[i] != NO_SEED:
                     self._opening_draws[i] = np.random.default_rng(int(seeds[i]))
-                self._opening_left[i] = self._opening_draws[i].integers(1, self._opening.longest, endpoint=True)
+                self._opening_left[i] = self._opening_draws[i].integers(1, longest, endpoint=True)
         return observations
 
     def _advance(
@@ -276,19 +302,22 @@ class SeededEpisodes(VectorEnv):
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
         try:
             observations, rewards, terminated, truncated, lives = self._inner.step(taken)
-        except (Exception, SystemExit) as error:  # sys.exit in a game does not end the run unsaid
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:  # sys.exit or a panic in a game does not end the run unsaid
             raise self._failure(error, state_is_whole=True) from error
         if learned_from:
             everywhere = np.ones(self.num_envs, np.bool_)
             self._check_finite(everywhere, observations, _as_learned(rewards), state_is_whole=True)
         self._played += 1
         self._opening_left -= 1
-        if self._opening is not None and self._opening.after_lost_lives:
-            self._opening_left[lives < self._lives] = 1
+        if self._lengths[1]:
+            lost = lives < self._lives
+            self._forced_by[lost], self._opening_left[lost] = 1, self._lengths[1]
         self._lives = lives
         return observations, rewards, terminated, truncated
 
-    def _failure(self, error: Exception | SystemExit, *, state_is_whole: bool) -> EnvironmentFailedError:
+    def _failure(self, error: BaseException, *, state_is_whole: bool) -> EnvironmentFailedError:
         some = f"one of environments 0 to {self.num_envs - 1}" if self.num_envs > 1 else "environment 0"
         which = f"environment {error.environment}" if hasattr(error, "environment") else some
         reason = str(error) if isinstance(error, UserError) else f"{type(error).__name__}: {error}"
@@ -340,6 +369,28 @@ class SeededEpisodes(VectorEnv):
         if given.min() < 0 or given.max() >= self._num_actions:
             raise ValueError(f"actions must lie in 0..{self._num_actions - 1}, got {given}")
         return given.astype(np.int64)
+
+
+def _aligned(*openings: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray]:
+    """Actions in rows that end together, int64 (len(openings), longest), zeros before them; and their lengths."""
+    lengths = np.array([len(actions) for actions in openings], np.int64)
+    rows = np.zeros((len(openings), max(1, int(lengths.max()))), np.int64)
+    for row, actions in zip(rows, openings, strict=True):
+        row[len(row) - len(actions) :] = actions
+    return rows, lengths
+
+
+def _saved(array: Any, shape: tuple[int, ...], dtype: Any) -> np.ndarray:
+    """A copy of saved observations or frames.
+
+    Raises:
+        UserError: they have another shape or dtype, or a number is not finite.
+    """
+    if not isinstance(array, np.ndarray) or array.shape != shape or array.dtype != dtype:
+        raise UserError("saved environments: the observations are damaged, or of another game")
+    if array.dtype.kind == "f" and not np.isfinite(array).all():
+        raise UserError("saved environments: an observation is not finite; the checkpoint is damaged")
+    return array.copy()
 
 
 def _crcs(observations: np.ndarray) -> np.ndarray:

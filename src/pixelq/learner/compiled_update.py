@@ -9,14 +9,20 @@ Source: PyTorch's documentation of `torch.compile` and of `make_fx`.
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 from collections.abc import Callable
+from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.fx.experimental.proxy_tensor import make_fx
 
 from pixelq.errors import UserError
+from pixelq.learner.optimizers import set_learning_rate
+from pixelq.losses import BoundLoss
+from pixelq.networks import Network
 from pixelq.replay.batch import Batch
 
 
@@ -31,15 +37,14 @@ class CompiledUpdate:
 
     Args:
         step: the update of one batch, kernel by kernel; returns priorities.
-        optimizer: made of plain operations on tensors; its learning rate becomes a tensor that belongs to this object.
+        optimizer: made of plain operations on tensors; its learning rates become tensors that belong to this object.
     """
 
     def __init__(self, step: Callable[[Batch], Tensor], optimizer: torch.optim.Optimizer) -> None:
         self._step = step
         self._optimizer = optimizer
-        self._learning_rate = torch.zeros(())
         for group in optimizer.param_groups:
-            group["lr"] = self._learning_rate
+            group["lr"] = torch.zeros(())
         self._shape: torch.Size | None = None
         self._program: Callable[..., Tensor] | None = None
 
@@ -53,7 +58,7 @@ class CompiledUpdate:
         Raises:
             UserError: `step` cannot be recorded, or the compiler fails.
         """
-        self._learning_rate.fill_(learning_rate)
+        set_learning_rate(self._optimizer, learning_rate)
         if self._shape is None or batch.state.shape != self._shape:
             self._shape = self._shape or batch.state.shape
             return self._step(batch)
@@ -64,11 +69,7 @@ class CompiledUpdate:
             with torch.no_grad():
                 return self._program(*_fields(batch))
         except (RuntimeError, TypeError) as error:
-            reason = str(error).strip().partition("\n")[0]
-            raise UserError(
-                f"the update cannot be compiled ({reason}); a loss of your own must not ask for a value (.item(), `if` "
-                "on a tensor), and one that draws noise cannot be compiled; --no-compile updates without a compiler"
-            ) from error
+            raise _not_compiled(error) from error
 
     def forget(self) -> None:
         """Drop the program, because tensors that it reads or writes have been replaced; the next updates make one."""
@@ -90,6 +91,46 @@ class CompiledUpdate:
         self._optimizer.zero_grad(set_to_none=True)
         # Asserts on every tensor's strides would take 0.1 ms of six.
         return made[0], torch.compile(operations, fullgraph=True, dynamic=False, options={"size_asserts": False})
+
+
+def check_can_be_recorded(loss: BoundLoss, network: Network, target_network: Network, noise: torch.Generator) -> None:
+    """Record a loss once, on copies and a batch of zeros, so that a run that cannot be compiled is refused early.
+
+    Args:
+        loss: of the recipe, with its options.
+        network: Q(.; theta).
+        target_network: Q(.; theta-).
+        noise: what networks and losses draw from.
+
+    Raises:
+        UserError: the loss or a layer draws noise, or asks for a value.
+    """
+    copied = copy.deepcopy(network).train()
+    target = copied if target_network is network else copy.deepcopy(target_network)
+    own = torch.Generator(noise.device)
+    own.set_state(noise.get_state())
+    space: Any = network.observation_space
+    state = torch.zeros((2, *space.shape), dtype=torch.uint8 if space.dtype == np.uint8 else torch.float32)
+    batch = Batch.unweighted(state, torch.zeros(2, dtype=torch.int64), torch.zeros(2), torch.zeros(2), state)
+
+    def recorded(*tensors: Tensor) -> Tensor:
+        return loss(copied, target, Batch(*tensors), own).loss
+
+    try:
+        make_fx(recorded, tracing_mode="real")(*_fields(batch))
+    except (RuntimeError, TypeError) as error:
+        raise _not_compiled(error) from None
+    # Where tracing lets it pass, the numbers drawn here would stand in the program for ever.
+    if not torch.equal(own.get_state(), noise.get_state()):
+        raise _not_compiled("the loss or a layer draws noise")
+
+
+def _not_compiled(error: Exception | str) -> UserError:
+    reason = str(error).strip().partition("\n")[0]
+    return UserError(
+        f"the update cannot be compiled ({reason}); a loss of your own must not ask for a value (.item(), `if` "
+        "on a tensor), and one that draws noise cannot be compiled; --no-compile updates without a compiler"
+    )
 
 
 def _fields(batch: Batch) -> tuple[Tensor, ...]:

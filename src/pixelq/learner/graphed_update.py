@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from pixelq.errors import UserError
+from pixelq.learner.optimizers import set_learning_rate
 from pixelq.replay.batch import Batch
 from pixelq.transfer import page_locked
 
@@ -35,7 +36,7 @@ class GraphedUpdate:
 
     Args:
         step: the update of one batch on the device, kernel by kernel; returns priorities.
-        optimizer: capturable; its learning rate becomes a tensor that belongs to this object.
+        optimizer: capturable; its learning rates become tensors that belong to this object.
         device: a CUDA device.
         noise: on the device; what `step` draws from.
     """
@@ -51,10 +52,10 @@ class GraphedUpdate:
         # All updates run on one stream beside the default one, which cannot be captured: autograd remembers for a
         # weight on which stream its gradient was last wanted.
         self._stream = torch.cuda.Stream(device)
-        self._learning_rate = torch.zeros((), device=device)
+        self._optimizer = optimizer
         self._learning_rate_is = 0.0
         for group in optimizer.param_groups:
-            group["lr"] = self._learning_rate
+            group["lr"] = torch.zeros((), device=device)
         self._inputs: Batch | None = None
         self._graph: torch.cuda.CUDAGraph | None = None
         self._priority: Tensor | None = None
@@ -74,7 +75,7 @@ class GraphedUpdate:
             UserError: `step` does what no graph can hold.
         """
         if learning_rate != self._learning_rate_is:
-            self._learning_rate.fill_(learning_rate)
+            set_learning_rate(self._optimizer, learning_rate)
             self._learning_rate_is = learning_rate
         if self._inputs is None:
             self._inputs = batch.map(self._like)

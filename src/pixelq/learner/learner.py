@@ -12,9 +12,9 @@ from torch import Tensor, nn
 from pixelq.config import Config
 from pixelq.errors import UserError
 from pixelq.generators import load_generator
-from pixelq.learner.compiled_update import CompiledUpdate
+from pixelq.learner.compiled_update import CompiledUpdate, check_can_be_recorded
 from pixelq.learner.graphed_update import GraphedUpdate
-from pixelq.learner.optimizers import build_optimizer
+from pixelq.learner.optimizers import build_optimizer, parameter_groups, set_learning_rate
 from pixelq.losses import Loss, bound_loss
 from pixelq.networks import Network
 from pixelq.replay.batch import Batch
@@ -32,6 +32,9 @@ class Learner:
         config: loss, optimizer, clipping and target choices.
         device: where updates are computed.
         noise: for noisy layers and sampled quantiles, on `device`; None: one with a seed of its own.
+
+    Raises:
+        UserError: the update is to be compiled for the CPU and cannot be.
     """
 
     def __init__(
@@ -43,7 +46,7 @@ class Learner:
         self.averaged_network = network if config.averaged_network_tau == 0.0 else _frozen_copy(network)
         """What test games are played with and policies are saved of: theta, or its average over updates (Polyak and
         Juditsky 1992), which learning never looks at."""
-        self.optimizer = build_optimizer(config, network.parameters())
+        self.optimizer = build_optimizer(config, parameter_groups(network))
         self.device = device
         self.noise = torch.Generator(device).manual_seed(config.seed) if noise is None else noise
         self._config = config
@@ -57,6 +60,7 @@ class Learner:
         if device.type == "cuda" and not config.deterministic:
             self._recorded = GraphedUpdate(self._step, self.optimizer, device, self.noise)
         elif device.type == "cpu" and config.compile:
+            check_can_be_recorded(self._loss, network, self.target_network, self.noise)
             self._recorded = CompiledUpdate(self._step, self.optimizer)
         self.changes = 0
         """How often the weights of the network (and of the averaged one) have changed."""
@@ -82,8 +86,7 @@ class Learner:
         if self._recorded is not None:
             priority = self._recorded(batch, learning_rate)
         else:
-            for group in self.optimizer.param_groups:
-                group["lr"] = learning_rate
+            set_learning_rate(self.optimizer, learning_rate)
             priority = self._step(batch.to(self.device))
         self.network.eval()
         self.changes += 1

@@ -1,1 +1,72 @@
-"""The training loops, a page each: replay (DQN and its family) and parallel (PQN)."""
+"""The training loops, a page each, found by name: replay (DQN and its family), parallel (PQN), stream (Stream Q).
+
+A file `<name>_loop.py` has a function `loop(run)`, which trains until `run.goes_on()` is false, and may have a
+dataclass `Options`, whose values are `config.loop_options`. It may also say
+
+- `Learner`: the class of what learns, made as `Learner(network, config, device, noise)`; without it,
+  `pixelq.learner.learner.Learner`;
+- `HAS_REPLAY = True`: a replay memory is built for it, and is a part of its checkpoints;
+- `OWN_FIELDS`: fields of `Config` that have an effect in this loop (and in others that say so) alone, each with the
+  value that says what is so without it, or None;
+- `check(config, require)`: what fits together, as `pixelq.recipes.validation` calls it;
+- `memory(config, observed)`: bytes of what it keeps of the past, by the field that decides them;
+- `updates_per_step(config)`: updates for one agent step; without it, 1;
+- `learns_from(config, sampler)`: in words, for a person who compares runs; `sampler` in words, too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from pixelq.config import Config
+from pixelq.variants import KINDS
+
+if TYPE_CHECKING:
+    from gymnasium.spaces import Box
+
+Require = Callable[[bool, str, str], None]
+"""`require(good, field, rule)`: refuses the field's value with the rule, where it is not good."""
+
+
+def has_replay(config: Config) -> bool:
+    """Whether the recipe's loop has a replay memory."""
+    return bool(_said(config, "HAS_REPLAY", False))
+
+
+def check(config: Config, require: Require) -> None:
+    """Let the recipe's loop check what fits together.
+
+    Raises:
+        UserError: something does not.
+    """
+    _said(config, "check", lambda config, require: None)(config, require)
+
+
+def memory(config: Config, observed: Box) -> dict[str, int]:
+    """Bytes of what the recipe's loop keeps of the past, by the field that decides them."""
+    kept: dict[str, int] = _said(config, "memory", lambda config, observed: {})(config, observed)
+    return kept
+
+
+def updates_per_step(config: Config) -> float:
+    """Updates for one agent step."""
+    return float(_said(config, "updates_per_step", lambda config: 1.0)(config))
+
+
+def learns_from(config: Config, sampler: str) -> str:
+    """What the recipe's loop learns from, in words."""
+    return str(_said(config, "learns_from", lambda config, sampler: f"as the loop {config.loop}")(config, sampler))
+
+
+def own_fields() -> dict[str, tuple[list[str], Any]]:
+    """Fields that not every loop uses -> the loops that do, and the value that says what is so without them."""
+    found: dict[str, tuple[list[str], Any]] = {}
+    for name in KINDS["loop"].names():
+        for field, nothing in getattr(KINDS["loop"].find(name), "OWN_FIELDS", {}).items():
+            found.setdefault(field, ([], nothing))[0].append(name)
+    return found
+
+
+def _said(config: Config, name: str, otherwise: Any) -> Any:
+    return getattr(KINDS["loop"].find(config.loop), name, otherwise)

@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
-import torch
+import math
+from typing import TYPE_CHECKING
 
+import torch
+from gymnasium.spaces import Box
+
+from pixelq.config import Config
+from pixelq.loops import Require
+from pixelq.loops.minibatches import MINIBATCH_FIELDS
 from pixelq.loops.rollout import Rollout
 from pixelq.losses import bound_loss
-from pixelq.runs.run import Run
 from pixelq.schedules import epsilon_schedule, learning_rate_schedule
 
+if TYPE_CHECKING:
+    from pixelq.runs.run import Run
 
-def parallel_loop(run: Run) -> None:
+
+def loop(run: Run) -> None:
     """Train until the run has played its agent steps, is solved, or is asked to stop (the paper's algorithm PQN)."""
     parts, config, counters = run.parts, run.config, run.parts.counters
     envs, policy, learner = parts.envs, parts.policy, parts.learner
@@ -26,12 +35,13 @@ def parallel_loop(run: Run) -> None:
             action, value = policy.act_and_value(state, epsilon(counters.agent_steps))
             next_state, reward, terminated, truncated, info = envs.step(action)
             target_ends = run.target_ends(terminated, info["life_lost"])
-            rollout.store(t, state, info["action"], run.learning_reward(reward), value, target_ends)
+            learning_reward = run.learning_reward(reward, target_ends | truncated)
+            rollout.store(t, state, info["action"], learning_reward, value, target_ends)
             if (truncated & ~terminated).any():
                 # A truncated episode has a future that was not played: bootstrap from its last observation.
                 final = info["final_obs"]
                 rollout.cut(t, truncated & ~terminated, final, policy.q_values(final).max(axis=1))
-            state = next_state
+            state = run.observed(next_state)
             run.count_step(reward, terminated | truncated)
         rollout.end(state, policy.q_values(state).max(axis=1))
 
@@ -46,3 +56,41 @@ def parallel_loop(run: Run) -> None:
                 counters.updates += 1
 
         run.do_what_is_due(since=start)
+
+
+# --- what the loop needs ----------------------------------------------------------------------------------------------
+
+OWN_FIELDS = MINIBATCH_FIELDS | {"rollout_length": None, "epochs": None}
+
+
+def check(config: Config, require: Require) -> None:
+    """Rollouts of whole minibatches, and nothing that only a replay or a target network has.
+
+    Raises:
+        UserError: naming the field that does not fit.
+    """
+    rollout = config.num_envs * config.rollout_length
+    require(
+        config.batch_size <= rollout and rollout % config.batch_size == 0,
+        "batch_size",
+        f"a divisor of num_envs x rollout_length ({rollout})",
+    )
+    require(config.sampler == "uniform", "sampler", "uniform in the parallel loop, which has no replay to sample from")
+    require(config.target == "none", "target", "none in the parallel loop (it bootstraps from the network itself)")
+    require(config.optimizer != "obgd", "optimizer", "one that takes minibatches, not obgd, in the parallel loop")
+
+
+def memory(config: Config, observed: Box) -> dict[str, int]:
+    """Bytes of a rollout's states."""
+    state = math.prod(observed.shape) * observed.dtype.itemsize
+    return {"rollout_length": config.num_envs * config.rollout_length * state}
+
+
+def updates_per_step(config: Config) -> float:
+    """Each rollout is learned from in minibatches, `epochs` times."""
+    return config.epochs / config.batch_size
+
+
+def learns_from(config: Config, sampler: str) -> str:
+    """The rollouts and their epochs."""
+    return f"rollouts of {config.rollout_length} in each environment, {config.epochs} epochs of {config.batch_size}"

@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+from gymnasium.spaces import Box
+
+from pixelq.config import Config
+from pixelq.loops import Require
+from pixelq.loops.minibatches import MINIBATCH_FIELDS
+from pixelq.memory import transition_bytes
 from pixelq.replay.ahead import minibatches
-from pixelq.runs.run import Run
 from pixelq.schedules import crossed, epsilon_schedule, learning_rate_schedule
 
+if TYPE_CHECKING:
+    from pixelq.runs.run import Run
 
-def replay_loop(run: Run) -> None:
+
+def loop(run: Run) -> None:
     """Train until the run has played its agent steps, is solved, or is asked to stop.
 
     With several environments an iteration takes one agent step in each; updates and target copies are counted in
@@ -29,15 +39,16 @@ def replay_loop(run: Run) -> None:
         next_state, reward, terminated, truncated, info = envs.step(action)
 
         # Store transition (s_t, a_t, r_t, s_{t+1}) in D; a frame is stored once, however many stacks it is in.
+        target_ends = run.target_ends(terminated, info["life_lost"])
         replay.add(
             state,
             info["action"],
-            run.learning_reward(reward),
-            run.target_ends(terminated, info["life_lost"]),
+            run.learning_reward(reward, target_ends | truncated),
+            target_ends,
             terminated | truncated,
             info["final_obs"],
         )
-        state = next_state
+        state = run.observed(next_state)
         run.count_step(reward, terminated | truncated)
 
         if counters.agent_steps >= config.replay_start:
@@ -54,3 +65,59 @@ def replay_loop(run: Run) -> None:
                 learner.copy_to_target()
 
         run.do_what_is_due(since=t)
+
+
+# --- what the loop needs ----------------------------------------------------------------------------------------------
+
+HAS_REPLAY = True
+OWN_FIELDS = MINIBATCH_FIELDS | {
+    "replay_capacity": None,
+    "replay_start": None,
+    "train_every": None,
+    "n_step": 1,
+    "sampler": "uniform",
+}
+
+
+def check(config: Config, require: Require) -> None:
+    """A replay that holds minibatches and, at the first update, whole transitions of n steps.
+
+    Raises:
+        UserError: naming the field that does not fit.
+    """
+    require(
+        config.replay_capacity >= config.batch_size, "replay_capacity", f"at least batch_size ({config.batch_size})"
+    )
+    require(
+        config.replay_start <= config.replay_capacity,
+        "replay_start",
+        f"at most replay_capacity ({config.replay_capacity})",
+    )
+    # Until the first update there must be whole n-step transitions to draw a batch from, in every environment.
+    least = config.num_envs * (config.frame_stack + config.n_step)
+    require(config.replay_start >= least, "replay_start", f"at least num_envs x (frame_stack + n_step) = {least}")
+    require(
+        config.replay_capacity >= 4 * least,
+        "replay_capacity",
+        f"at least 4 x num_envs x (stack + n_step) = {4 * least}",
+    )
+    require(config.loss != "double" or config.target != "none", "target", "hard or soft for the double loss")
+    require(config.optimizer != "obgd", "optimizer", "one that takes minibatches, not obgd, in the replay loop")
+
+
+def memory(config: Config, observed: Box) -> dict[str, int]:
+    """Bytes of a full replay."""
+    return {"replay_capacity": int(config.replay_capacity * transition_bytes(observed))}
+
+
+def updates_per_step(config: Config) -> float:
+    """One every `train_every` agent steps."""
+    return 1 / config.train_every
+
+
+def learns_from(config: Config, sampler: str) -> str:
+    """The replay and its minibatches."""
+    return (
+        f"{sampler} replay of {config.replay_capacity:,}, from {config.replay_start:,} on {config.batch_size} every "
+        f"{config.train_every} agent steps"
+    )

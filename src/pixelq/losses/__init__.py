@@ -4,7 +4,7 @@ A file may also say
 
 - `HEADS`: names of the heads whose output it can learn, the first being the usual one; without it, any head that has
   Q-values;
-- `LOOPS`: the loops it is made for (replay, parallel); without it, both;
+- `LOOPS`: the loops it is made for (replay, parallel, stream); without it, the first two;
 - `returns(played, options)`: targets of a whole rollout, `(T, N)`, which the parallel loop then hands to `loss` as
   `batch.return_n`; without it, that loop hands over single agent steps, as the replay loop does with n = 1.
 """

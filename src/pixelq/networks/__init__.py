@@ -10,12 +10,14 @@ import torch
 from gymnasium.spaces import Box
 from torch import nn
 from torch.nn.utils import convert_conv2d_weight_memory_format
+from torch.nn.utils.parametrize import is_parametrized
 
 from pixelq.config import Config
 from pixelq.errors import UserError
+from pixelq.networks.frame_normalisation import FrameNormalisation
 from pixelq.networks.layers import Layers
 from pixelq.networks.network import Network
-from pixelq.variants import KINDS, TORSOS
+from pixelq.variants import KINDS, TORSOS, option_values
 
 __all__ = ["Network", "NetworkSizes", "build_network", "network_sizes", "reads_images"]
 
@@ -26,7 +28,7 @@ def build_network(
     """The network a recipe asks for, with fresh weights.
 
     Args:
-        config: `torso`, `linear`, `head` with their options, `padding`, `norm`, `initialisation`, `precision`.
+        config: `torso`, `linear`, `streams`, `head` with their options, and all that `Layers` reads.
         observation_space: of one environment: images (stack, H, W) or (stack, H, W, channels), vectors (stack, d).
         num_actions: A.
         generator: source of the weights; None: they are left as they lie in memory, because others will be loaded.
@@ -71,8 +73,10 @@ def network_sizes(config: Config, observation_space: Box, num_actions: int) -> N
         network = _built(config, observation_space, num_actions, Layers(config, None))
         network.fast = None
         network.eval()
-        for module in network.modules():
-            if not list(module.children()):
+        for name, module in network.named_modules():
+            if "parametrizations" in name.split("."):  # makes a weight, which is no activation
+                continue
+            if not list(module.children()) or is_parametrized(module):
                 module.register_forward_hook(count)
         state = torch.empty((1, *observation_space.shape), dtype=torch.float32)
         try:
@@ -97,7 +101,7 @@ def _built(config: Config, space: Box, num_actions: int, layers: Layers) -> Netw
     try:
         torso: Any = torso_kind.find(config.torso).Torso(space, torso_options, layers)
         units: tuple[int, ...] = getattr(torso, "hidden", ())
-        takes_hidden = getattr(head_class, "TAKES_HIDDEN", False)
+        takes_hidden = getattr(head_class, "TAKES_HIDDEN", False) or _streams_take_hidden(config, head_class)
         hidden = layers.hidden(torso.features, units[:-1] if takes_hidden else units)
         own = {"hidden": units[-1:]} if takes_hidden else {}
         head: nn.Module = head_class(hidden.features, num_actions, head_options, layers, **own)
@@ -105,7 +109,25 @@ def _built(config: Config, space: Box, num_actions: int, layers: Layers) -> Netw
         raise
     except Exception as error:
         raise _does_not_read(config, space, error) from error
-    return Network(torso, hidden, head, observation_space=space, num_actions=num_actions, precision=config.precision)
+    normalisation = FrameNormalisation(space.shape[1:]) if config.normalise_observations else None
+    return Network(
+        torso, hidden, head, observation_space=space, num_actions=num_actions, precision=config.precision,
+        normalisation=normalisation,
+    )  # fmt: skip
+
+
+def _streams_take_hidden(config: Config, head_class: Any) -> bool:
+    """Whether the recipe's streams make the last hidden layer.
+
+    Raises:
+        UserError: the head has no place for other streams than the plain one.
+    """
+    if config.streams != "plain" and not getattr(head_class, "TAKES_STREAMS", False):
+        raise UserError(
+            f"streams = {config.streams} would have no effect: head {config.head} makes its numbers without "
+            "`layers.streams`; leave out --streams"
+        )
+    return bool(getattr(KINDS["streams"].find(config.streams), "TAKES_HIDDEN", False))
 
 
 def _does_not_read(config: Config, space: Box, error: Exception) -> UserError:
@@ -136,7 +158,7 @@ def _check_fit(config: Config, shape: tuple[int, ...]) -> None:
 
 
 def _sizes_of(config: Config) -> dict[str, Any]:
-    return vars(KINDS["torso"].read_options(config.torso, config.torso_options))
+    return option_values(KINDS["torso"].read_options(config.torso, config.torso_options))
 
 
 def _fits(sizes: Mapping[str, Any], padding: str, height: int, width: int) -> bool:

@@ -16,6 +16,12 @@ from pixelq.config import Config
 from pixelq.variants import KINDS
 
 Padding = Literal["valid", "same"]
+Activation = Callable[[Tensor], Tensor]
+
+ACTIVATIONS: dict[str, Activation] = {"relu": F.relu, "leaky_relu": F.leaky_relu}
+"""By name; a leaky one lets 0.01 x through where x is below 0, torch's default."""
+SPARSITY = 0.9
+"""Share of each unit's weights that sparse initialisation sets to zero (Elsayed et al. 2024, arXiv 2410.14606)."""
 
 
 class Layers:
@@ -25,15 +31,20 @@ class Layers:
     is called with its input and the noise generator, which ordinary ones ignore.
 
     Args:
-        config: `padding`, `norm`, `linear`, `linear_options`, `initialisation`, `precision`.
+        config: `padding`, `norm`, `activation`, `linear`, `streams` and their options, `initialisation`, `output_gain`,
+            `precision`.
         generator: source of the weights; None: they are left as they lie in memory, because others will be loaded.
     """
 
     def __init__(self, config: Config, generator: torch.Generator | None) -> None:
         self._config, self._generator = config, generator
-        kind = KINDS["linear"]
-        self._linear: Callable[..., nn.Module] = kind.find(config.linear).Linear
-        self._linear_options = kind.read_options(config.linear, config.linear_options)
+        self.activation: Activation = ACTIVATIONS[config.activation]
+        """What follows a hidden layer and its norm."""
+        linear, streams = KINDS["linear"], KINDS["streams"]
+        self._linear: Callable[..., nn.Module] = linear.find(config.linear).Linear
+        self._linear_options = linear.read_options(config.linear, config.linear_options)
+        self._streams: Callable[..., nn.Module] = streams.find(config.streams).streams
+        self._streams_options = streams.read_options(config.streams, config.streams_options)
 
     def convolution(self, channels: int, outputs: int, kernel: int, stride: int) -> Convolution:
         """A square convolution, padded as the recipe says; kernel and stride in positions."""
@@ -48,7 +59,21 @@ class Layers:
 
     def output(self, features: int, outputs: int) -> nn.Module:
         """A head's last linear layer, in float32: `(B, features)` -> `(B, outputs)`."""
-        return self._made(self._linear(features, outputs, self._linear_options), gain=1.0)
+        return self._made(self._linear(features, outputs, self._linear_options), gain=self._config.output_gain)
+
+    def streams(self, features: int, num_actions: int, numbers: int, hidden: Sequence[int]) -> nn.Module:
+        """The recipe's way from features to a head's numbers of each action, in float32.
+
+        Args:
+            features: d.
+            num_actions: A.
+            numbers: of each action, k: 1 for a Q-value, atoms or quantiles of a distribution.
+            hidden: units of the hidden layers that are the streams' to make.
+
+        Returns:
+            a module, called with float32 features and the noise generator: `(B, d)` -> `(B, A * k)`.
+        """
+        return self._streams(features, num_actions, numbers, tuple(hidden), self._streams_options, self)
 
     def hidden(self, features: int, units: Sequence[int]) -> HiddenLayers:
         """Hidden linear layers one after the other, in the torso's arithmetic."""
@@ -61,6 +86,8 @@ class Layers:
             return None
         if kind == "layer":
             return nn.GroupNorm(1, channels)
+        if kind == "weightless":
+            return WeightlessNorm()
         if kind == "channel":
             return ChannelNorm(channels)
         return nn.LayerNorm([channels, *sides])
@@ -70,7 +97,7 @@ class Layers:
 
         Args:
             layer: with a parameter `weight`.
-            gain: of orthogonal weights: sqrt 2 where a ReLU follows, 1 in the output.
+            gain: of orthogonal and he weights: sqrt 2 where a ReLU follows, `output_gain` in the output.
         """
         if self._generator is None:
             return
@@ -84,8 +111,13 @@ class Layers:
                 nn.init.orthogonal_(weight, gain, generator=generator)
             elif self._config.initialisation == "xavier":
                 nn.init.xavier_uniform_(weight, generator=generator)
+            elif self._config.initialisation == "sparse":
+                sparse_(weight, generator)
+            elif self._config.initialisation == "fan_in":
+                bound = math.sqrt(math.sqrt(3.0) / weight[0].numel())
+                nn.init.uniform_(weight, -bound, bound, generator=generator)
             else:
-                nn.init.kaiming_normal_(weight, nonlinearity="relu", generator=generator)
+                nn.init.normal_(weight, std=gain / math.sqrt(weight[0].numel()), generator=generator)
             if isinstance(bias, Tensor) and self._config.initialisation == "torch":
                 nn.init.uniform_(bias, -bound, bound, generator=generator)
             elif isinstance(bias, Tensor):
@@ -148,8 +180,30 @@ class ChannelNorm(nn.LayerNorm):
         return super().forward(x.permute(0, 2, 3, 1)).permute(0, 3, 1, 2) if x.dim() == 4 else super().forward(x)
 
 
+class WeightlessNorm(nn.Module):
+    """Normalises over all channels and positions, without weights: `(B, ...)` (Elsayed et al. 2024)."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """The same shape."""
+        return F.layer_norm(x, x.shape[1:])
+
+
+def sparse_(weight: Tensor, generator: torch.Generator) -> None:
+    """Fill a weight (out, in, ...) with torch's default, of which each output keeps a tenth, drawn anew, and zeros.
+
+    Source: Elsayed et al. 2024 (arXiv 2410.14606), SparseInit; sparse_init.py of its code. That leaves
+    nothing of fewer than ten inputs, and two such layers, one on the other, never learn: here one weight is left.
+    """
+    inputs = weight[0].numel()
+    bound = 1.0 / math.sqrt(inputs)
+    values = torch.empty(len(weight), inputs).uniform_(-bound, bound, generator=generator)
+    order = torch.rand(len(weight), inputs, generator=generator).argsort(dim=1)
+    values.scatter_(1, order[:, : min(math.ceil(SPARSITY * inputs), inputs - 1)], 0.0)
+    weight.copy_(values.view(weight.shape))
+
+
 class HiddenLayers(nn.Module):
-    """Linear layers one after the other, each with the recipe's norm and a ReLU: `(B, features)` -> `(B, units)`.
+    """Linear layers one after the other, each with the recipe's norm and activation: `(B, features)` -> `(B, units)`.
 
     Args:
         features: of the input.
@@ -160,7 +214,7 @@ class HiddenLayers(nn.Module):
 
     def __init__(self, features: int, units: Sequence[int], layers: Layers, precision: str) -> None:
         super().__init__()
-        self._precision = precision
+        self._precision, self.activation = precision, layers.activation
         self.features = features
         """Of the output."""
         self.linears, self.norms = nn.ModuleList(), nn.ModuleList()
@@ -175,8 +229,22 @@ class HiddenLayers(nn.Module):
         with arithmetic(self._precision, x.device):
             for i, linear in enumerate(self.linears):
                 x = linear(x, noise)
-                x = F.relu(self.norms[i](x) if self.norms else x)
+                x = self.activation(self.norms[i](x) if self.norms else x)
         return x
+
+
+class Stream(nn.Module):
+    """Hidden layers and an output layer in float32: `(B, features)` -> `(B, outputs)`."""
+
+    def __init__(self, features: int, outputs: int, hidden: Sequence[int], layers: Layers) -> None:
+        super().__init__()
+        self.hidden = layers.hidden(features, hidden)
+        self.output = layers.output(self.hidden.features, outputs)
+
+    def forward(self, features: Tensor, noise: torch.Generator | None = None) -> Tensor:
+        """`(B, features)` -> float32 `(B, outputs)`."""
+        output: Tensor = self.output(self.hidden(features, noise).float(), noise)
+        return output
 
 
 @contextmanager

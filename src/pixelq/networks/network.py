@@ -8,6 +8,7 @@ from gymnasium.spaces import Box
 from torch import Tensor, nn
 
 from pixelq.networks.fast.fast_torso import FastTorso, fast_torso
+from pixelq.networks.frame_normalisation import FrameNormalisation
 from pixelq.networks.layers import HiddenLayers, arithmetic
 
 PIXEL_SCALE = 1.0 / 255.0
@@ -30,19 +31,23 @@ class Network(nn.Module):
             Bytes are scaled to 0..1, floats taken as they are.
         num_actions: A.
         precision: of torso and hidden layers.
+        normalisation: of the states' elements, in place of the bytes' scale; None: there is none.
     """
 
     def __init__(
         self, torso: nn.Module, hidden: HiddenLayers, head: nn.Module, *, observation_space: Box, num_actions: int,
-        precision: str,
+        precision: str, normalisation: FrameNormalisation | None = None,
     ) -> None:  # fmt: skip
         super().__init__()
+        self.normalisation = normalisation
         self.torso, self.hidden, self.head = torso, hidden, head
         self.observation_space, self.num_actions, self.precision = observation_space, num_actions, precision
         self._scale = PIXEL_SCALE if observation_space.dtype == np.uint8 else 1.0
         self._state_dtype = torch.uint8 if observation_space.dtype == np.uint8 else torch.float32
         self._dtype = torch.bfloat16 if precision == "bf16" else torch.float32
-        self.fast: FastTorso | None = fast_torso(torso, hidden, observation_space, self._scale, self._dtype)
+        self.fast: FastTorso | None = None
+        if normalisation is None:
+            self.fast = fast_torso(torso, hidden, observation_space, self._scale, self._dtype)
         """The fast way through torso and hidden layers; set it to None to go through the modules themselves."""
 
     def forward(self, state: Tensor, noise: torch.Generator | None = None) -> Tensor:
@@ -68,6 +73,11 @@ class Network(nn.Module):
             x: Tensor = self.torso(self._as_input(state))
         return self.hidden(x, noise)
 
+    def observe(self, observations: np.ndarray) -> None:
+        """Let the running statistics, if there are any, count the newest frame of each of `(N, stack, ...)`."""
+        if self.normalisation is not None:
+            self.normalisation.observe(torch.from_numpy(observations[:, -1]))
+
     def q_values(
         self, state: Tensor, noise: torch.Generator | None = None, lowered: list[Tensor] | None = None
     ) -> Tensor:
@@ -87,8 +97,12 @@ class Network(nn.Module):
 
     def _as_input(self, state: Tensor) -> Tensor:
         """Images `(B, channels, H, W)` in channels_last, or vectors `(B, d)`, in the torso's arithmetic."""
+        if self.normalisation is not None:
+            state = self.normalisation(state)
+        elif self._scale != 1.0:
+            state = state.to(self._dtype) * self._scale
         if state.dim() < 4:
-            return state.flatten(1).to(self._dtype) * self._scale
+            return state.flatten(1).to(self._dtype)
         if state.dim() == 5:
             state = state.permute(0, 1, 4, 2, 3).flatten(1, 2)
-        return (state.to(self._dtype) * self._scale).contiguous(memory_format=torch.channels_last)
+        return state.to(self._dtype).contiguous(memory_format=torch.channels_last)

@@ -11,6 +11,7 @@ from typing import Literal
 import numpy as np
 import torch
 
+from pixelq import loops
 from pixelq.config import Config
 from pixelq.learner.learner import Learner
 from pixelq.loops.rollout import Rollout
@@ -22,6 +23,7 @@ from pixelq.profiling.recorded_play import RecordedPlay
 from pixelq.recipes.values import overridden
 from pixelq.replay.batch import Batch
 from pixelq.runs.run import Run
+from pixelq.variants import KINDS
 
 Precision = Literal["float32", "bf16"]
 PLAYED = 4_000
@@ -116,7 +118,8 @@ def network_rates(
     config = overridden(run.config, {"torso": network, "precision": precision})
     generator = np.random.default_rng(config.seed)
     q = _fresh_network(run, config)
-    learner, policy = Learner(q, config, run.parts.device), EpsilonGreedy(q, run.parts.device, generator)
+    made_by = getattr(KINDS["loop"].find(config.loop), "Learner", Learner)
+    learner, policy = made_by(q, config, run.parts.device), EpsilonGreedy(q, run.parts.device, generator)
     states = play.batches(1, max(env_counts), generator)[0].state.numpy()
 
     def acts(n: int) -> Callable[[], object]:
@@ -140,7 +143,7 @@ def estimate(config: Config, play: PlayRates, network: NetworkRates, multiplicat
         network: rates in the recipe's precision.
         multiplications: floating-point operations a second in that precision.
     """
-    updates = 1 / config.train_every if config.loop == "replay" else config.epochs / config.batch_size
+    updates = loops.updates_per_step(config)
     seconds = {
         "emulator": 1 / play.emulator,
         "acting": 1 / network.acting[play.num_envs],
@@ -163,7 +166,7 @@ def _fresh_network(run: Run, config: Config) -> Network:
 
 def _bootstraps(config: Config) -> bool:
     """Whether the loss looks at next states; it does not where the parallel loop hands it returns."""
-    return config.loop == "replay" or bound_loss(config).returns is None
+    return loops.has_replay(config) or bound_loss(config).returns is None
 
 
 def _without_bootstrap(batches: list[Batch]) -> list[Batch]:

@@ -45,7 +45,8 @@ class RecordedPlay:
             final = np.ascontiguousarray(info["final_obs"][:, -1]) if over.any() else None
             ends = run.target_ends(terminated, info["life_lost"])
             frame = np.ascontiguousarray(observations[:, -1])
-            self._steps.append(_Step(frame, info["action"], run.learning_reward(reward), ends, over, final))
+            learning_reward = run.learning_reward(reward, ends | truncated)
+            self._steps.append(_Step(frame, info["action"], learning_reward, ends, over, final))
             observations = following
 
     def fill(self, replay: Replay, transitions: int) -> None:

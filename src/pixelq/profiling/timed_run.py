@@ -13,10 +13,9 @@ import numpy as np
 
 from pixelq.checkpoints.store import CheckpointStore
 from pixelq.config import Config
-from pixelq.loops.parallel_loop import parallel_loop
-from pixelq.loops.replay_loop import replay_loop
 from pixelq.runs.run import Run
 from pixelq.runs.run_folder import create_run_folder
+from pixelq.variants import KINDS
 
 
 class Timing(NamedTuple):
@@ -59,7 +58,7 @@ class TimedRun(Run):
         with contextlib.redirect_stderr(io.StringIO()):
             run_folder = create_run_folder(config, folder)
             self.open(run_folder, CheckpointStore(run_folder.checkpoints))
-        self._loop = replay_loop if config.loop == "replay" else parallel_loop
+        self._loop = KINDS["loop"].find(config.loop).loop
         self._has_begun = False
         self._seconds = 0.0
         self._begun: tuple[float, int, int] | None = None

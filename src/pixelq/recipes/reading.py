@@ -26,9 +26,23 @@ LATER = frozenset(
             "averaged_network_tau",
             "compile",
             "fire_on_life_loss",
+            "wrapper_openings",
             "eval_max_steps",
+            "env_kwargs",
         ),
-        *("padding", "linear", "head", "sampler", "epsilon_begin", *(kind.options for kind in KINDS.values())),
+        *(
+            "padding",
+            "linear",
+            "streams",
+            "head",
+            "sampler",
+            "activation",
+            "normalise_observations",
+            "scale_reward",
+            "epsilon_begin",
+            "output_gain",
+            *(kind.options for kind in KINDS.values()),
+        ),
     }
 )
 """Fields that the configurations of older runs do not have; the defaults say what those did."""
@@ -50,6 +64,8 @@ def read_recipe(name: str) -> Config:
     Raises:
         UserError: no such recipe or file, unreadable TOML, unknown field or wrong type.
     """
+    if not isinstance(name, str):
+        raise UserError(f"recipe {name!r:.80} is no name; give one as text, see `pixelq list recipes`")
     values = _recipe_values(name, depth=0)
     values.setdefault("recipe", Path(name).stem)
     return config_from_values(values, where=f"recipe {name}")

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable
-from contextlib import closing
 from dataclasses import dataclass, fields
 from typing import Any
 
 from pixelq.config import Config
 from pixelq.errors import UserError
+from pixelq.loops import own_fields
 from pixelq.variants import KINDS
 
 
@@ -59,23 +59,19 @@ def _is_car_racing(config: Config) -> bool:
 
 def _shows_images(config: Config) -> bool:
     from pixelq.envs.games import Game, resolve_game
-    from pixelq.envs.gymnasium_games import make_environment
+    from pixelq.envs.gymnasium_games import opened_environment
 
     game = resolve_game(config.game)
     if isinstance(game, Game) or game.name == "CarRacing-v3":
         return True
-    with closing(make_environment(game)) as env:
+    with opened_environment(game, config.env_kwargs) as env:
         space = env.observation_space
     # More than `is_image` takes: whoever reads an array of numbers as an image decides that elsewhere.
     return len(space.shape or ()) >= 2
 
 
 USES = (
-    _chooser(
-        *("loop", "replay"), who="the replay loop",
-        fields={"replay_capacity": None, "replay_start": None, "train_every": None, "n_step": 1, "sampler": "uniform"},
-    ),
-    _chooser("loop", "parallel", who="the parallel loop", fields={"rollout_length": None, "epochs": None}),
+    _chooser("initialisation", "orthogonal", "he", who="orthogonal and he weights", fields={"output_gain": 1.0}),
     _chooser("target", "hard", who="a hard target network (--target hard)", fields={"target_every": None}),
     _chooser("target", "soft", who="a soft target network (--target soft)", fields={"target_tau": None}),
     _chooser("optimizer", "rmsprop", who="the optimizer rmsprop", fields={"rmsprop_decay": None}),
@@ -104,8 +100,8 @@ USES = (
         "an Atari game", _is_atari, lambda c: f"{c.game} is not an Atari game",
         {
             "max_pool": False, "noop_max": 0, "fire_on_reset": False, "opening_fire_max": 0,
-            "fire_on_life_loss": False, "life_loss_ends_target": False, "sticky_actions": 0.0,
-            "full_action_set": False,
+            "fire_on_life_loss": False, "wrapper_openings": False, "life_loss_ends_target": False,
+            "sticky_actions": 0.0, "full_action_set": False,
         },
     ),
     Use(
@@ -114,14 +110,36 @@ USES = (
     ),
     Use("CarRacing-v3", _is_car_racing, lambda c: f"this is {c.game}", {"backend": "gymnasium"}),
 )  # fmt: skip
-"""The table. An option that is in no row and not in `ALWAYS` is a mistake, which a test finds."""
+"""The table, with `loop_uses`. An option in none of its rows and not in `ALWAYS` is a mistake, which a test finds."""
+
+
+def loop_uses() -> list[Use]:
+    """The rows of the loops: fields that some of them use and others do not."""
+    return [
+        _chooser("loop", *names, who=f"the {' or '.join(names)} loop", fields={field: nothing})
+        for field, (names, nothing) in own_fields().items()
+    ]
+
 
 ALWAYS = frozenset(
     {
         *("game", "recipe", "seed", "steps", "episodes", "stop_score", "loop", "num_envs", "frame_skip", "frame_stack"),
-        *("clip_reward", "max_frames_per_episode", "torso", "norm", "linear", "head", "initialisation", "precision"),
-        *("loss", "reduction", "gamma", "optimizer", "learning_rate", "learning_rate_end", "optimizer_eps"),
-        *("gradient_clip", "batch_size", "target", "averaged_network_tau", "epsilon_schedule", "epsilon_start", "load"),
+        *(
+            "clip_reward",
+            "scale_reward",
+            "normalise_observations",
+            "max_frames_per_episode",
+            "torso",
+            "norm",
+            "activation",
+            "linear",
+            "streams",
+            "head",
+            "initialisation",
+            "precision",
+        ),
+        *("loss", "gamma", "optimizer", "learning_rate", "learning_rate_end"),
+        *("target", "epsilon_schedule", "epsilon_start", "load"),
         *(
             "eval_every",
             "eval_max_steps",
@@ -130,12 +148,12 @@ ALWAYS = frozenset(
             "log_every",
             "device",
             "threads",
-            "compile",
         ),
-        *("deterministic", "track", *(kind.options for kind in KINDS.values())),
+        *("deterministic", "track", "env_kwargs", *(kind.options for kind in KINDS.values())),
     }
 )
-"""Options that every run uses. The options of variants are theirs: one that is not chosen has none."""
+"""Options that every run uses. The options of variants are theirs: one that is not chosen has none; an environment
+refuses the keywords (`env_kwargs`) that it does not have."""
 
 MOST_THREADS_PER_CORE = 4
 
@@ -151,7 +169,7 @@ def check_used(config: Config, named: Iterable[str]) -> None:
         UserError: naming the first one, its value, who uses it, and what this run has instead.
     """
     named = set(named)
-    for use in USES:
+    for use in (*USES, *loop_uses()):
         for name, nothing in use.fields.items():
             if name not in named or (value := getattr(config, name)) == nothing or use.holds(config):
                 continue

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable
 
+from pixelq import loops
 from pixelq.config import Config
 from pixelq.errors import UserError
 from pixelq.recipes.values import TYPES, with_all_options
@@ -109,6 +109,12 @@ def validate(config: Config) -> None:
     require(config.seed < 2**31, "seed", "below 2^31")
     for name, most in AT_MOST.items():
         require(getattr(config, name) <= most, name, f"at most {most:,}")
+    if config.wrapper_openings:
+        for name in ("fire_on_reset", "opening_fire_max", "fire_on_life_loss"):
+            if value := getattr(config, name):
+                raise UserError(
+                    f"{name} = {value} and wrapper_openings both press FIRE; leave it out, or use --no-wrapper-openings"
+                )
     if config.compile:
         _validate_compile(config)
     with_all_options(config)  # which reads and refuses as this does
@@ -126,10 +132,12 @@ def validate(config: Config) -> None:
         raise UserError(
             f"loss = {config.loss} learns a head {' or '.join(heads)}, not {config.head}; use --head {heads[0]}"
         )
-    if config.loop == "replay":
-        _validate_replay(config, require)
-    else:
-        _validate_parallel(config, require)
+    if config.loss_options.get("double") and config.target == "none":
+        raise UserError(
+            "double = True needs a target network, which values what the network chooses; use --target hard or soft in "
+            "the replay loop, else --no-double"
+        )
+    loops.check(config, require)
 
 
 def _validate_compile(config: Config) -> None:
@@ -139,34 +147,3 @@ def _validate_compile(config: Config) -> None:
             "compile = True goes with the optimizers rmsprop, radam and adam (without amsgrad), not with "
             "deterministic; use --no-compile"
         )
-
-
-def _validate_replay(config: Config, require: Callable[[bool, str, str], None]) -> None:
-    require(
-        config.replay_capacity >= config.batch_size, "replay_capacity", f"at least batch_size ({config.batch_size})"
-    )
-    require(
-        config.replay_start <= config.replay_capacity,
-        "replay_start",
-        f"at most replay_capacity ({config.replay_capacity})",
-    )
-    # Until the first update there must be whole n-step transitions to draw a batch from, in every environment.
-    least = config.num_envs * (config.frame_stack + config.n_step)
-    require(config.replay_start >= least, "replay_start", f"at least num_envs x (frame_stack + n_step) = {least}")
-    require(
-        config.replay_capacity >= 4 * least,
-        "replay_capacity",
-        f"at least 4 x num_envs x (stack + n_step) = {4 * least}",
-    )
-    require(config.loss != "double" or config.target != "none", "target", "hard or soft for the double loss")
-
-
-def _validate_parallel(config: Config, require: Callable[[bool, str, str], None]) -> None:
-    rollout = config.num_envs * config.rollout_length
-    require(
-        config.batch_size <= rollout and rollout % config.batch_size == 0,
-        "batch_size",
-        f"a divisor of num_envs x rollout_length ({rollout})",
-    )
-    require(config.sampler == "uniform", "sampler", "uniform in the parallel loop, which has no replay to sample from")
-    require(config.target == "none", "target", "none in the parallel loop (it bootstraps from the network itself)")

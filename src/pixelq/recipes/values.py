@@ -9,9 +9,10 @@ from typing import Any
 
 from pixelq.config import Config
 from pixelq.errors import UserError
+from pixelq.recipes.keywords import checked_keywords
 from pixelq.recipes.unused import whose_option
 from pixelq.typed_values import checked, nearest
-from pixelq.variants import KINDS
+from pixelq.variants import KINDS, option_values
 
 FIELDS: dict[str, dataclasses.Field[Any]] = {f.name: f for f in dataclasses.fields(Config)}
 TYPES: dict[str, Any] = typing.get_type_hints(Config)
@@ -32,7 +33,10 @@ def config_from_values(values: Mapping[str, Any], where: str) -> Config:
     """
     found: dict[str, Any] = {n: None for n in FIELDS if TYPES[n] == float | None}
     for name, value in in_tables(values, {}, where).items():
-        found[name] = _table(name, value, where) if name in OPTIONS else checked(name, TYPES[name], value, where)
+        if name == "env_kwargs":
+            found[name] = checked_keywords(value, where)
+        else:
+            found[name] = _table(name, value, where) if name in OPTIONS else checked(name, TYPES[name], value, where)
     return Config(**found)
 
 
@@ -74,7 +78,7 @@ def in_tables(values: Mapping[str, Any], before: Mapping[str, Any], where: str) 
 
 
 def merged(values: Mapping[str, Any], over: Mapping[str, Any], where: str) -> dict[str, Any]:
-    """`values` with those of `over` in their place; options one by one.
+    """`values` with those of `over` in their place; options and keywords of the environment one by one.
 
     Another variant than before begins with its own defaults: what was said of the one before says nothing of it.
 
@@ -89,6 +93,9 @@ def merged(values: Mapping[str, Any], over: Mapping[str, Any], where: str) -> di
         given = over.get(table, {})
         if isinstance(before, Mapping) and isinstance(given, Mapping) and (before or given or table in result):
             result[table] = {**before, **given}
+    before, given = values.get("env_kwargs", {}), over.get("env_kwargs", {})
+    if isinstance(before, Mapping) and isinstance(given, Mapping) and (before or given):
+        result["env_kwargs"] = {**before, **given}
     return result
 
 
@@ -110,7 +117,7 @@ def with_all_options(config: Config) -> Config:
     complete: dict[str, Any] = {}
     for table, kind in OPTIONS.items():
         options = kind.read_options(getattr(config, kind.name), getattr(config, table))
-        complete[table] = {name: value for name, value in vars(options).items() if value is not None}
+        complete[table] = {name: value for name, value in option_values(options).items() if value is not None}
     return dataclasses.replace(config, **complete)
 
 

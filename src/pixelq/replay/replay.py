@@ -111,7 +111,7 @@ class Replay:
         flags = np.asarray(terminated, bool) * TERMINATED + np.asarray(episode_over, bool) * OVER
         self._append(np.arange(self.num_envs), observation[:, -1], action, reward, flags)
         if len(over):
-            self._append(over, final_observation[over, -1], 0, 0, FINAL)
+            self._append_final(over, final_observation)
 
     def cut(self, final_observation: np.ndarray) -> None:
         """Truncate the open episodes, as where a run goes on with new ones.
@@ -124,7 +124,7 @@ class Replay:
         envs = np.flatnonzero((written > 0) & (newest != FINAL))
         self._rows.rows["flags"][envs, (written[envs] - 1) % self._rows.size] |= OVER
         if len(envs):
-            self._append(envs, final_observation[envs, -1], 0, 0, FINAL)
+            self._append_final(envs, final_observation)
 
     def sample(self, batch_size: int, generator: np.random.Generator) -> Batch:
         """Draw whole transitions as the sampler has it, with replacement.
@@ -281,6 +281,12 @@ class Replay:
         was_final = self._rows.at(envs, leaving)["flags"] & FINAL != 0
         now_final = self._rows.at(envs, self._rows.written[envs] - 1)["flags"] & FINAL != 0
         self._finals[envs] += now_final.astype(np.int64) - (left & was_final)
+
+    def _append_final(self, envs: np.ndarray, final_observation: np.ndarray) -> None:
+        """The last frames of ended episodes, which begin no transition; samplers that can hear of it do."""
+        self._append(envs, final_observation[envs, -1], 0, 0, FINAL)
+        if ended := getattr(self.sampler, "ended", None):
+            ended(envs, self._rows.written[envs] - 1)
 
 
 def _check_drawn(envs: np.ndarray, positions: np.ndarray, weight: np.ndarray, size: int, reach: Reach) -> None:

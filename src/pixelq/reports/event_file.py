@@ -54,7 +54,13 @@ class EventFile:
         Raises:
             OSError: not everything could be written; the rest is kept for the next call.
         """
-        return self._lengths | {self._file.path.name: self._file.flush()}
+        self._file.flush()
+        return self.lengths
+
+    @property
+    def lengths(self) -> dict[str, int]:
+        """Bytes that are in each event file, by name."""
+        return self._lengths | {self._file.path.name: self._file.written}
 
     def close(self) -> None:
         """Close the file; what `flush` could not write is lost."""

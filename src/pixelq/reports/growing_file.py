@@ -6,6 +6,7 @@ import os
 import zlib
 from pathlib import Path
 
+from pixelq.command_lines import command_line
 from pixelq.errors import UserError
 
 _NOT_EVERYWHERE = 0
@@ -48,6 +49,11 @@ class GrowingFile:
         """Number of bytes, written or not yet."""
         return self._written + len(self._pending)
 
+    @property
+    def written(self) -> int:
+        """Number of bytes that are in the file."""
+        return self._written
+
     def append(self, data: bytes) -> None:
         """Add bytes; written by the next `flush`."""
         self._pending += data
@@ -86,4 +92,5 @@ def check_unchanged(path: Path, length: int, crc32: int | None) -> None:
         damage = f"its first {length} bytes are not those of the checkpoint: rows were changed"
     else:
         return
-    raise UserError(f"{path}: {damage}; restore the file, or continue with it as it is: `pixelq resume --fallback`")
+    line = command_line("resume", "--fallback", path.parent)
+    raise UserError(f"{path}: {damage}; restore the file, or continue with it as it is: `{line}`")

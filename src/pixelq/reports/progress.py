@@ -6,13 +6,16 @@ import contextlib
 import math
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 
-from rich.console import Console
-from rich.progress import BarColumn, TextColumn
-from rich.progress import Progress as Bar
+from rich.console import Console, ConsoleOptions, RenderResult
+from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
 
 from pixelq.config import Config
+from pixelq.reports.progress_line import GAP, Standing, fitted, fitted_note
 
 PLAIN_SECONDS = 30.0
 """Seconds between lines where standard error is not a terminal."""
@@ -32,28 +35,28 @@ class Progress:
         self._started = time.monotonic()
         self._console = Console(file=sys.stderr)
         self._last_line = -math.inf
-        self._bar = Bar(BarColumn(24), TextColumn("{task.description}"), console=self._console)
-        self._task = self._bar.add_task("warming up", total=self._total)
+        self._shown = _Line()
+        self._live = Live(self._shown, console=self._console, refresh_per_second=4)
 
     def begin(self, agent_steps: int) -> None:
         """Show the bar and start measuring the speed; `agent_steps` were played before this session."""
         self._first, self._started = agent_steps, time.monotonic()
         if self._console.is_terminal:
             with _output_may_be_closed():
-                self._bar.update(self._task, completed=agent_steps)
-                self._bar.start()
+                self._shown.done = agent_steps / max(1, self._total)
+                self._live.start()
 
     def show(self, row: Mapping[str, float | int]) -> None:
         """Show a row of progress.csv."""
         now = int(row["agent_steps"])
-        text = self._text(row, now)
+        standing = self._standing(row, now)
         if self._console.is_terminal:
-            with _output_may_be_closed():
-                self._bar.update(self._task, completed=now, total=now + self._left(row), description=text)
+            self._shown.done = now / max(1.0, now + self._left(row))
+            self._shown.words = lambda columns: fitted(standing.parts(), columns)
         elif time.monotonic() - self._last_line >= PLAIN_SECONDS or now >= self._total:
             self._last_line = time.monotonic()
             with _output_may_be_closed():
-                print(text, file=sys.stderr, flush=True)
+                print(standing.line(), file=sys.stderr, flush=True)
 
     def say(self, message: str) -> None:
         """Print a line above the bar; nothing if it is empty."""
@@ -70,14 +73,13 @@ class Progress:
         if not self._console.is_terminal:
             self.say(text)
             return
-        with _output_may_be_closed():
-            self._bar.update(self._task, description=text)
+        self._shown.words = lambda columns: fitted_note(text, columns)
 
     def close(self) -> None:
         """Stop updating; the last line stays."""
         if self._console.is_terminal:
             with _output_may_be_closed():
-                self._bar.stop()
+                self._live.stop()
 
     def _left(self, row: Mapping[str, float | int]) -> float:
         """Agent steps left; if a number of games ends the run, estimated from the mean length of the games so far."""
@@ -87,20 +89,40 @@ class Progress:
             left = min(left, max(0, self._games - row["episodes"]) * now / row["episodes"])
         return left
 
-    def _text(self, row: Mapping[str, float | int], now: int) -> str:
+    def _standing(self, row: Mapping[str, float | int], now: int) -> Standing:
         overall = (now - self._first) / max(1e-9, time.monotonic() - self._started)
-        left = self._left(row) / overall if overall > 0 else math.inf
-        games = f"game {row['episodes']:,} of {self._games:,}  " if self._games else ""
-        parts = [
-            f"{games}agent step {now:,} of {self._total:,}",
-            f"ETA {_duration(left)}",
-            f"{row['agent_steps_per_second']:,.0f} steps/s",
-            f"score {_number(row['mean_score_100'], '.1f')}",
-            f"epsilon {row['epsilon']:.3f}",
-            f"loss {_number(row['loss'], '.4f')}",
-            f"Q {_number(row['mean_q'], '.3f')}",
-        ]
-        return "  ".join(parts)
+        return Standing(
+            agent_steps=now,
+            steps=self._total,
+            game=int(row["episodes"]) if self._games else 0,
+            games=self._games,
+            seconds_left=self._left(row) / overall if overall > 0 else math.inf,
+            agent_steps_per_second=row["agent_steps_per_second"],
+            mean_score=row["mean_score_100"],
+            epsilon=row["epsilon"],
+            loss=row["loss"],
+            mean_q=row["mean_q"],
+        )
+
+
+class _Line:
+    """Bar and words, as wide as the terminal is at that moment."""
+
+    def __init__(self) -> None:
+        self.done = 0.0
+        """Share of the run that is done, 0 to 1."""
+        self.words: Callable[[int], tuple[int, str]] = lambda columns: fitted_note("warming up", columns)
+        """Columns -> columns of the bar, and the words beside it."""
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        bar, text = self.words(options.max_width)
+        line = Text(text, no_wrap=True, overflow="crop")
+        if not bar:
+            yield line
+            return
+        row = Table.grid(padding=(0, GAP, 0, 0), pad_edge=False)
+        row.add_row(ProgressBar(total=1.0, completed=self.done, width=bar), line)
+        yield row
 
 
 @contextlib.contextmanager
@@ -108,15 +130,3 @@ def _output_may_be_closed() -> Iterator[None]:
     """Go on training if the terminal or pipe is closed; rich turns a broken pipe into SystemExit."""
     with contextlib.suppress(OSError, SystemExit):
         yield
-
-
-def _number(value: float | int, form: str) -> str:
-    return "-" if math.isnan(value) else format(value, form)
-
-
-def _duration(seconds: float) -> str:
-    if not math.isfinite(seconds):
-        return "-"
-    minutes, seconds = divmod(int(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02d}:{seconds:02d}"

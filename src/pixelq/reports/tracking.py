@@ -57,7 +57,7 @@ class Tracker:
 
     Raises:
         UserError: a file is not as the checkpoint describes it, or `lengths` is invalid.
-        OSError: a file cannot be opened.
+        OSError: a CSV file cannot be opened.
     """
 
     def __init__(
@@ -77,8 +77,13 @@ class Tracker:
                 opened.callback(file.close)
                 if file.length == 0:
                     file.append((",".join(columns) + "\n").encode())
-            self._events = EventFile(folder / "tensorboard", event_lengths)
             opened.pop_all()
+        self._event_lengths = event_lengths
+        self._events: EventFile | None = None
+        try:
+            self._events = EventFile(folder / "tensorboard", event_lengths)
+        except OSError as error:
+            self._message = f"no files for TensorBoard ({error.filename}: {error.strerror}); training goes on"
 
     @property
     def paths(self) -> tuple[Path, ...]:
@@ -96,14 +101,18 @@ class Tracker:
         self._files[name].append(_line(row, columns))
         step = int(row[columns[0]])
         points = {TAGS[c]: row[c] for c in columns if c in TAGS and not math.isnan(row[c])}
-        self._events.write(points, step)
+        if self._events is not None:
+            self._events.write(points, step)
         if self._wandb is not None:
             self._show_wandb(lambda wandb: wandb.log({**points, "agent_steps": step}))
 
     def flush(self) -> None:
         """Write everything to the files; what cannot be written is kept for the next call."""
         try:
-            self.state_dict()
+            for file in self._files.values():
+                file.flush()
+            if self._events is not None:
+                self._events.flush()
             self._write_failed = False
         except OSError as error:
             if self._write_failed:
@@ -122,18 +131,27 @@ class Tracker:
         """Flush, and return the length of each file, in bytes, and the CRC-32 of each CSV file.
 
         Raises:
-            OSError: a file could not be written.
+            OSError: a CSV file could not be written. TensorBoard's may lack its newest points: it only shows.
         """
         lengths = {name: file.flush() for name, file in self._files.items()}
         sums = {name: file.crc32 for name, file in self._files.items()}
-        return {"csv": lengths, "crc32": sums, "events": self._events.flush()}
+        return {"csv": lengths, "crc32": sums, "events": self._event_lengths_now()}
+
+    def _event_lengths_now(self) -> dict[str, int]:
+        """Flush what can be flushed, and return the length of each event file, in bytes."""
+        if self._events is None:
+            return self._event_lengths
+        with contextlib.suppress(OSError):  # what could not be written is kept, and `flush` tells of it
+            self._events.flush()
+        return self._events.lengths
 
     def close(self) -> None:
         """Flush and close."""
         self.flush()
         for file in self._files.values():
             file.close()
-        self._events.close()
+        if self._events is not None:
+            self._events.close()
         if self._wandb is not None:
             self._show_wandb(lambda wandb: wandb.finish())
 

@@ -10,7 +10,7 @@ import torch
 def arithmetic(device: torch.device) -> dict[str, str | int]:
     """Where and with what this process computes. Runs are equal to the byte only where all of it is equal."""
     return {
-        "torch": torch.__version__,
+        "torch": str(torch.__version__),
         "processor": platform.machine(),
         "instructions": torch.backends.cpu.get_cpu_capability(),
         "threads": torch.get_num_threads(),

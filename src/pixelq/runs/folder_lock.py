@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 try:
     import fcntl
@@ -17,6 +17,13 @@ except ImportError:  # everywhere else
     msvcrt = None  # type: ignore[assignment]
 
 FILE = "run.lock"
+
+
+def locked_by() -> Literal["folder", "file", "nothing"]:
+    """What this system locks of a run: its folder, only the file in it (Windows), or nothing."""
+    if fcntl is not None:
+        return "folder"
+    return "nothing" if msvcrt is None else "file"
 
 
 class FolderLock:

@@ -20,14 +20,19 @@ from pixelq.device import (
 )
 from pixelq.envs import make_envs
 from pixelq.envs.seeded_episodes import SeededEpisodes
+from pixelq.errors import UserError
+from pixelq.generators import GlobalGenerators
 from pixelq.learner.learner import Learner
+from pixelq.loops import has_replay
 from pixelq.loops.counters import Counters
 from pixelq.memory import check_memory
 from pixelq.networks import build_network
 from pixelq.policy import Acting, EpsilonGreedy
 from pixelq.replay import Replay
+from pixelq.replay.samplers import Sampler
 from pixelq.runs.arithmetic import arithmetic
 from pixelq.runs.evaluation_state import EvaluationState
+from pixelq.runs.reward_scale import RewardScale
 from pixelq.runs.scores import Scores
 from pixelq.variants import KINDS
 
@@ -61,6 +66,7 @@ class Parts:
     def __init__(self, config: Config) -> None:
         self._torch_before = TorchSettings()
         self._envs: SeededEpisodes | None = None
+        self._global_generators: GlobalGenerators | None = None
         try:
             self._build(config)
         except BaseException:
@@ -74,6 +80,9 @@ class Parts:
                 self._envs.close()
         finally:
             self._torch_before.restore()
+            if self._global_generators is not None:
+                self._global_generators.restore()
+                self._global_generators = None
 
     def _build(self, config: Config) -> None:
         self.config = config
@@ -86,38 +95,60 @@ class Parts:
         if self.device.type == "cpu" and config.compile:
             check_compiler()
         check_memory(config, None)
-        streams = np.random.SeedSequence(config.seed).spawn(6)
+        streams = np.random.SeedSequence(config.seed).spawn(7)
+        self.global_generators = self._global_generators = GlobalGenerators(self.device)
+        self.global_generators.seed(_torch_seed(streams[6]))
         self.envs = self._envs = make_envs(config, num_envs=config.num_envs, seed=streams[0], threads=self.threads)
         actions: Any = self.envs.single_action_space
         observations: Any = self.envs.single_observation_space
         network = build_network(config, observations, int(actions.n), _generator(streams[1], torch.device("cpu")))
         check_memory(config, observations)
+        if config.normalise_observations and self.device.type not in ("cpu", "cuda"):
+            raise UserError(
+                f"normalise_observations = True counts in float64, which {self.device.type} lacks; use --device cpu"
+            )
         network = network.to(self.device)
-        self.learner = Learner(network, config, self.device, _generator(streams[4], self.device))
+        made_by = getattr(KINDS["loop"].find(config.loop), "Learner", Learner)
+        self.learner: Any = made_by(network, config, self.device, _generator(streams[4], self.device))
+        """What the loop asks to learn; a `Learner` unless the loop names another."""
         exploration, acting_noise = np.random.default_rng(streams[2]), _generator(streams[5], self.device)
         learner = self.learner
         self.policy = EpsilonGreedy(network, self.device, exploration, acting_noise, lambda: learner.changes)
         self.test_policy = Acting(learner.averaged_network, self.device, lambda: learner.changes)
         self.replay_generator = np.random.default_rng(streams[3])
-        self.replay = _empty_replay(config, observations) if config.loop == "replay" else None
+        self.replay = _empty_replay(config, observations) if has_replay(config) else None
         if self.replay is not None and self.device.type == "cuda":
             self.replay.keep_raw_frames_on(self.device)
         self.counters = Counters()
+        self.reward_scale = RewardScale(config.num_envs, config.gamma) if config.scale_reward else None
         self.scores = Scores(config.num_envs)
         self.evaluations = EvaluationState()
         self.arithmetic = arithmetic(self.device)
         self.arithmetic_before: dict[str, str | int] | None = None
         """Of the session that wrote the checkpoint this one goes on from."""
+        self.not_reproduced = ""
+        """Why the checkpoint's open episodes could not be played again, in words; empty if they could."""
         self.clock = Clock()
 
 
 def _generator(seed: np.random.SeedSequence, device: torch.device) -> torch.Generator:
-    return torch.Generator(device).manual_seed(int(seed.generate_state(1, np.uint64)[0]) >> 1)
+    return torch.Generator(device).manual_seed(_torch_seed(seed))
+
+
+def _torch_seed(seed: np.random.SeedSequence) -> int:
+    return int(seed.generate_state(1, np.uint64)[0]) >> 1
 
 
 def _empty_replay(config: Config, observation_space: Box) -> Replay:
     kind = KINDS["sampler"]
     options = kind.read_options(config.sampler, config.sampler_options)
+
+    def sampler(num_envs: int, size: int) -> Sampler:
+        made: Sampler = kind.find(config.sampler).Sampler(num_envs, size, options)
+        if planned := getattr(made, "planned", None):
+            planned(config.steps)
+        return made
+
     return Replay(
         capacity=config.replay_capacity,
         num_envs=config.num_envs,
@@ -126,5 +157,5 @@ def _empty_replay(config: Config, observation_space: Box) -> Replay:
         n_step=config.n_step,
         gamma=config.gamma,
         frame_dtype=observation_space.dtype,
-        make_sampler=lambda num_envs, size: kind.find(config.sampler).Sampler(num_envs, size, options),
+        make_sampler=sampler,
     )

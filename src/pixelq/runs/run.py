@@ -6,6 +6,7 @@ import contextlib
 from typing import Any
 
 import numpy as np
+import torch
 
 from pixelq.atomic import remedy
 from pixelq.checkpoints.reader import LoadedCheckpoint
@@ -14,16 +15,23 @@ from pixelq.checkpoints.writer import CheckpointWriter
 from pixelq.command_lines import command_line
 from pixelq.config import Config
 from pixelq.errors import RunError
+from pixelq.memory import available_memory, free_swap, transition_bytes
 from pixelq.reports.progress import Progress
 from pixelq.reports.tracking import Tracker
+from pixelq.runs.memory_watch import MemoryWatch
 from pixelq.runs.parts import Parts
 from pixelq.runs.reporting import Reporting
 from pixelq.runs.run_folder import RunFolder
 from pixelq.runs.run_state import load_run_state, run_state
+from pixelq.runs.thread_choice import ThreadChoice, candidates
 from pixelq.schedules import crossed
 
 MOST_FAILURES = 2
 """Checkpoints in a row that could not be written before a run stops."""
+FIRST_UPDATES = 3
+"""Updates of a session that are not like the later ones: of a compiled update, the third waits for the compiler."""
+LEARNER_COPIES = 5
+"""Tensors of the network's size in a checkpoint, at most: network, target, average, two moments."""
 
 
 class Run:
@@ -41,6 +49,9 @@ class Run:
         self.parts = Parts(config)
         self.stop_requested = False
         self._resumed = False
+        self._memory = _memory_watch(self.parts)
+        self._threads: ThreadChoice | None = None
+        self._updates_until_ready = -1
 
     # --- opening and resuming -----------------------------------------------------------------------------------
 
@@ -71,10 +82,24 @@ class Run:
         self.reporting = Reporting(self.parts, folder, self.tracker, self.progress, lambda: self.stop_requested)
         self.progress.begin(self.parts.counters.agent_steps)
 
+    def choose_threads(self) -> None:
+        """From now on compute with the number of threads that is faster, if the configuration leaves it open.
+
+        Not in deterministic runs, whose sums are added up in one order, nor with a GPU.
+        """
+        config, most = self.config, self.parts.threads
+        if config.threads or config.deterministic or self.parts.device.type != "cpu" or most == 1:
+            return
+        # The compiler makes another program for each number, which takes it ten seconds.
+        numbers = [most, 1] if config.compile else candidates(most)
+        unit = config.train_every if self.parts.replay is not None else 1
+        self._threads = ThreadChoice(numbers, torch.set_num_threads, unit)
+        self._updates_until_ready = self.parts.counters.updates + FIRST_UPDATES
+
     def first_observations(self) -> np.ndarray:
         """Observations `(N, stack, ...)` to act on first: of new episodes, or of those left open."""
         if not self._resumed:
-            return np.asarray(self.parts.envs.reset()[0])
+            return self.observed(np.asarray(self.parts.envs.reset()[0]))
         if self.parts.evaluations.pending:
             self.reporting.evaluate()
         return self.parts.envs.observations
@@ -83,6 +108,8 @@ class Run:
 
     def goes_on(self) -> bool:
         """Whether to take another agent step: not complete, not asked to stop."""
+        if self._threads is not None:
+            self._threads.begin()
         return not self.stop_requested and not self._steps_are_over()
 
     @property
@@ -90,9 +117,21 @@ class Run:
         """Whether nothing is left to do: played out or solved, evaluated if that was due, and the baseline played."""
         return self._steps_are_over() and not self.parts.evaluations.pending and not self.reporting.baseline_pending
 
-    def learning_reward(self, rewards: np.ndarray) -> np.ndarray:
-        """Rewards as learning sees them, float32 `(N,)`."""
-        return np.sign(rewards) if self.config.clip_reward else rewards
+    def observed(self, observations: np.ndarray) -> np.ndarray:
+        """The observations `(N, stack, ...)`, whose newest frames the network's running statistics now count."""
+        self.parts.learner.network.observe(observations)
+        return observations
+
+    def learning_reward(self, rewards: np.ndarray, sum_ends: np.ndarray) -> np.ndarray:
+        """Rewards as learning sees them, float32 `(N,)`.
+
+        Args:
+            rewards: the game's own, float32 `(N,)`.
+            sum_ends: where the sum of the rewards to come ends with this one, bool `(N,)`; for scaled rewards.
+        """
+        rewards = np.sign(rewards) if self.config.clip_reward else rewards
+        scale = self.parts.reward_scale
+        return rewards if scale is None else scale(rewards, sum_ends)
 
     def target_ends(self, terminated: np.ndarray, life_lost: np.ndarray) -> np.ndarray:
         """Where the target has no future term, bool `(N,)`."""
@@ -113,8 +152,14 @@ class Run:
 
         Raises:
             NotFiniteError: the loss or a weight is NaN or infinite; nothing of it has been kept.
+            RunError: checkpoints cannot be written, or memory is about to end.
         """
         config, now = self.config, self.parts.counters.agent_steps
+        if self._threads is not None:
+            self.progress.say(self._threads.end(now - since))
+            if self._updates_until_ready >= 0 and self.parts.counters.updates > self._updates_until_ready:
+                self._updates_until_ready = -1
+                self._threads.start_anew()
         row, evaluation, checkpoint = (
             crossed(since, now, every) for every in (config.log_every, config.eval_every, config.checkpoint_every)
         )
@@ -130,6 +175,7 @@ class Run:
             self.progress.say(self.checkpoints.take_message())
             self.progress.say(self.tracker.take_message())
             self._stop_without_checkpoints()
+        self._stop_before_memory_ends()
 
     # --- the end ------------------------------------------------------------------------------------------------
 
@@ -157,7 +203,11 @@ class Run:
         with contextlib.suppress(Exception):  # what a writing thread fails by is told elsewhere
             self.checkpoints.close()  # the one that is being written may be the newest
         newest = self.checkpoints.store.newest
-        return f"the last good checkpoint, {newest.name}" if newest else "agent step 0 (no checkpoint was written yet)"
+        if newest is None:
+            return "agent step 0 (no checkpoint was written yet)"
+        if not newest.is_dir():
+            return f"{newest.name}, if its folder is put back to {newest.parent}"
+        return f"the last good checkpoint, {newest.name}"
 
     def close(self) -> None:
         """Release environments, files and the folder's lock; what is still being written is waited for."""
@@ -195,6 +245,31 @@ class Run:
         if len(failures) >= MOST_FAILURES:
             raise RunError(f"{len(failures)} checkpoints in a row: {self._not_written(failures[-1])}")
 
+    def _stop_before_memory_ends(self) -> None:
+        """Say once that the replay will not fit, and save everything before the system ends this process.
+
+        Raises:
+            RunError: memory is about to end.
+        """
+        if self._memory is None:
+            return
+        warning, reason = self._memory.look()
+        self.progress.say(warning)
+        if not reason:
+            return
+        now, fitting = self.parts.counters.agent_steps, self._memory.fitting_capacity()
+        saved = "everything is saved"
+        try:
+            self.parts.learner.check_finite()
+            self.checkpoints.write_now(now, self.state(), self.parts.replay)
+        except OSError as error:
+            saved = f"the last steps could not be saved ({error.strerror})"
+        raise RunError(
+            f"{reason}; training stopped at agent step {now:,}, {saved}: make room, then "
+            f"`{command_line('resume', self.folder.path, game=self.config.game)}` goes on from {self.last_good}, or "
+            f"train anew with --replay-capacity {fitting}"
+        )
+
     def _not_written(self, error: OSError) -> str:
         return (
             f"{error.filename or self.folder.path}: cannot be written ({error.strerror}); {remedy(error)}, then "
@@ -212,3 +287,13 @@ class Run:
                 f"stays: {remedy(error)}"
             )
         self.reporting.plot()
+
+
+def _memory_watch(parts: Parts) -> MemoryWatch | None:
+    """Of a run with a replay, which has just been built and is empty."""
+    if parts.replay is None:
+        return None
+    space: Any = parts.envs.single_observation_space
+    weights = sum(parameter.nbytes for parameter in parts.learner.network.parameters())
+    assumed = transition_bytes(space) if space.dtype == np.uint8 else 0
+    return MemoryWatch(parts.replay, assumed, LEARNER_COPIES * weights, available_memory, free_swap)

@@ -6,9 +6,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from pixelq.checkpoints.reader import LoadedCheckpoint
+from pixelq.envs.seeded_episodes import NotReproducedError
 from pixelq.errors import UserError
 from pixelq.recipes.values import plain_values
 from pixelq.replay import ReplaySnapshot
+from pixelq.runs.arithmetic import arithmetic
 from pixelq.runs.parts import Parts
 
 
@@ -22,12 +24,14 @@ def run_state(parts: Parts, tracker: dict[str, Any], metrics: Mapping[str, Any])
     """
     return {
         "config": plain_values(parts.config),
-        "arithmetic": parts.arithmetic,
+        "arithmetic": arithmetic(parts.device),  # the number of threads may have changed since the start
         "counters": parts.counters.state_dict(),
         "learner": parts.learner.state_dict(),
         "policy": parts.policy.state_dict(),
+        "torch_generators": parts.global_generators.state_dict(),
         "replay_generator": parts.replay_generator.bit_generator.state,
         "sampler": parts.replay.sampler.state_dict() if parts.replay is not None else {},
+        "reward_scale": parts.reward_scale.state_dict() if parts.reward_scale is not None else {},
         "envs": parts.envs.state_dict(),
         "scores": parts.scores.state_dict(),
         "evaluations": parts.evaluations.state_dict(),
@@ -50,17 +54,16 @@ def load_run_state(parts: Parts, checkpoint: LoadedCheckpoint) -> None:
             raise ValueError(f"it counts {parts.counters.agent_steps} agent steps")
         parts.learner.load_state_dict(state["learner"])
         parts.policy.load_state_dict(state["policy"])
+        if "torch_generators" in state:  # not in checkpoints that were written before these were kept
+            parts.global_generators.load_state_dict(state["torch_generators"])
         parts.replay_generator.bit_generator.state = state["replay_generator"]
+        if parts.reward_scale is not None:
+            parts.reward_scale.load_state_dict(state["reward_scale"])
         parts.scores.load_state_dict(state["scores"])
         _restore_replay(parts, checkpoint.replay)
         if parts.replay is not None:
             parts.replay.sampler.load_state_dict(state["sampler"])
-        parts.envs.load_state_dict(state["envs"])
-        if not parts.envs.decided:
-            if parts.replay is not None:
-                parts.replay.cut(parts.envs.observations)
-            parts.scores.drop_open()
-            parts.envs.reset()
+        _restore_episodes(parts, state["envs"])
         parts.clock.seconds = float(state["seconds"])
         parts.evaluations.load_state_dict(state["evaluations"])
         parts.arithmetic_before = dict(state["arithmetic"])
@@ -76,3 +79,20 @@ def _restore_replay(parts: Parts, snapshot: ReplaySnapshot | None) -> None:
         raise UserError(f"does not fit this run's config.toml: loop = {parts.config.loop!r}")
     if parts.replay is not None and snapshot is not None:
         parts.replay.restore(snapshot.meta, snapshot.arrays, snapshot.sealed)
+
+
+def _restore_episodes(parts: Parts, state: dict[str, Any]) -> None:
+    """Go on with the open episodes, or with new ones where these cannot be played again; all else is kept."""
+    try:
+        parts.envs.load_state_dict(state)
+        if parts.envs.decided:
+            return
+        last_frames = parts.envs.observations[:, -1]
+    except NotReproducedError as error:
+        if error.last_frames is None:
+            raise
+        parts.not_reproduced, last_frames = error.reason, error.last_frames
+    if parts.replay is not None:
+        parts.replay.cut(last_frames[:, None])
+    parts.scores.drop_open()
+    parts.envs.reset()

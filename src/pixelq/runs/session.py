@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import shutil
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +14,11 @@ from torch import Tensor
 from pixelq.checkpoints.policy_file import FILE, find_policy, read_weights
 from pixelq.checkpoints.reader import LoadedCheckpoint
 from pixelq.checkpoints.store import CheckpointStore
+from pixelq.command_lines import command_line
 from pixelq.config import Config
-from pixelq.device import available_cores, choose_device
+from pixelq.device import choose_device, default_threads
+from pixelq.envs import GymnasiumGame, resolve_game
 from pixelq.errors import UserError
-from pixelq.loops.parallel_loop import parallel_loop
-from pixelq.loops.replay_loop import replay_loop
 from pixelq.memory import free_disk
 from pixelq.recipes.reading import read_config, write_config
 from pixelq.recipes.validation import validate
@@ -31,6 +32,7 @@ from pixelq.runs.run import Run
 from pixelq.runs.run_folder import check_not_taken, create_run_folder, open_run_folder
 from pixelq.runs.signals import stopped_by_signals
 from pixelq.typed_values import checked, nearest
+from pixelq.variants import KINDS
 
 LEAST_FREE_DISK = 100 * 2**20
 """Bytes that must be free to begin: room for a small run's checkpoints, so that a full disk is said at the start."""
@@ -53,7 +55,8 @@ MAY_CHANGE = (
 
 SAME_WEIGHTS = (
     *("game", "torso", "torso_options", "padding", "norm", "linear", "linear_options", "head", "head_options"),
-    *("frame_stack", "screen_size", "grayscale", "full_action_set"),
+    *("frame_stack", "screen_size", "grayscale", "full_action_set", "env_kwargs"),
+    *("activation", "normalise_observations"),
 )
 """Fields that decide which weights a network has, and what they mean."""
 
@@ -80,7 +83,7 @@ def start(config: Config, run_dir: Path | None = None) -> Result:
         RunError: training could not go on.
     """
     validate(config)
-    config = _settled(config)
+    config = settled(config)
     weights = _read_initial_weights(config)
     if run_dir is not None:
         check_not_taken(run_dir)
@@ -164,13 +167,14 @@ def resume(path: Path, *, fallback: bool = False, **overrides: Any) -> Result:
 
 
 def _train(run: Run) -> Result:
-    loop = replay_loop if run.config.loop == "replay" else parallel_loop
+    loop = KINDS["loop"].find(run.config.loop).loop
 
     def request_stop() -> None:
         run.stop_requested = True
 
     try:
         with stopped_by_signals(request_stop) as received, explained(run):
+            run.choose_threads()
             loop(run)
             run.finish()
     finally:
@@ -182,14 +186,14 @@ def _train(run: Run) -> Result:
 # --- which configuration ----------------------------------------------------------------------------------------------
 
 
-def _settled(config: Config) -> Config:
+def settled(config: Config) -> Config:
     """The configuration with what this machine and folder decide written into it, so that it repeats the run."""
     weights = _initial_weights(config)
     config = with_episodes(dataclasses.replace(config, load=str(weights) if weights else ""))
     if not config.deterministic:
         return config
     # Sums are added up in another order with another number of threads, here or where the run is resumed.
-    threads, device = config.threads or available_cores(), choose_device(config.device)[0].type
+    threads, device = config.threads or default_threads(), choose_device(config.device)[0].type
     return overridden(config, {"threads": threads, "device": device})
 
 
@@ -218,7 +222,8 @@ def run_configuration(file: Path, checkpoint: LoadedCheckpoint | None, fallback:
         return config
     if fallback:
         return made_with
-    raise UserError(f"{damage}; restore the file, or `pixelq resume --fallback` takes the checkpoint's")
+    line = command_line("resume", "--fallback", file.parent)
+    raise UserError(f"{damage}; restore the file, or `{line}` takes the checkpoint's")
 
 
 def _first_difference(file: Path, config: Config, made_with: Config) -> str:
@@ -273,12 +278,25 @@ def _exactness(run: Run, changes: str) -> str:
             "not exactly, with new episodes, for seed and actions do not decide this game's; what it or its wrappers "
             "count across episodes begins anew" + (f"; it learns differently, for {changes}" if changes else "")
         )
+    if run.parts.not_reproduced:
+        return _with_new_episodes(run, changes)
     if changes:
         return f"it learns differently from here on, for {changes}"
     if not run.config.deterministic:
         return "as if never interrupted, up to the order of floating-point sums (--deterministic makes it exact)"
     changed = difference(run.parts.arithmetic_before, run.parts.arithmetic)
     return f"not bit for bit, for {changed}" if changed else "bit for bit as if never interrupted"
+
+
+def _with_new_episodes(run: Run, changes: str) -> str:
+    """Of a run whose open episodes could not be played again: most likely why, and what that means for it."""
+    if isinstance(resolve_game(run.config.game), GymnasiumGame):
+        cause = "another version of the game, or one that seed and actions decide only for a while"
+    else:
+        cause = f"WARNING, most likely another version of the emulator (this is ale-py {version('ale-py')})"
+    return f"NOT exactly, with new episodes, for {run.parts.not_reproduced} ({cause}); everything else is kept" + (
+        f"; it learns differently, for {changes}" if changes else ""
+    )
 
 
 # --- initial weights --------------------------------------------------------------------------------------------------
@@ -329,7 +347,7 @@ def _check_no_checkpoints_lost(path: Path, config: Config) -> None:
     if 0 < first <= reached or (path / "final").is_dir():
         raise UserError(
             f"{path}: it has rows up to agent step {reached:,} and no checkpoint; restore {path / 'checkpoints'}, or "
-            "`pixelq resume --fallback` begins anew, without those rows"
+            f"`{command_line('resume', '--fallback', path)}` begins anew, without those rows"
         )
 
 

@@ -23,6 +23,11 @@ AGAIN_SECONDS = 1.0
 """Some senders (timeout, a terminal with several processes) deliver one request twice within an instant."""
 
 
+def missing_signals() -> list[str]:
+    """Signals by which other systems ask a run to stop, and this one cannot."""
+    return [name for name in ("SIGHUP", "SIGUSR1") if not hasattr(signal, name)]
+
+
 @contextmanager
 def stopped_by_signals(request_stop: Callable[[], None]) -> Iterator[list[int]]:
     """While inside, call `request_stop` at the first signal; a later second Ctrl-C raises KeyboardInterrupt.

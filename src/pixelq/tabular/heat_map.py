@@ -22,7 +22,7 @@ from pixelq.viewing.figures import GREY
 
 COLOURS = matplotlib.colormaps["viridis"]
 
-EDGE, TITLE, GAP, HEADING, BAR = 0.2, 0.55, 0.32, 0.4, 0.9
+EDGE, TITLE, GAP, HEADING, BAR = 0.2, 0.55, 0.32, 0.4, 1.15
 """Inches: margin, title, between panels, heading of each table, and the colour scale at the right."""
 
 
@@ -55,7 +55,9 @@ def draw_heat_map(table: np.ndarray, game: TabularGame, gamma: float, title: str
     width, height = EDGE + sides[0] * block[0] + BAR, TITLE + sides[1] * block[1]
     figure = Figure(figsize=(width, height))
     figure.text(EDGE / width, 1 - TITLE / 2 / height, title, fontsize=13, fontweight="bold", va="center")
-    for side, (shown, words) in enumerate(((table, "learned"), (exact, f"exact: value iteration, gamma {gamma:g}"))):
+    signs = [f"{game.map.sign(a)} {name}" for a, name in enumerate(game.map.actions) if a not in game.map.directions]
+    learned = "; ".join(["learned", "red: not optimal", *(signs if game.map.directions else ())])
+    for side, (shown, words) in enumerate(((table, learned), (exact, f"exact: value iteration, gamma {gamma:g}"))):
         left = EDGE + (side % sides[0]) * block[0]
         top = height - TITLE - (side // sides[0]) * block[1]
         figure.text(left / width, (top - 0.08) / height, words, fontsize=11, color=GREY, va="center")
@@ -69,6 +71,7 @@ def draw_heat_map(table: np.ndarray, game: TabularGame, gamma: float, title: str
         ((width - BAR + 0.05) / width, GAP / height, 0.2 / width, (height - TITLE - HEADING - GAP) / height)
     )
     figure.colorbar(ScalarMappable(scale, COLOURS), cax=bar, extend="min")
+    bar.set_ylabel("Q(s, a), in discounted points", fontsize=10)
     return figure
 
 
@@ -119,7 +122,7 @@ def _write_cells(
     """Write the letter, the greedy action and, where there is room, the values into the cells."""
     large = len(game.map.panels) == 1
     decides = game.model.visitable()
-    disc = {"boxstyle": "circle,pad=0.12", "facecolor": "white", "edgecolor": "none", "alpha": 0.85}
+    disc = {"boxstyle": "circle,pad=0.06", "facecolor": "white", "edgecolor": "none", "alpha": 0.85}
     for (row, column), state in np.ndenumerate(panel.states):
         letter = str(panel.letters[row, column])
         x, y = column + 0.5, row + 0.5
@@ -128,12 +131,14 @@ def _write_cells(
             continue
         action = int(values[state].argmax())
         colour = "black" if best[state, action] else "#d00000"
-        size = 11 if large else 7
+        size = 13 if large else 12  # points; a small cell is 30 wide
         sign = game.map.sign(action)
         axes.text(x, y, sign, ha="center", va="center", fontsize=size, color=colour, fontweight="bold", bbox=disc)
         if letter:
             ink = _ink(values[state].max(), scale)
-            axes.text(column + 0.06, row + 0.04, letter, va="top", fontsize=size - 1, fontweight="bold", color=ink)
+            axes.text(
+                column + 0.06, row + 0.04, letter, va="top", fontsize=10 if large else 8, fontweight="bold", color=ink
+            )
         for move, (down, right) in game.map.directions.items() if large else ():
             value = float(values[state, move])
             text = f"{value:.2f}" if abs(value) < 10 else f"{value:.0f}"

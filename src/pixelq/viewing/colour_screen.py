@@ -6,10 +6,10 @@ from fractions import Fraction
 
 import numpy as np
 from ale_py import ALEInterface, LoggerMode
-from ale_py.vector_env import AtariVectorEnv
 
 from pixelq.config import Config
 from pixelq.envs.atari import AtariGames
+from pixelq.envs.atari_modes import atari_emulators
 from pixelq.envs.games import Game, resolve_game, rom_file
 
 EMULATOR_RATE = 60
@@ -23,7 +23,7 @@ class ColourScreen:
     that frame skip, to the bit and sticky actions included, because it draws its random numbers per frame.
 
     Args:
-        config: game, sticky actions, no-ops, FIRE at the start, action set, frame skip.
+        config: game, its keywords, sticky actions, no-ops, FIRE at the start, action set, frame skip.
 
     Raises:
         UserError: an unknown game, or its ROM is missing.
@@ -41,8 +41,9 @@ class ColourScreen:
         emulator.loadROM(path)
         self.height, self.width = emulator.getScreenDims()
         self._skip = config.frame_skip
-        self._emulator = AtariVectorEnv(
-            game.rom,
+        self._emulator = atari_emulators(
+            game,
+            config.env_kwargs,
             num_envs=1,
             num_threads=1,
             max_num_frames_per_episode=2**30,

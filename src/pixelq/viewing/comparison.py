@@ -16,7 +16,8 @@ from pixelq.envs import resolve_game
 from pixelq.errors import UserError
 from pixelq.viewing.curves import RunCurves, moving_mean
 from pixelq.viewing.figures import COLOURS, GREY, count_label, say, style
-from pixelq.viewing.reference import ReferenceCurve, protocol
+from pixelq.viewing.protocol import protocol, published_protocol
+from pixelq.viewing.reference import ReferenceCurve
 
 MILLION = 1_000_000
 
@@ -64,14 +65,22 @@ def group_means(members: list[RunCurves], million_frames: np.ndarray) -> tuple[n
     return table.mean(axis=0), table.min(axis=0), table.max(axis=0)
 
 
-def differences(groups: dict[str, list[RunCurves]]) -> list[str]:
-    """One sentence per group: where its protocol differs from the reference's."""
-    sentences = []
-    for label, members in groups.items():
-        config = members[0].config
-        parts = [f"{a.name} {a.run} (reference: {a.reference})" for a in protocol(config, len(members)) if a.differs]
-        sentences.append(f"{label} differs in: {'; '.join(parts)}." if parts else f"{label}: the same protocol.")
-    return sentences
+def differences(groups: dict[str, list[RunCurves]], references: Sequence[ReferenceCurve]) -> list[str]:
+    """One sentence per group and reference: where their protocols differ."""
+    return [
+        f"{label} and {curve.agent}: {_difference(members, curve)}."
+        for label, members in groups.items()
+        for curve in references
+    ]
+
+
+def _difference(members: list[RunCurves], curve: ReferenceCurve) -> str:
+    reference = published_protocol(curve.agent)
+    if reference is None:
+        return "the reference's protocol is not known here"
+    aspects = protocol(members[0].config, reference, seeds=len(members))
+    parts = [f"{aspect.name} {aspect.run} (reference: {aspect.reference})" for aspect in aspects if aspect.differs]
+    return f"they differ in {'; '.join(parts)}" if parts else "the same protocol"
 
 
 def draw_comparison(game: str, groups: dict[str, list[RunCurves]], references: list[ReferenceCurve]) -> Figure:
@@ -79,9 +88,9 @@ def draw_comparison(game: str, groups: dict[str, list[RunCurves]], references: l
     caption = [
         "Large dots: mean of the training games that ended in that million frames (what the reference counts). "
         "Thin lines: mean of the last 100 training games. Reference: mean of its runs, band = lowest to highest run.",
-        *differences(groups),
+        *differences(groups, references),
     ]
-    lines = [line for paragraph in caption for line in textwrap.wrap(paragraph, 142)]
+    lines = [line for paragraph in caption for line in textwrap.wrap(paragraph, 138)]
     height = 6.4 + 0.2 * len(lines)
     figure = Figure(figsize=(11, height))
     axes = figure.add_axes((0.075, (0.8 + 0.2 * len(lines)) / height, 0.905, 4.7 / height))
@@ -97,7 +106,7 @@ def draw_comparison(game: str, groups: dict[str, list[RunCurves]], references: l
     _draw_references(axes, references, furthest)
     for colour, (label, members) in zip(cycle(COLOURS), groups.items(), strict=False):
         _draw_group(axes, label, members, colour, references[0].million_frames)
-    axes.set_xlim(0, 1.04 * max(furthest, 1.0))  # the reference begins at one million
+    axes.set_xlim(0, 1.04 * furthest)
     axes.xaxis.set_major_locator(MaxNLocator(8, steps=[1, 2, 5, 10]))
     axes.legend(fontsize=10, loc="upper left", framealpha=0.85, edgecolor="none")
     skips = {run.config.frame_skip for members in groups.values() for run in members}
@@ -108,6 +117,14 @@ def draw_comparison(game: str, groups: dict[str, list[RunCurves]], references: l
 
 def _draw_references(axes: Axes, references: list[ReferenceCurve], furthest: float) -> None:
     for dashes, curve in zip(cycle(("-", "--", ":", "-.")), references, strict=False):
+        first = float(curve.million_frames[0])
+        if furthest < first:  # the runs end before it begins: its first value, as the level that is to be reached
+            axes.axhspan(curve.low[0], curve.high[0], color="#888888", alpha=0.25, linewidth=0)
+            axes.axhline(
+                curve.mean[0], linestyle=dashes, color="#333333", linewidth=1.6,
+                label=f"reference: {curve.agent} ({curve.runs} runs), its first value, at {first:g} million frames",
+            )  # fmt: skip
+            continue
         # One point beyond the end of the runs, so that the line reaches the edge.
         shown = slice(0, int(np.searchsorted(curve.million_frames, furthest)) + 1)
         x = curve.million_frames[shown]

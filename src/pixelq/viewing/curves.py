@@ -147,19 +147,19 @@ def moving_mean(values: np.ndarray, window: int) -> np.ndarray:
     return smooth
 
 
-def exponential_mean(values: np.ndarray, span: float) -> np.ndarray:
-    """Exponentially weighted mean with decay `1 - 1/span`, with bias correction, float64 `(n,)`.
+def centred_mean(values: np.ndarray, window: float) -> np.ndarray:
+    """Mean of each value and as many before as after it, in all about `window`, float64 `(n,)`.
 
-    Divides by the sum of the weights so far, as Adam does (Kingma and Ba 2015, section 3). NaN values have no weight.
+    Near an end both sides are shorter, down to the value alone, so that a curve neither lags behind the values nor
+    leaves the range of those that it is the mean of; a straight line stays as it is.
     """
-    decay = 1.0 - 1.0 / max(span, 1.0)
-    total = weight = 0.0
-    smooth = np.empty(len(values))
-    for i, value in enumerate(values.tolist()):
-        if not math.isnan(value):
-            total = decay * total + value
-            weight = decay * weight + 1.0
-        smooth[i] = total / weight if weight else math.nan
+    # Each window is added up by itself: in running sums the small losses after a huge one would be lost.
+    smooth, n = np.array(values, np.float64), len(values)
+    half = max(0, min(int(window // 2), (n - 1) // 2))
+    for k in range(1, half + 1):
+        smooth[k : n - k] += values[: n - 2 * k] + values[2 * k :]
+    place = np.arange(n)
+    smooth /= 2 * np.minimum(np.minimum(place, place[::-1]), half) + 1
     return smooth
 
 

@@ -25,6 +25,11 @@ def count_label(value: float, _position: int | None = None) -> str:
     return f"{value:.4g}"
 
 
+def frames_of_a_step(frame_skip: int) -> str:
+    """In words, how many frames an agent step has."""
+    return "1 agent step = 1 frame" if frame_skip == 1 else f"1 agent step = {frame_skip} frames"
+
+
 def style(axes: Axes, *, x: str, y: str) -> None:
     """Label the axes, with light grid lines and no frame at the top and right."""
     axes.set_xlabel(x, fontsize=11)

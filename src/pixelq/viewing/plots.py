@@ -1,4 +1,4 @@
-"""The figure of one or more runs: score, loss, mean Q and epsilon against agent steps and against hours."""
+"""The figure of one or more runs: score, loss, mean Q and epsilon against agent steps and against time."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from pixelq.viewing.curves import (
     Band,
     RunCurves,
     Table,
-    exponential_mean,
+    centred_mean,
     mean_and_band,
     moving_mean,
     on_grid,
     read_run,
     shared_grid,
 )
-from pixelq.viewing.figures import COLOURS, GREY, counts_on_x, say, style, write_figure
-from pixelq.viewing.run_groups import grouped
+from pixelq.viewing.figures import COLOURS, GREY, counts_on_x, frames_of_a_step, say, style, write_figure
+from pixelq.viewing.run_groups import by_game, grouped
 
 MOST_DOTS = 1500
 """Single games drawn per run; of a run with more, every k-th is drawn."""
@@ -45,7 +45,12 @@ class Clock:
 
 
 STEPS = Clock("agent_step", "agent_steps", 1.0, "agent steps")
-HOURS = Clock("seconds", "seconds", 3600.0, "hours of wall-clock time")
+
+UNITS = ((1.0, "seconds"), (60.0, "minutes"), (3600.0, "hours"))
+"""Seconds of each unit of time."""
+
+LEAST_UNITS = 3
+"""Time is written in the largest unit of which the longest run has so many."""
 
 
 def plot_runs(
@@ -61,7 +66,7 @@ def plot_runs(
         out: where the figure goes; its ending is replaced by `.png` and `.svg`.
         band: what the band over seeds shows, the range of the runs or the 95% interval of their mean.
         games: the score line is the mean of the last `games` games.
-        rows: span of the exponential mean over rows of progress.csv, for loss and mean Q; 1: not smoothed.
+        rows: loss and mean Q are the mean of about so many rows of progress.csv around each; 1: not smoothed.
 
     Returns:
         Paths of the PNG and the SVG.
@@ -75,36 +80,58 @@ def plot_runs(
 
 def draw_runs(groups: dict[str, list[RunCurves]], *, band: Band, games: int, rows: float) -> Figure:
     """The figure of `groups` (label -> runs that differ only in their seed); see `plot_runs`."""
-    legend_rows = -(-len(groups) // 2)
-    height = 11.2 + 0.24 * legend_rows
+    legend_rows, by_games = -(-len(groups) // 2), by_game(groups)
+    panels = len(by_games) + 3
+    height = 6.6 + 4.6 * len(by_games) + 0.24 * legend_rows
     figure = Figure(figsize=(13, height))
     grid = figure.add_gridspec(
-        *(4, 2), height_ratios=(2.2, 1, 1, 0.8), left=0.065, right=0.985,
+        *(panels, 2), height_ratios=(*(2.2,) * len(by_games), 1, 1, 0.8), left=0.065, right=0.985,
         top=1 - (0.75 + 0.24 * legend_rows) / height, bottom=1.25 / height, hspace=0.2, wspace=0.14,
     )  # fmt: skip
-    for column, clock in enumerate((STEPS, HOURS)):
-        axes = [figure.add_subplot(grid[row, column]) for row in range(4)]
-        _draw_score(axes[0], groups, clock, band, games)
+    for column, clock in enumerate((STEPS, _wall_clock(groups))):
+        axes = [figure.add_subplot(grid[row, column]) for row in range(panels)]
+        for panel, (game, mine) in zip(axes, by_games.items(), strict=False):
+            _draw_score(panel, mine, _colours(groups), clock, band, games)
+            if len(by_games) > 1:
+                panel.set_ylabel(f"{game}: score (points)", fontsize=11)
         for panel, (name, title, span) in zip(
-            axes[1:], (("loss", "loss", rows), ("mean_q", "mean Q", rows), ("epsilon", "epsilon", 1.0)), strict=True
+            axes[-3:], (("loss", "loss", rows), ("mean_q", "mean Q", rows), ("epsilon", "epsilon", 1.0)), strict=True
         ):
             _draw_progress(panel, groups, clock, band, name, title, span)
         axes[-1].set_xlabel(clock.label, fontsize=11)
-        furthest = max((panel.dataLim.x1 for panel in axes if np.isfinite(panel.dataLim.x1)), default=0.0)
-        for panel in axes:
-            panel.set_xlim(0, 1.04 * furthest if furthest > 0 else 1.0)
+        _begin_at_zero(axes)
+        if len(by_games) > 1:
+            for panel in axes[: len(by_games)]:
+                _begin_at_zero([panel])
     _explain(figure, groups, band, games, rows)
     return figure
 
 
-def _draw_score(axes: Axes, groups: dict[str, list[RunCurves]], clock: Clock, band: Band, games: int) -> None:
+def _begin_at_zero(panels: list[Axes]) -> None:
+    """Let the x axes begin at zero and end where the longest curve does."""
+    furthest = max((panel.dataLim.x1 for panel in panels if np.isfinite(panel.dataLim.x1)), default=0.0)
+    for panel in panels:
+        panel.set_xlim(0, 1.04 * furthest if furthest > 0 else 1.0)
+
+
+def _wall_clock(groups: dict[str, list[RunCurves]]) -> Clock:
+    """Time since the start in seconds, minutes or hours, by the longest run."""
+    columns = [t["seconds"] for members in groups.values() for run in members for t in (run.episodes, run.progress)]
+    longest = max((float(column[-1]) for column in columns if len(column)), default=0.0)
+    size, name = [unit for unit in UNITS if longest >= LEAST_UNITS * unit[0] or unit is UNITS[0]][-1]
+    return Clock("seconds", "seconds", size, f"{name} of wall-clock time")
+
+
+def _draw_score(
+    axes: Axes, groups: dict[str, list[RunCurves]], colours: dict[str, str], clock: Clock, band: Band, games: int
+) -> None:
     style(axes, x="", y="score of a whole game (points)")
     runs = [run for members in groups.values() for run in members]
     if not any(len(run.episodes["score"]) or len(run.evaluations["mean"]) for run in runs):
         say(axes, "no finished game yet")
         return
-    for colour, members in zip(_colours(groups), groups.values(), strict=True):
-        lines = []
+    for label, members in groups.items():
+        lines, colour = [], colours[label]
         for run in members:
             x, score = run.episodes[clock.episodes] / clock.unit, run.episodes["score"]
             every = _every(len(score))
@@ -124,8 +151,7 @@ def _draw_score(axes: Axes, groups: dict[str, list[RunCurves]], clock: Clock, ba
         for run in members:
             at = _when(run.progress, run.evaluations["agent_steps"], clock)
             axes.plot(at, run.evaluations["mean"], "D", color=colour, markersize=6, mec="white", mew=0.9, zorder=5)
-    if clock is STEPS:
-        counts_on_x(axes)
+    counts_on_x(axes)
 
 
 def _draw_progress(
@@ -133,14 +159,14 @@ def _draw_progress(
 ) -> None:
     style(axes, x="", y=title)
     drawn: list[np.ndarray] = []
-    for colour, members in zip(_colours(groups), groups.values(), strict=True):
+    for colour, members in zip(_colours(groups).values(), groups.values(), strict=True):
         lines = []
         for run in members:
             known = np.isfinite(run.progress[name])
             x, y = run.progress[clock.progress][known] / clock.unit, run.progress[name][known]
             if span > 1 and len(members) == 1:
                 axes.plot(x, y, color=colour, alpha=0.25, linewidth=0.8, zorder=1)
-            lines.append((x, exponential_mean(y, span)))
+            lines.append((x, centred_mean(y, span)))
         drawn += [y for _, y in lines if len(y)]
         _draw_group(axes, lines, colour, band)
     if not drawn:
@@ -151,9 +177,9 @@ def _draw_progress(
     if name == "loss" and values.min() > 0 and values.max() > 30 * values.min():
         axes.set_yscale("log")
     if name == "epsilon":
-        axes.set_ylim(-0.03, max(1.03 * float(values.max()), 0.1))
-    if clock is STEPS:
-        counts_on_x(axes)
+        axes.set_ylim(-0.04, 1.04)
+        axes.set_yticks([0.0, 0.5, 1.0])
+    counts_on_x(axes)
 
 
 def _draw_group(axes: Axes, lines: list[Line], colour: str, band: Band) -> None:
@@ -179,17 +205,17 @@ def _when(progress: Table, agent_steps: np.ndarray, clock: Clock) -> np.ndarray:
         return agent_steps
     if len(progress["seconds"]) == 0:
         return np.full(len(agent_steps), np.nan)
-    hours: np.ndarray = np.interp(agent_steps, progress["agent_steps"], progress["seconds"]) / clock.unit
-    return hours
+    when: np.ndarray = np.interp(agent_steps, progress["agent_steps"], progress["seconds"]) / clock.unit
+    return when
 
 
 def _explain(figure: Figure, groups: dict[str, list[RunCurves]], band: Band, games: int, rows: float) -> None:
     """Write the title, one legend entry per group, and what dots, lines, bands and diamonds mean."""
     height = figure.get_figheight()
-    games_played = ", ".join(sorted({members[0].config.game for members in groups.values()}))
+    games_played = ", ".join(by_game(groups))
     figure.text(0.065, 1 - 0.3 / height, games_played, fontsize=16, fontweight="bold", va="center")
     handles = []
-    for colour, (label, members) in zip(_colours(groups), groups.items(), strict=True):
+    for colour, (label, members) in zip(_colours(groups).values(), groups.items(), strict=True):
         seeds = ", ".join(str(run.config.seed) for run in members)
         steps = max(_agent_steps(run) for run in members)
         noun = "seed" if len(members) == 1 else "seeds"
@@ -199,12 +225,14 @@ def _explain(figure: Figure, groups: dict[str, list[RunCurves]], band: Band, gam
     figure.legend(handles=handles, loc="upper left", bbox_to_anchor=corner, ncols=2, frameon=False, fontsize=10.5)
     every = max(_every(len(run.episodes["score"])) for members in groups.values() for run in members)
     skips = {run.config.frame_skip for members in groups.values() for run in members}
-    frames = f" 1 agent step = {skips.pop()} frames." if len(skips) == 1 else ""
+    frames = f" {frames_of_a_step(skips.pop())}." if len(skips) == 1 else ""
     words = (
         f"Score: line = mean of the last {games} training games, dots = single games"
         f"{f' (1 in {every})' if every > 1 else ''}, diamonds = mean of an evaluation.{frames}\n"
-        f"Loss and mean Q: exponential mean over {rows:g} rows of progress.csv."
+        f"Loss and mean Q: mean of {2 * int(rows // 2) + 1} rows of progress.csv around each."
     )
+    if len(by_game(groups)) > 1:
+        words += " Several games: each score has its own axes; loss, mean Q and epsilon share theirs."
     if any(len(members) > 1 for members in groups.values()):
         words += f" Several seeds: thick line = mean, band = {BAND_NAMES[band]}."
     figure.text(0.065, 0.38 / height, words, fontsize=10, color=GREY, va="center", linespacing=1.5)
@@ -218,5 +246,6 @@ def _every(games: int) -> int:
     return max(1, -(-games // MOST_DOTS))
 
 
-def _colours(groups: dict[str, list[RunCurves]]) -> list[str]:
-    return [COLOURS[i % len(COLOURS)] for i in range(len(groups))]
+def _colours(groups: dict[str, list[RunCurves]]) -> dict[str, str]:
+    """A colour for each label."""
+    return {label: COLOURS[i % len(COLOURS)] for i, label in enumerate(groups)}

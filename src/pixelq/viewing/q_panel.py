@@ -16,17 +16,20 @@ Box = tuple[float, float, float, float]
 
 _BACK, _SHADE, _TEXT, _DIM = "#15181d", "#2b313a", "#f2f4f7", "#9aa4b1"
 _BAR, _GREEDY, _OTHER = "#4c6a92", "#ffa32b", "#c678dd"
-_TOP, _BELOW, _EDGE, _NUMBERS = 92, 128, 14, 62
+_TOP, _BELOW, _EDGE = 92, 128, 14
 _TRACE = 150
 _SHRINK = 0.5 ** (1 / 30)
+_LEAST_AXIS = 1e-3
+"""As far apart as two Q-values may be that are written with three decimals."""
 
 
 class QPanel:
     """Draws the panel for each agent step. The parts that do not change are drawn once.
 
-    The bars share one axis that moves with the Q-values: its right end is the highest of them. Its width is the largest
-    recent gap between the Q-values (it shrinks with a half-life of 30 agent steps), so the bars differ much where the
-    choice matters and little where it does not. The numbers under the bars are the ends of the axis.
+    The bars share one axis that moves with the Q-values: its right end is the highest of them, its left end a round
+    number that stands above the bars. It is somewhat wider than the largest recent gap between the Q-values (which
+    shrinks with a half-life of 30 agent steps), so the bars differ much where the choice matters and little where it
+    does not. The numbers under the bars are the ends of the axis.
 
     Args:
         height: pixels, at least 420.
@@ -43,7 +46,8 @@ class QPanel:
         self._small, self._large = _font(11), _font(24, bold=True)
         self._font, self._bold = _font(size), _font(size, bold=True)
         self._bars = 22 + max(self._bold.getlength(name) for name in actions)
-        self._axis = 1e-6
+        self._end = WIDTH - _EDGE - 8 - max(self._font.getlength(text) for text in ("-00.000", "-0.0e+00"))
+        self._axis = _LEAST_AXIS
         self._trace: deque[float] = deque(maxlen=_TRACE)
         self._base = self._static(title, otherwise)
 
@@ -70,8 +74,9 @@ class QPanel:
     def _draw_rows(self, draw: ImageDraw.ImageDraw, q_values: np.ndarray, action: int, colour: str) -> None:
         high, low = float(np.max(q_values)), float(np.min(q_values))
         self._axis = max(high - low, self._axis * _SHRINK)
-        left = high - 1.1 * self._axis
-        room = WIDTH - _NUMBERS - self._bars
+        left = axis_start(high, self._axis)
+        room = self._end - self._bars
+        draw.text((self._bars, 81), f"Q-values; bars begin at {_round(left)}", _DIM, self._small, "lm")
         for i, value in enumerate(q_values.tolist()):
             top = _TOP + i * self._row
             middle = top + self._row / 2
@@ -82,9 +87,10 @@ class QPanel:
             box = (self._bars, top + self._row * 0.18, self._bars + max(length, 1), top + self._row * 0.78)
             draw.rectangle(box, colour if i == action else _BAR)
             draw.text((WIDTH - _EDGE, middle), _number(value), _TEXT if i == action else _DIM, self._font, "rm")
-        bottom = _TOP + len(q_values) * self._row + 10
-        draw.text((self._bars, bottom), _number(left), _DIM, self._small, "lm")
-        draw.text((WIDTH - _NUMBERS, bottom), _number(high), _DIM, self._small, "rm")
+        end = _TOP + len(q_values) * self._row
+        draw.line((self._bars - 1, _TOP, self._bars - 1, end + 3), _DIM)
+        draw.text((self._bars, end + 10), _round(left), _DIM, self._small, "lm")
+        draw.text((self._end, end + 10), _number(high), _DIM, self._small, "rm")
 
     def _draw_trace(self, draw: ImageDraw.ImageDraw) -> None:
         x0, y0, x1, y1 = self._trace_box()
@@ -98,7 +104,7 @@ class QPanel:
         draw.line(list(zip(x.tolist(), y.tolist(), strict=True)), _GREEDY, 2, "curve")
 
     def _trace_box(self) -> Box:
-        return (_EDGE, self.height - 88, WIDTH - _NUMBERS, self.height - 34)
+        return (_EDGE, self.height - 88, self._end, self.height - 34)
 
     def _static(self, title: str, otherwise: str) -> Image.Image:
         image = Image.new("RGB", (WIDTH, self.height), _BACK)
@@ -107,7 +113,6 @@ class QPanel:
         draw.text((WIDTH / 2, 20), title, _TEXT, _font(14, bold=True), "mm")
         draw.text((WIDTH - _EDGE, 20), "agent step", _DIM, self._small, "rm")
         draw.line((_EDGE, 69, WIDTH - _EDGE, 69), _SHADE)
-        draw.text((self._bars, 81), "Q-value of each action", _DIM, self._small, "lm")
         for i, name in enumerate(self._actions):
             draw.text((_EDGE, _TOP + (i + 0.5) * self._row), name, _DIM, self._font, "lm")
         x0, y0, x1, y1 = self._trace_box()
@@ -121,8 +126,28 @@ class QPanel:
         return image
 
 
+def axis_start(high: float, width: float) -> float:
+    """Where an axis begins that ends at `high` and has at least `width`: at a multiple of 1, 2 or 5 times 10^k.
+
+    The step is a fifth to a half of the width, so that the axis is at most 1.6 times as wide.
+    """
+    if not (np.isfinite(high) and np.isfinite(width)):
+        return 0.0
+    ten = 10.0 ** np.floor(np.log10(width / 2))
+    step = float(max(ten * factor for factor in (1, 2, 5) if ten * factor <= width / 2))
+    return float(np.floor((high - 1.1 * width) / step) * step)
+
+
+def _round(value: float) -> str:
+    """A round number without zeros at the end."""
+    return f"{value:.10g}" if 1e-4 <= abs(value) < 1e7 else f"{value:.2g}"
+
+
 def _number(value: float) -> str:
-    return f"{value:.3f}" if abs(value) < 100 else f"{value:.1f}"
+    """A Q-value in at most eight letters."""
+    if abs(value) >= 1e6:
+        return f"{value:.1e}"
+    return f"{value:.3f}" if abs(value) < 100 else f"{value:.1f}" if abs(value) < 1000 else f"{value:.0f}"
 
 
 def _font(size: int, bold: bool = False) -> ImageFont.FreeTypeFont:

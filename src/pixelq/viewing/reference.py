@@ -1,4 +1,4 @@
-"""Published curves and scores of a game, their protocols, and how a run's protocol differs from them."""
+"""Published curves and scores of a game, and how a run's protocol differs from that of a score."""
 
 from __future__ import annotations
 
@@ -13,6 +13,8 @@ import numpy as np
 from pixelq.config import Config
 from pixelq.envs import resolve_game
 from pixelq.errors import UserError
+from pixelq.recipes.reading import read_recipe, recipe_names
+from pixelq.viewing.protocol import protocol
 
 CURVE_COLUMNS = ("game", "agent", "million_frames", "mean_return", "min_run", "max_run", "runs")
 SCORE_COLUMNS = ("source", "algorithm", "game", "agent_steps", "score", "spread", "protocol")
@@ -44,20 +46,8 @@ class PublishedScore:
     score: float
     spread: float | None
     protocol: str
-
-
-@dataclass(frozen=True)
-class Aspect:
-    """One item of the protocol that scores are measured with: that of a run and that of the reference, in words."""
-
-    name: str
-    run: str
-    reference: str
-
-    @property
-    def differs(self) -> bool:
-        """Whether run and reference differ in it."""
-        return self.run != self.reference
+    recipe: str = ""
+    """The shipped recipe that has the same settings, as far as it can; empty: none has."""
 
 
 # --- reading --------------------------------------------------------------------------------------------------------
@@ -86,7 +76,9 @@ def read_curves(path: Path, game: str) -> dict[str, ReferenceCurve]:
 
 
 def read_scores(path: Path, game: str) -> list[PublishedScore]:
-    """The final scores of one game from a CSV with `SCORE_COLUMNS`; `same` in `protocol` means that of the row above.
+    """The final scores of one game from a CSV with `SCORE_COLUMNS` and perhaps a column `recipe`.
+
+    `same` in `protocol` means that of the row above.
 
     Raises:
         UserError: the file is missing or damaged.
@@ -103,6 +95,7 @@ def read_scores(path: Path, game: str) -> list[PublishedScore]:
                     score=_number(path, line, row, "score"),
                     spread=_number(path, line, row, "spread") if row["spread"] else None,
                     protocol=protocol,
+                    recipe=_recipe(path, line, row),
                 )
             )
     return scores
@@ -140,6 +133,13 @@ def _number(path: Path, line: int, row: dict[str, str], name: str) -> float:
     return value
 
 
+def _recipe(path: Path, line: int, row: dict[str, str]) -> str:
+    name = row.get("recipe", "")
+    if name and name not in recipe_names():
+        raise UserError(f"{path} line {line}: recipe = {name!r} is not one of pixelq's; fix it, or leave it empty")
+    return name
+
+
 def _key(name: str) -> str:
     """The same text for all spellings of a game (beamrider, beam_rider)."""
     return name.replace("_", "").lower()
@@ -148,42 +148,8 @@ def _key(name: str) -> str:
 # --- protocols ------------------------------------------------------------------------------------------------------
 
 
-def protocol(config: Config, seeds: int) -> list[Aspect]:
-    """The protocol of a run's training scores, beside that of Dopamine's published curves.
-
-    Dopamine's side is Castro et al. 2018 (arXiv 1812.06110, section 3) and its code: `atari_lib.AtariPreprocessing`
-    (no no-ops, no FIRE, no life loss), `dqn.gin` (epsilon, warm-up, 27,000 agent steps a game) and `networks.py`
-    (Flax's padding, Xavier's weights).
-    """
-    return [
-        Aspect("score", "training games", "training games"),
-        Aspect("sticky actions", f"{config.sticky_actions:g}", "0.25"),
-        Aspect("epsilon while training", _epsilon(config), "1 to 0.01 over 250,000 agent steps, after 20,000 at 1"),
-        Aspect("a lost life", "ends the target" if config.life_loss_ends_target else "no signal", "no signal"),
-        Aspect("start of a game", _start(config), "as the emulator starts it"),
-        Aspect(
-            "frames per agent step",
-            f"{config.frame_skip}{', maximum of the last two' if config.max_pool else ''}",
-            "4, maximum of the last two",
-        ),
-        Aspect("observation", _observation(config), "4 gray frames of 84x84"),
-        Aspect("actions", "all 18" if config.full_action_set else "the game's minimal set", "the game's minimal set"),
-        Aspect("longest game", f"{config.max_frames_per_episode:,} frames", "108,000 frames"),
-        Aspect(
-            "network",
-            f"torso {config.torso}, padding {config.padding}, norm {config.norm}, head {config.head}",
-            "torso 2015, padding same, norm none, head linear",
-        ),
-        Aspect("initial weights", config.initialisation, "xavier"),
-        Aspect("precision", config.precision, "float32"),
-        Aspect("environments", str(config.num_envs), "1"),
-        Aspect("optimizer", _step_size(config), "adam 6.25e-05, eps 0.00015"),
-        Aspect("runs", str(seeds), "5"),
-    ]
-
-
 def score_differences(config: Config, score: PublishedScore) -> list[str]:
-    """How a published score's protocol differs from that of a run's training games, in words.
+    """How a published score's protocol differs from that of a run's training games, in words; empty: in nothing.
 
     Args:
         config: the run's.
@@ -197,43 +163,13 @@ def score_differences(config: Config, score: PublishedScore) -> list[str]:
         differences.append("training or test games: not stated")
     if "no sticky actions" in score.protocol and config.sticky_actions > 0:
         differences.append(f"no sticky actions, not {config.sticky_actions:g}")
-    if "sticky" not in score.protocol and config.sticky_actions > 0:
+    stated = "sticky" in score.protocol
+    if not stated and not score.recipe and config.sticky_actions > 0:
         differences.append(f"sticky actions not stated, here {config.sticky_actions:g}")
     if "best of" in score.protocol:
         differences.append("the best, not the mean")
-    return differences
-
-
-def _epsilon(config: Config) -> str:
-    start, end, steps = config.epsilon_start, config.epsilon_end, config.epsilon_steps
-    if config.epsilon_schedule == "constant":
-        return f"{start:g} throughout"
-    if config.epsilon_schedule == "linear":
-        how = f"{start:g} to {end:g} over {steps:,} agent steps"
-    else:
-        how = f"{start:g} to {end:g} by {config.epsilon_schedule}, {steps:,} agent steps"
-    return f"{how}, after {config.epsilon_begin:,} at {start:g}" if config.epsilon_begin else how
-
-
-def _step_size(config: Config) -> str:
-    if config.learning_rate_end is None:
-        return f"{config.optimizer} {config.learning_rate:g}, eps {config.optimizer_eps:g}"
-    return f"{config.optimizer} {config.learning_rate:g} to {config.learning_rate_end:g}, eps {config.optimizer_eps:g}"
-
-
-def _start(config: Config) -> str:
-    parts = []
-    if config.noop_max:
-        parts.append(f"up to {config.noop_max} no-op frames")
-    if config.fire_on_reset:
-        parts.append("FIRE where the game waits for it")
-    if config.opening_fire_max:
-        parts.append(f"FIRE held for 1 to {config.opening_fire_max} agent steps")
-    if config.fire_on_life_loss:
-        parts.append("FIRE after every lost life")
-    return ", ".join(parts) or "as the emulator starts it"
-
-
-def _observation(config: Config) -> str:
-    colour = "gray" if config.grayscale else "colour"
-    return f"{config.frame_stack} {colour} frames of {config.screen_size}x{config.screen_size}"
+    if not score.recipe:
+        return [*differences, "its other settings are not known here"]
+    aspects = [aspect.name for aspect in protocol(config, read_recipe(score.recipe)) if aspect.differs]
+    told = [name for name in aspects if name != "sticky actions" or not stated]
+    return [*differences, f"{', '.join(told)} (see recipe {score.recipe})"] if told else differences

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import closing
+from contextlib import suppress
 from fractions import Fraction
 from typing import Any, Protocol
 
@@ -12,13 +12,16 @@ from gymnasium.spaces import Discrete
 
 from pixelq.config import Config
 from pixelq.envs.generic import GymnasiumEnvs
-from pixelq.envs.gymnasium_games import GymnasiumGame, make_environment
+from pixelq.envs.gymnasium_games import GymnasiumGame, opened_environment
 from pixelq.envs.seeded_episodes import SeededStarts
 from pixelq.errors import UserError
 from pixelq.viewing.quiet_pygame import quiet_pygame
 
 SLOW = 10
 """Frames per second of a game that does not name a rate."""
+
+FASTEST = 1_000
+"""Frames per second; a game that names more names none."""
 
 ACTIONS = {
     "CartPole-": ("LEFT", "RIGHT"),
@@ -92,18 +95,27 @@ def rendered_game(config: Config, game: GymnasiumGame) -> RenderedGame:
             from pixelq.envs.car_racing import ACTION_NAMES, CarRacings
 
             return RenderedGame(CarRacings(config, num_envs=1), list(ACTION_NAMES), Fraction(50, config.frame_skip))
-        with closing(make_environment(game)) as env:
+        with opened_environment(game, config.env_kwargs) as env:
             metadata = env.metadata or {}
-        if "rgb_array" not in metadata.get("render_modes", ()):
+        if "rgb_array" not in (metadata.get("render_modes") or ()):
             raise UserError(f"game {game.id} draws no pictures (render mode rgb_array), so it cannot be recorded")
         games = GymnasiumEnvs(config, game, num_envs=1, render_mode="rgb_array")
         names = action_names(games.first, game, int(games.single_action_space.n))
-        rate = Fraction(metadata.get("render_fps") or SLOW).limit_denominator(100) / config.frame_skip
+        rate = frames_per_second(metadata.get("render_fps")) / config.frame_skip
         try:
             return RenderedGame(games, names, rate)
         except BaseException:
             games.close()
             raise
+
+
+def frames_per_second(said: Any) -> Fraction:
+    """The rate that a game's metadata name; `SLOW` where it is none that a video can have."""
+    with suppress(TypeError, ValueError, OverflowError):  # an endless rate overflows
+        rate = Fraction(float(said)).limit_denominator(100)
+        if 0 < rate <= FASTEST:
+            return rate
+    return Fraction(SLOW)
 
 
 def action_names(env: gymnasium.Env[Any, Any], game: GymnasiumGame, count: int) -> list[str]:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from pixelq.envs import resolve_game
+from pixelq.errors import UserError
 from pixelq.recipes.values import FIELDS
 from pixelq.viewing.curves import RunCurves
 
@@ -33,3 +35,21 @@ def grouped(runs: Sequence[RunCurves]) -> dict[str, list[RunCurves]]:
         told = "".join(f", {n}={getattr(config, n)}" for n in fields)
         labels[f"{config.game} {config.recipe}{told}"] = members
     return labels
+
+
+def by_game(groups: dict[str, list[RunCurves]]) -> dict[str, dict[str, list[RunCurves]]]:
+    """The groups of each game, by its name as the first of its runs has it; `pong` and `ALE/Pong-v5` are one game."""
+    titles: dict[str, str] = {}
+    games: dict[str, dict[str, list[RunCurves]]] = {}
+    for label, members in groups.items():
+        name = members[0].config.game
+        games.setdefault(titles.setdefault(_plain(name), name), {})[label] = members
+    return games
+
+
+def _plain(name: str) -> str:
+    """One name for all names of a game; one that is not registered here is its own."""
+    try:
+        return resolve_game(name).name
+    except UserError:
+        return name

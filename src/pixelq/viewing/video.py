@@ -31,6 +31,12 @@ from pixelq.viewing.rendered_game import rendered_game
 LEAST_HEIGHT = 420
 """Pixels that the panel of Q-values needs."""
 
+USUAL_WIDTH = 1_920
+"""Pixels up to which a game's picture is enlarged where a person names no scale."""
+
+MOST_PIXELS = 16_384
+"""On a side of a video; libx264's limit."""
+
 
 class Player(Protocol):
     """A policy that can be recorded; `pixelq.policy.Agent` is one."""
@@ -110,14 +116,14 @@ def record_game(
         seed: of the game and of the random actions.
         epsilon: probability of a random action.
         scale: screen pixels per game pixel, at least 1; even values keep every game pixel's colour exactly. None: 2
-            for Atari, otherwise such that the picture is about as high as the panel.
+            for Atari, otherwise such that the picture is about as high as the panel, and not very wide.
         fps: pictures per second of an Atari video: 15, 30 (None) or 60.
         max_agent_steps: stop after this many; None: the whole game.
         tell: called with how far the game is, every 10 seconds.
 
     Raises:
-        UserError: a value out of range, an unknown game, a missing ROM or package, a game that draws no pictures, or a
-            file that cannot be written.
+        UserError: a value out of range, an unknown game, a missing ROM or package, a game that draws no pictures or
+            very large ones, or a file that cannot be written.
         RuntimeError: the colour screen does not show the game that the agent plays.
     """
     _check(path, epsilon=epsilon, scale=scale, fps=fps, max_agent_steps=max_agent_steps)
@@ -197,13 +203,19 @@ class VideoFile:
         self, path: Path, shown: Recordable, config: Config, *, scale: int | None, fps: int | None, epsilon: float
     ) -> None:
         atari = isinstance(shown, ColourAtari)
-        scale = scale or (2 if atari else max(1, round(LEAST_HEIGHT / shown.height)))
+        enlarged = min(round(LEAST_HEIGHT / shown.height), USUAL_WIDTH // shown.width)
+        scale = scale or (2 if atari else max(1, enlarged))
         rate = Fraction(fps or 30) if atari else shown.rate
         game_height, game_width = shown.height * scale, shown.width * scale
         height, width = max(game_height, LEAST_HEIGHT), game_width + WIDTH
+        if max(height, width) > MOST_PIXELS:
+            raise UserError(
+                f"game {config.game}: a video of {width} x {height} pixels is too large for h264 (at most "
+                f"{MOST_PIXELS:,} on a side); use a smaller --scale, or have the game draw less"
+            )
         # yuv420p has half the resolution for colours in both directions, so both sides must be even.
         self._picture = np.zeros((height + height % 2, width + width % 2, 3), np.uint8)
-        presses = config.opening_fire_max or config.fire_on_life_loss
+        presses = config.opening_fire_max or config.fire_on_life_loss or config.wrapper_openings
         otherwise = "random, or opening FIRE" if presses else f"random (epsilon {epsilon:g})"
         title = resolve_game(config.game).title
         self._panel = QPanel(len(self._picture), title, shown.action_names, otherwise)

@@ -86,6 +86,8 @@ def fast_torso(
         and all(type(convolution) is Convolution for convolution in torso.convolutions)
         and all(type(linear) is Linear for linear in hidden.linears)
         and all(type(norm) is nn.GroupNorm for norm in (*torso.norms, *hidden.norms))
+        and torso.activation is nn.functional.relu
+        and hidden.activation is nn.functional.relu
     )
     return FastTorso(torso, hidden, space, scale, dtype) if known else None  # type: ignore[arg-type]
 

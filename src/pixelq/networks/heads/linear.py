@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -11,11 +11,15 @@ from pixelq.networks.layers import Layers
 
 
 class Head(nn.Module):
-    """Q(s, .) as a linear function of the features."""
+    """Q(s, .) as a linear function of the features, or by the streams that the recipe has."""
 
-    def __init__(self, features: int, num_actions: int, options: Any, layers: Layers) -> None:
+    TAKES_STREAMS: ClassVar[bool] = True
+
+    def __init__(
+        self, features: int, num_actions: int, options: Any, layers: Layers, hidden: tuple[int, ...] = ()
+    ) -> None:
         super().__init__()
-        self.output = layers.output(features, num_actions)
+        self.output = layers.streams(features, num_actions, 1, hidden)
 
     def forward(self, features: Tensor, noise: torch.Generator | None = None) -> Tensor:
         """Features `(B, d)` -> float32 `(B, A)`."""

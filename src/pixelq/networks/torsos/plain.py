@@ -1,4 +1,4 @@
-"""Convolutions one after the other, as in the papers, each with the recipe's norm and a ReLU; or none, for vectors."""
+"""Convolutions one after the other, as in the papers, each with the recipe's norm and activation; none for vectors."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 from gymnasium.spaces import Box
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from pixelq.networks.layers import Layers
 
@@ -41,7 +40,7 @@ class Torso(nn.Module):
 
     def __init__(self, observation_space: Box, options: Options, layers: Layers) -> None:
         super().__init__()
-        self.hidden = options.hidden
+        self.hidden, self.activation = options.hidden, layers.activation
         self.convolutions, self.norms = nn.ModuleList(), nn.ModuleList()
         self.features = math.prod(observation_space.shape)
         if not options.channels:
@@ -68,5 +67,5 @@ class Torso(nn.Module):
         """`(B, channels, H, W)` or `(B, d)` -> features `(B, features)`."""
         for i, convolution in enumerate(self.convolutions):
             x = convolution(x)
-            x = F.relu(self.norms[i](x) if self.norms else x)
+            x = self.activation(self.norms[i](x) if self.norms else x)
         return x.permute(0, 2, 3, 1).flatten(1) if x.dim() == 4 else x

@@ -49,6 +49,17 @@ class Sampler(Protocol):
         """Take in what an update found: rows int64 (B, 2), environment and position; priorities float32 (B,)."""
         ...
 
+    # One that would draw rows in vain may also have
+    #
+    #     def ended(self, envs: np.ndarray, positions: np.ndarray) -> None
+    #
+    # and hear, right after `added`, of rows that begin no transition: the last frames of episodes. One that changes
+    # over a run may have
+    #
+    #     def planned(self, agent_steps: int) -> None
+    #
+    # and hear, before anything else, how long the run is to be.
+
     def state_dict(self) -> dict[str, Any]:
         """Everything that decides future draws, besides the generator: numbers and arrays, not copied."""
         ...

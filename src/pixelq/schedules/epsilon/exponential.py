@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -11,7 +11,24 @@ from pixelq.config import Config
 from pixelq.schedules.shapes import exponential
 
 
-def epsilon(config: Config, options: Any) -> Callable[[int], np.ndarray]:
-    """Epsilon of each environment over agent steps; it has no options."""
+@dataclass(frozen=True)
+class Options:
+    """Options of the exponential fall."""
+
+    stops_at: int = 0
+    """Agent step from which on epsilon is 0, because noisy layers explore; 0: never."""
+
+    def __post_init__(self) -> None:
+        if self.stops_at < 0:
+            raise ValueError(f"stops_at = {self.stops_at} must be at least 0")
+
+
+def epsilon(config: Config, options: Options) -> Callable[[int], np.ndarray]:
+    """Epsilon of each environment over agent steps."""
     value = exponential(config.epsilon_start, config.epsilon_end, config.epsilon_steps, config.epsilon_begin)
-    return lambda agent_steps: np.full(config.num_envs, value(agent_steps))
+
+    def of_each(agent_steps: int) -> np.ndarray:
+        stopped = 0 < options.stops_at <= agent_steps
+        return np.full(config.num_envs, 0.0 if stopped else value(agent_steps))
+
+    return of_each

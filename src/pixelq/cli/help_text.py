@@ -1,0 +1,75 @@
+"""tyro's help text as it is printed: no line too long, and options in boxes by what they are about."""
+
+from __future__ import annotations
+
+import re
+import textwrap
+from collections.abc import Mapping, Sequence
+
+_COLOURS = re.compile(r"\x1b\[[0-9;]*m")
+
+
+def wrapped(text: str, columns: int) -> str:
+    """A help text with at most `columns` letters in a line above the boxes too, which tyro leaves as they are."""
+    box = re.search(r"^(\x1b\[[0-9;]*m)*╭", text, re.M)
+    head, boxes = (text[: box.start()], text[box.start() :]) if box else (text, "")
+    paragraphs = [
+        textwrap.fill(" ".join(paragraph.split()), columns, break_long_words=False, break_on_hyphens=False)
+        if any(len(line) > columns for line in _COLOURS.sub("", paragraph).split("\n"))
+        else paragraph
+        for paragraph in head.split("\n\n")
+    ]
+    return "\n\n".join(paragraphs) + boxes
+
+
+def in_boxes(text: str, boxes: Mapping[str, Sequence[str]]) -> str:
+    """tyro's help text with its options, which it has in one box and one more for each nested class, in these boxes.
+
+    Args:
+        text: the help text in one column, with or without colours.
+        boxes: title -> fields whose options it has, in this order. An option of no box goes into the last one,
+            `--help` into the first.
+    """
+    head, entries, frame = _taken_apart(text)
+    titles = {name: title for title, names in boxes.items() for name in names}
+    order = {name: place for place, name in enumerate(titles)}
+    first, last = next(iter(boxes)), list(boxes)[-1]
+    titles["h"], order["h"] = first, -1
+    lines = head
+    for title in boxes:
+        mine = [name for name in entries if titles.get(name, last) == title]
+        if mine:
+            rows = [row for name in sorted(mine, key=lambda name: order.get(name, len(order))) for row in entries[name]]
+            lines = [*lines, _edge(frame[0], title), *rows, frame[1]]
+    return "\n".join(lines) + "\n"
+
+
+def _taken_apart(text: str) -> tuple[list[str], dict[str, list[str]], tuple[str, str]]:
+    """The lines above the boxes; field -> the lines of its option; the upper and the lower edge of a box."""
+    head: list[str] = []
+    entries: dict[str, list[str]] = {}
+    frame = ("", "")
+    name = ""
+    for line in text.splitlines():
+        plain = _COLOURS.sub("", line)
+        option = re.match(r"│ --?([\w-]+)", plain)
+        if plain.startswith("╭"):
+            frame, name = (line, frame[1]), ""
+        elif plain.startswith("╰"):
+            frame = (frame[0], line)
+        elif option:
+            name = option[1].replace("-", "_")
+            entries.setdefault(name, []).append(line)  # options of one table begin alike: --head-options.hidden
+        elif name:
+            entries[name].append(line)
+        elif not frame[0]:
+            head.append(line)
+    return head, entries, frame
+
+
+def _edge(edge: str, title: str) -> str:
+    """The upper edge of a box with another title, in the colour it had."""
+    width = len(_COLOURS.sub("", edge))
+    colour = _COLOURS.match(edge)
+    line = f"╭─ {title} ".ljust(width - 1, "─") + "╮"
+    return f"{colour[0]}{line}\x1b[0m" if colour else line

@@ -1,0 +1,135 @@
+"""Short names for what most people want to add to a recipe: `--double --dueling --prioritized --noisy --munchausen`.
+
+Each stands for options that could be named one by one. They combine where the theory allows; where it does not, the
+reason is said.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+from pixelq.config import Config
+from pixelq.errors import UserError
+from pixelq.loops import has_replay
+from pixelq.recipes.values import overridden
+from pixelq.variants import KINDS
+
+MUNCHAUSEN = {"dqn": "munchausen", "iqn": "m_iqn"}
+"""Losses by the ones they add the Munchausen term to."""
+
+
+def _double(config: Config) -> dict[str, Any]:
+    if config.loss == "double":
+        return {}
+    if "double" in _options(config.loss):
+        return {"loss_options": {"double": True}}
+    if config.loss == "dqn":
+        return _another_loss(config, "double")
+    if not has_replay(config):
+        raise UserError(f"--double needs a target network, and the {config.loop} loop has none; leave it out")
+    raise UserError(
+        f"--double does not go with --loss {config.loss}: its target chooses no next action with one network to value "
+        "it with another; leave one of them out"
+    )
+
+
+def _munchausen(config: Config) -> dict[str, Any]:
+    if config.loss in MUNCHAUSEN.values():
+        return {}
+    if config.loss not in MUNCHAUSEN:
+        why = "it has no form with the Munchausen term"
+        if config.loss == "double":
+            why = "it chooses one next action, and Munchausen's target takes them all"
+        raise UserError(
+            f"--munchausen does not go with --loss {config.loss}: {why}; it goes with --loss {' or '.join(MUNCHAUSEN)}"
+        )
+    return _another_loss(config, MUNCHAUSEN[config.loss])
+
+
+def _prioritized(config: Config) -> dict[str, Any]:
+    if not has_replay(config):
+        raise UserError(f"--prioritized needs a replay memory, and the {config.loop} loop has none; leave it out")
+    return {"sampler": "prioritized"}
+
+
+SHORTHANDS: dict[str, Callable[[Config], dict[str, Any]]] = {
+    "munchausen": _munchausen,
+    "double": _double,
+    "dueling": lambda config: {"streams": "dueling"},
+    "prioritized": _prioritized,
+    # Their noise explores instead of random actions (Fortunato et al. 2018, section 3.1).
+    "noisy": lambda config: {
+        "linear": "noisy",
+        "epsilon_schedule": "constant",
+        "epsilon_start": 0.0,
+        "epsilon_begin": 0,
+    },
+}
+"""Name -> what it changes in a configuration; in the order in which they are applied."""
+
+
+def with_shorthands(config: Config, short: Mapping[str, bool], named: Iterable[str], where: str = "override") -> Config:
+    """The configuration with what some short names stand for.
+
+    Args:
+        config: with what else was named, so that `--loss c51 --double` is Double C51.
+        short: short name -> whether it is wanted.
+        named: fields that were named, too: an epsilon stays as it was named.
+        where: what is being read, for the message.
+
+    Raises:
+        UserError: it does not go with the configuration; the reason is said.
+    """
+    named = set(named)
+    for name, change in SHORTHANDS.items():
+        if not isinstance(short.get(name, False), bool):
+            raise UserError(f"{where}: {name} = {short[name]!r} must be true or false")
+        if not short.get(name, False):
+            continue
+        changed = {field: value for field, value in change(config).items() if not _stays(field, named)}
+        for field in {"streams", "sampler", "linear"} & named & changed.keys():
+            if getattr(config, field) != changed[field]:
+                raise UserError(
+                    f"--{name} is --{field} {changed[field]}, and --{field} {getattr(config, field)} is named too; "
+                    "leave one of them out"
+                )
+        config = overridden(config, changed, where)
+    return config
+
+
+def _stays(field: str, named: set[str]) -> bool:
+    return field.startswith("epsilon_") and bool({"epsilon_schedule", "epsilon_start"} & named)
+
+
+def usual_head(config: Config, named: Mapping[str, Any]) -> dict[str, Any]:
+    """The head that a loss usually has, as an override, where a person names the loss alone; else nothing.
+
+    Args:
+        config: under what is named.
+        named: field -> value.
+    """
+    loss = named.get("loss")
+    if "head" in named or loss not in KINDS["loss"].names():
+        return {}
+    heads = getattr(KINDS["loss"].find(loss), "HEADS", (config.head,))
+    return {"head": heads[0]} if config.head not in heads and heads[0] in KINDS["head"].names() else {}
+
+
+def split(given: Mapping[str, Any]) -> tuple[dict[str, bool], dict[str, Any]]:
+    """Short names, and all else."""
+    return (
+        {name: value for name, value in given.items() if name in SHORTHANDS},
+        {name: value for name, value in given.items() if name not in SHORTHANDS},
+    )
+
+
+def _another_loss(config: Config, loss: str) -> dict[str, Any]:
+    """Another loss, with what was said of options that it has too."""
+    kept = {name: value for name, value in config.loss_options.items() if name in _options(loss)}
+    return {"loss": loss, "loss_options": kept}
+
+
+def _options(loss: str) -> set[str]:
+    return {f.name for f in dataclasses.fields(KINDS["loss"].options_class(loss))}

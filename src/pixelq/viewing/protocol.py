@@ -1,0 +1,249 @@
+"""What training scores were made with: a run's settings and a reference's, in words, aspect by aspect.
+
+Every field of `Config` that decides what is played or learned is in one aspect. A field that is in none counts too,
+under its own name, so that "same protocol" is said only where nothing differs.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from pixelq import loops
+from pixelq.config import Config
+from pixelq.errors import UserError
+from pixelq.recipes.values import FIELDS, config_from_values, merged
+from pixelq.variants import KINDS, option_values
+
+PUBLISHED = Path(__file__).parent / "published"
+"""Published curves, scores and their protocols, with their sources in README.md."""
+DOPAMINES_RUNS = 5
+"""Runs of each of Dopamine's published curves."""
+
+UNIMPORTANT = frozenset(
+    {
+        *("game", "recipe", "seed", "steps", "episodes", "stop_score", "averaged_network_tau"),
+        *("eval_every", "eval_episodes", "eval_max_steps", "eval_epsilon", "baseline_episodes", "checkpoint_every"),
+        *("log_every", "device", "threads", "compile", "deterministic", "track"),
+    }
+)
+"""Fields that change no training game: how long a run is, what it tests, what it reports, where it computes."""
+
+
+@dataclass(frozen=True)
+class Aspect:
+    """One item of the protocol that scores are measured with: that of a run and that of the reference, in words."""
+
+    name: str
+    run: str
+    reference: str
+
+    @property
+    def differs(self) -> bool:
+        """Whether run and reference differ in it."""
+        return self.run != self.reference
+
+
+def protocol(config: Config, reference: Config, *, seeds: int | None = None) -> list[Aspect]:
+    """Every aspect of a run's protocol beside that of a reference.
+
+    Args:
+        config: the run's.
+        reference: the reference's.
+        seeds: how many runs there are, beside Dopamine's five; None: not compared.
+    """
+    run, other = described(config), described(reference)
+    aspects = [Aspect("score", "training games", "training games")]
+    aspects += [Aspect(name, run.get(name, "-"), other.get(name, "-")) for name in {**run, **other}]
+    return aspects if seeds is None else [*aspects, Aspect("runs", str(seeds), str(DOPAMINES_RUNS))]
+
+
+def described(config: Config) -> dict[str, str]:
+    """What decides a run's training scores, in words: aspect -> words."""
+    words = {name: say(config) for name, (_, say) in ASPECTS.items()}
+    told = UNIMPORTANT.union(*(fields for fields, _ in ASPECTS.values()))
+    return words | {name: str(getattr(config, name)) for name in FIELDS if name not in told}
+
+
+@cache
+def published_protocol(agent: str) -> Config | None:
+    """What one of Dopamine's published curves was made with; None of another agent."""
+    return _read_protocol(agent, tomllib.loads((PUBLISHED / "dopamine_protocols.toml").read_text(encoding="utf-8")))
+
+
+def _read_protocol(agent: str, tables: Mapping[str, Mapping[str, Any]]) -> Config | None:
+    if agent not in tables:
+        return None
+    return config_from_values(_with_base(agent, tables), where=f"protocol of {agent}")
+
+
+def _with_base(agent: str, tables: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    values = dict(tables[agent])
+    base = values.pop("base", None)
+    return values if base is None else merged(_with_base(base, tables), values, f"protocol of {agent}")
+
+
+# --- words ----------------------------------------------------------------------------------------------------------
+
+
+def _number(value: float) -> str:
+    """As short as it can be said without loss."""
+    short = f"{value:g}"
+    return short if float(short) == value else repr(value)
+
+
+def _variant(config: Config, kind: str, *, defaults: bool = False) -> str:
+    """A chosen variant and its options, without those that are its defaults if not asked: `categorical (atoms 101)`."""
+    name, given = getattr(config, kind), getattr(config, KINDS[kind].options)
+    try:
+        usual = option_values(KINDS[kind].read_options(name, {}))
+        now = option_values(KINDS[kind].read_options(name, given))
+    except UserError:  # of a run whose variant is not installed here
+        usual, now = {}, dict(given)
+    told = [f"{option} {value}" for option, value in now.items() if defaults or usual.get(option, usual) != value]
+    return f"{name} ({', '.join(told)})" if told else str(name)
+
+
+def _epsilon(config: Config) -> str:
+    start, end, steps = _number(config.epsilon_start), _number(config.epsilon_end), config.epsilon_steps
+    kind = _variant(config, "epsilon_schedule")
+    if kind == "constant":
+        return f"{start} throughout"
+    if kind == "linear":
+        how = f"{start} to {end} over {steps:,} agent steps"
+    else:
+        how = f"{start} to {end} by {kind}, {steps:,} agent steps"
+    return f"{how}, after {config.epsilon_begin:,} at {start}" if config.epsilon_begin else how
+
+
+def _start(config: Config) -> str:
+    parts = []
+    if config.noop_max:
+        parts.append(f"up to {config.noop_max} no-op frames")
+    if config.fire_on_reset:
+        parts.append("FIRE where the game waits for it")
+    if config.opening_fire_max:
+        parts.append(f"FIRE held for 1 to {config.opening_fire_max} agent steps")
+    if config.wrapper_openings:
+        parts.append("FIRE and action 2")
+    return ", ".join(parts) or "as the emulator starts it"
+
+
+def _lost_life(config: Config) -> str:
+    signal = "ends the target" if config.life_loss_ends_target else "no signal"
+    if config.wrapper_openings:
+        return f"{signal}, then a no-op, FIRE and action 2"
+    return f"{signal}, then FIRE" if config.fire_on_life_loss else signal
+
+
+def _skip(config: Config) -> str:
+    return f"{config.frame_skip}{', maximum of the last two' if config.max_pool else ''}"
+
+
+def _observation(config: Config) -> str:
+    colour = "gray" if config.grayscale else "colour"
+    return f"{config.frame_stack} {colour} frames of {config.screen_size}x{config.screen_size}"
+
+
+def _game(config: Config) -> str:
+    told = [f"{name} {value}" for name, value in sorted(config.env_kwargs.items())]
+    return ", ".join(told if config.backend == "gymnasium" else [*told, f"backend {config.backend}"]) or "its own"
+
+
+def _network(config: Config) -> str:
+    parts = {kind: _variant(config, kind) for kind in ("torso", "linear", "streams", "head")}
+    told = [
+        f"torso {parts['torso']}, padding {config.padding}, norm {config.norm}",
+        *(f"{kind} {parts[kind]}" for kind in ("linear", "streams") if parts[kind] != "plain"),
+        f"head {parts['head']}",
+    ]
+    return ", ".join(told)
+
+
+def _initial_weights(config: Config) -> str:
+    own = f"of the policy {config.load}" if config.load else config.initialisation
+    scaled = config.initialisation in ("orthogonal", "he") and not config.load
+    return f"{own}, output gain {_number(config.output_gain)}" if scaled else own
+
+
+def _loss(config: Config) -> str:
+    steps = f", {config.n_step}-step" if loops.has_replay(config) else ""
+    loss, gamma = _variant(config, "loss", defaults=True), _number(config.gamma)
+    return f"{loss}, {config.reduction} over a minibatch, gamma {gamma}{steps}"
+
+
+def _optimizer(config: Config) -> str:
+    told = f"{config.optimizer} {_number(config.learning_rate)}"
+    if config.learning_rate_end is not None:
+        steps = config.learning_rate_steps or config.steps
+        told += f" to {_number(config.learning_rate_end)} over {steps:,} agent steps"
+    told += f", eps {_number(config.optimizer_eps)}"
+    if config.optimizer == "rmsprop":
+        told += f", decay {_number(config.rmsprop_decay)}"
+    elif (config.adam_beta1, config.adam_beta2) != (0.9, 0.999):
+        told += f", betas {_number(config.adam_beta1)} and {_number(config.adam_beta2)}"
+    if config.optimizer == "adamw":
+        told += f", weight decay {_number(config.weight_decay)}"
+    if config.optimizer in ("adam", "adamw") and config.amsgrad:
+        told += ", amsgrad"
+    if config.gradient_clip != "none":
+        told += f", gradient's {config.gradient_clip} clipped at {_number(config.gradient_clip_at)}"
+    return told
+
+
+def _data(config: Config) -> str:
+    return loops.learns_from(config, _variant(config, "sampler"))
+
+
+def _target(config: Config) -> str:
+    if config.target == "hard":
+        return f"copied every {config.target_every:,} agent steps"
+    return f"averaged by {_number(config.target_tau)}" if config.target == "soft" else "none"
+
+
+ASPECTS: dict[str, tuple[tuple[str, ...], Callable[[Config], str]]] = {
+    "sticky actions": (("sticky_actions",), lambda c: _number(c.sticky_actions)),
+    "epsilon while training": (
+        ("epsilon_schedule", "epsilon_options", "epsilon_start", "epsilon_begin", "epsilon_end", "epsilon_steps"),
+        _epsilon,
+    ),
+    "a lost life": (("life_loss_ends_target", "fire_on_life_loss", "wrapper_openings"), _lost_life),
+    "start of a game": (("noop_max", "fire_on_reset", "opening_fire_max"), _start),
+    "frames per agent step": (("frame_skip", "max_pool"), _skip),
+    "observation": (("grayscale", "screen_size", "frame_stack"), _observation),
+    "actions": (("full_action_set",), lambda c: "all 18" if c.full_action_set else "the game's minimal set"),
+    "longest game": (("max_frames_per_episode",), lambda c: f"{c.max_frames_per_episode:,} frames"),
+    "settings of the game": (("env_kwargs", "backend"), _game),
+    "rewards learned from": (("clip_reward",), lambda c: "their sign" if c.clip_reward else "as the game gives them"),
+    "network": (
+        (
+            *("torso", "torso_options", "padding", "norm", "linear", "linear_options", "streams", "streams_options"),
+            *("head", "head_options"),
+        ),
+        _network,
+    ),
+    "initial weights": (("initialisation", "output_gain", "load"), _initial_weights),
+    "precision": (("precision",), lambda c: c.precision),
+    "environments": (("num_envs",), lambda c: str(c.num_envs)),
+    "loss": (("loss", "loss_options", "reduction", "gamma", "n_step"), _loss),
+    "optimizer": (
+        (
+            *("optimizer", "learning_rate", "learning_rate_end", "learning_rate_steps", "optimizer_eps", "amsgrad"),
+            *("rmsprop_decay", "adam_beta1", "adam_beta2", "weight_decay", "gradient_clip", "gradient_clip_at"),
+        ),
+        _optimizer,
+    ),
+    "learned from": (
+        (
+            *("loop", "replay_capacity", "replay_start", "batch_size", "train_every", "sampler", "sampler_options"),
+            *("rollout_length", "epochs"),
+        ),
+        _data,
+    ),
+    "target network": (("target", "target_every", "target_tau"), _target),
+}
+"""Aspect -> the fields that it tells, and what says them."""

@@ -1,0 +1,111 @@
+"""Help texts: options in boxes by what they are about, nothing wider than the terminal, one screen for the whole."""
+
+import contextlib
+import inspect
+import io
+import re
+
+import pytest
+
+import pixelq.config
+from pixelq.cli import COMMANDS, main
+from pixelq.cli.help_text import in_boxes, wrapped
+from pixelq.cli.train import OFTEN_USED
+from pixelq.recipes.sections import BEGINS, sections
+from pixelq.recipes.values import FIELDS, OPTIONS
+
+COLOUR = re.compile(r"\x1b\[[0-9;]*m")
+
+
+def shown(argv: list[str], monkeypatch: pytest.MonkeyPatch, columns: int = 80, terminal: bool = False) -> str:
+    """What `pixelq ... --help` prints."""
+    monkeypatch.setenv("COLUMNS", str(columns))
+    monkeypatch.setenv("TERM", "xterm")
+    out = io.StringIO()
+    out.isatty = lambda: terminal  # type: ignore[method-assign]
+    with contextlib.redirect_stdout(out), contextlib.suppress(SystemExit):
+        assert main([*argv, "--help"]) == 0
+    return out.getvalue()
+
+
+def boxes(text: str) -> dict[str, list[str]]:
+    """Title of each box -> its options, as fields are called."""
+    found: dict[str, list[str]] = {}
+    for line in COLOUR.sub("", text).splitlines():
+        title, option = re.match(r"╭─ (.+?) ─", line), re.match(r"│ --([\w-]+)", line)
+        if title:
+            options = found.setdefault(title[1], [])
+        elif option:
+            options.append(option[1].replace("-", "_"))
+    return found
+
+
+def flag(name: str) -> str:
+    return name.replace("_", "-")
+
+
+def test_the_sections_are_those_of_the_comments_in_config_py() -> None:
+    source = inspect.getsource(pixelq.config)
+    comments = re.findall(r"^    # --- (.+?) -+\n    (\w+): ", source, re.M)
+    assert [(first, title) for title, first in comments] == list(BEGINS.items())
+    assert [name for names in sections().values() for name in names] == list(FIELDS)
+
+
+@pytest.mark.parametrize("argv", [["train"], ["train", "pong"], ["train", "CartPole-v1", "--recipe", "cartpole"]])
+def test_every_option_of_train_stands_once_in_the_box_of_its_section(argv, monkeypatch) -> None:
+    text = shown(argv, monkeypatch)
+    found = boxes(text)
+    assert found.pop("used often") == list(OFTEN_USED)
+    assert len(OFTEN_USED) == 10
+    for title, names in sections().items():
+        mine = [name for name in names if name not in (*OFTEN_USED, *OPTIONS, "game") and f"--{flag(name)}" in text]
+        assert [name for name in found.pop(title, []) if name in FIELDS] == mine
+    assert not {name for options in found.values() for name in options} & {*FIELDS}
+
+
+def test_options_of_variants_stand_beside_the_variant(monkeypatch) -> None:
+    found = boxes(shown(["train", "pong"], monkeypatch))
+    assert "error" in found["loss"]
+    assert "hidden" in found["network"]
+    assert found["the run"][-1] == "profile"
+
+
+@pytest.mark.parametrize(("columns", "terminal"), [(40, False), (80, True), (200, False)])
+@pytest.mark.parametrize("command", sorted(COMMANDS))
+def test_no_line_is_wider_than_the_terminal(command, columns, terminal, monkeypatch) -> None:
+    text = shown([command], monkeypatch, columns, terminal)
+    assert ("\x1b[" in text) == terminal
+    lines = COLOUR.sub("", text).splitlines()
+    assert max(map(len, lines)) <= columns
+    assert sum(line.startswith("╭") for line in lines) == sum(line.startswith("╰") for line in lines)
+    assert sum("show this help" in line for line in lines) == 1 or columns == 40
+
+
+def test_the_help_of_all_is_one_screen(monkeypatch) -> None:
+    lines = shown([], monkeypatch).splitlines()
+    assert len(lines) <= 23  # and the prompt below
+    assert max(map(len, lines)) <= 80
+    assert all(any(line.startswith(f"  {name} ") for line in lines) for name in COMMANDS)
+
+
+@pytest.mark.parametrize("command", sorted(COMMANDS))
+def test_many_paths_are_shown_as_such(command, monkeypatch) -> None:
+    text = shown([command], monkeypatch)
+    assert "[[" not in text.replace(" ", "")
+    if command in ("plot", "compare"):
+        assert "(default: )" not in text
+        assert "[-h] [OPTIONS] [PATH ...]" in text
+
+
+def test_a_text_without_boxes_is_wrapped_too() -> None:
+    assert wrapped("a " * 30 + "\n\nb\n", 40).splitlines() == [("a " * 20).strip(), ("a " * 10).strip(), "", "b"]
+
+
+def test_an_option_of_no_box_stands_in_the_last() -> None:
+    rows = ["╭─ options ─╮", "│ -h, --help│", "│ --a       │", "│     more  │", "│ --b.x     │", "│ --b.y     │"]
+    text = "usage\n\n" + "\n".join([*rows, "╰───────────╯", ""])
+    found = in_boxes(text, {"one": ["b"], "two": []})
+    assert found == "usage\n\n" + "\n".join(
+        ["╭─ one ─────╮", "│ -h, --help│", "│ --b.x     │", "│ --b.y     │", "╰───────────╯",
+         "╭─ two ─────╮", "│ --a       │", "│     more  │", "╰───────────╯", ""]
+    )  # fmt: skip

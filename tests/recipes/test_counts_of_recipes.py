@@ -1,0 +1,134 @@
+"""Updates, samples and target copies of recipes, counted in short real runs with the counts of agent steps scaled down.
+
+Beside them stands the counting of the source's own loop, in its own units (agent steps, or emulator frames).
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+import torch
+
+from pixelq.learner.learner import Learner
+from pixelq.recipes.choice import configure
+from pixelq.recipes.reading import read_recipe
+from pixelq.replay import Batch
+from pixelq.runs.run import Run
+from pixelq.runs.session import start
+from run_fixtures import in_folder, no_plots, torch_settings_restored
+
+__all__ = ["in_folder", "no_plots", "torch_settings_restored"]
+
+STEPS = 330
+"""Agent steps of a run."""
+SMALL: dict[str, Any] = {
+    "screen_size": 36, "max_frames_per_episode": 240, "eval_every": 0, "threads": 1, "device": "cpu",
+    "load": "", "torso": "plain", "torso_options": {"channels": [4], "kernels": [8], "strides": [8], "hidden": [8]},
+}  # fmt: skip
+
+
+class Counted(NamedTuple):
+    """What a run's learner was asked for, each with the agent steps played by then."""
+
+    updates: list[int]
+    copies: list[int]
+    samples: list[int]
+    """Transitions of each update."""
+
+
+@pytest.fixture
+def counted(monkeypatch: pytest.MonkeyPatch) -> Counted:
+    """Notes what happens to the learner; everything is really computed."""
+    found, played = Counted([], [], []), [0]
+    count_step, update, copy = Run.count_step, Learner.update, Learner.copy_to_target
+
+    def step(self: Run, *args: Any) -> None:
+        count_step(self, *args)
+        played[0] = self.parts.counters.agent_steps
+
+    def updated(self: Learner, batch: Batch, learning_rate: float) -> torch.Tensor:
+        found.updates.append(played[0])
+        found.samples.append(len(batch.action))
+        return update(self, batch, learning_rate)
+
+    def copied(self: Learner) -> None:
+        if self.target_network is not self.network:
+            found.copies.append(played[0])
+        copy(self)
+
+    monkeypatch.setattr(Run, "count_step", step)
+    monkeypatch.setattr(Learner, "update", updated)
+    monkeypatch.setattr(Learner, "copy_to_target", copied)
+    return found
+
+
+def of_agent_steps(train_every: int, target_every: int, learning_starts: int) -> Callable[[], Counted]:
+    """A loop that counts agent steps, as Dopamine's, CleanRL's and Lapan's (0: no target network)."""
+
+    def loop() -> Counted:
+        steps = range(learning_starts // 1_000, STEPS + 1)
+        every = target_every // 100
+        return Counted([t for t in steps if t % train_every == 0], [t for t in steps if every and t % every == 0], [])
+
+    return loop
+
+
+def of_frames(learn_period: int, target_period: int, least_replay: int) -> Callable[[], Counted]:
+    """DQN Zoo's agent, which counts emulator frames, four of them an agent step, but its replay's transitions."""
+
+    def loop() -> Counted:
+        frames = range(4 * least_replay // 1_000, 4 * STEPS + 1)
+        learned, copied = (
+            [f // 4 for f in frames if f % period == 0] for period in (learn_period, target_period // 100)
+        )
+        return Counted(learned, copied, [])
+
+    return loop
+
+
+SOURCES: dict[str, Callable[[], Counted]] = {
+    "nature2015": of_frames(16, 40_000, 50_000),
+    "double2015": of_frames(16, 120_000, 50_000),
+    "dopamine": of_agent_steps(4, 8_000, 20_000),
+    "cleanrl": of_agent_steps(4, 1_000, 80_000),
+    "lapan-pong": of_agent_steps(1, 1_000, 10_000),
+    "double-notebook": of_agent_steps(4, 1_200, 75_000),
+    "nips2013": of_agent_steps(4, 0, 50_000),
+}
+
+
+@pytest.mark.parametrize("recipe", SOURCES)
+def test_updates_and_target_copies_come_when_the_sources_do(recipe: str, in_folder: Path, counted: Counted) -> None:
+    config = read_recipe(recipe)
+    fields: dict[str, Any] = {
+        "steps": STEPS, "replay_start": config.replay_start // 1_000, "replay_capacity": 1_000,
+        "target_every": max(1, config.target_every // 100), "stop_score": None,
+    }  # fmt: skip
+    start(configure("breakout", recipe, SMALL | fields), Path("r"))
+    expected = SOURCES[recipe]()
+    assert counted.updates == expected.updates
+    assert counted.copies == expected.copies
+    assert counted.samples == [32] * len(expected.updates)
+
+
+@pytest.mark.parametrize(
+    ("recipe", "scaled", "epochs", "minibatches"),
+    [
+        # 128 environments x 32, in minibatches of 128; 8 environments x 128, in minibatches of 256.
+        ("pqn", {"num_envs": 2, "batch_size": 2}, 2, 32),
+        ("cleanrl-pqn", {"num_envs": 2, "rollout_length": 32, "batch_size": 16}, 4, 4),
+    ],
+)
+def test_a_rollout_is_learned_from_as_often_and_in_as_many_parts_as_in_the_source(
+    recipe: str, scaled: dict[str, Any], epochs: int, minibatches: int, in_folder: Path, counted: Counted
+) -> None:
+    whole = read_recipe(recipe)
+    assert whole.num_envs * whole.rollout_length == minibatches * whole.batch_size
+    config = configure("breakout", recipe, SMALL | scaled | {"steps": 128})
+    rollout = config.num_envs * config.rollout_length
+    start(config, Path("r"))
+    assert rollout == 64
+    assert counted.updates == [t for t in (64, 128) for _ in range(epochs * minibatches)]
+    assert sum(counted.samples) == epochs * 128
+    assert counted.copies == []

@@ -1,0 +1,99 @@
+"""Epsilon and step size of recipes at any agent step, held to the lines of their sources' code."""
+
+from collections.abc import Callable
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pixelq.recipes.reading import read_recipe
+from pixelq.schedules import epsilon_schedule, learning_rate_schedule
+
+Line = Callable[[int], float]
+
+
+def dqn3(end: float) -> Line:
+    """The authors' NeuralQLearner.lua (eGreedy), with run_gpu's learn_start and eps_endt; DQN Zoo has the same line."""
+    return lambda t: end + max(0.0, (1 - end) * (1_000_000 - max(0, t - 50_000)) / 1_000_000)
+
+
+def dopamine(t: int) -> float:
+    """dqn_agent.linearly_decaying_epsilon."""
+    bonus = (1 - 0.01) * (250_000 + 20_000 - t) / 250_000
+    return 0.01 + min(max(bonus, 0.0), 1 - 0.01)
+
+
+def cleanrl(total: int, fraction: float) -> Line:
+    """linear_schedule of dqn_atari.py and pqn_atari_envpool.py."""
+    return lambda t: max((0.01 - 1) / (fraction * total) * t + 1, 0.01)
+
+
+def purejaxql(t: int) -> float:
+    """optax.linear_schedule over updates of 128 x 32 agent steps, of which 10% are those of the fall."""
+    updates = 50_000_000 // 32 // 128
+    return 1.0 - (1.0 - 0.001) * min(1.0, t / (32 * 128) / (0.1 * updates))
+
+
+EPSILON: dict[str, Line] = {
+    "nips2013": lambda t: max(0.1, 1 - 0.9 * t / 1_000_000),  # section 5: from 1 to 0.1 over the first million frames
+    "nature2015": dqn3(0.1),
+    "double2015": dqn3(0.01),
+    "dopamine": dopamine,
+    "cleanrl": cleanrl(10_000_000, 0.10),
+    "cleanrl-pqn": cleanrl(10_000_000, 0.10),
+    "pqn": purejaxql,
+    "lapan-pong": lambda t: max(0.01, 1.0 - t / 150_000),
+    "double-notebook": lambda t: max(0.1, 1 - 0.9 * t / (0.1 * 2_500_000)),
+    "papers-100-lines-original": lambda t: max((0.01 - 1) / 1_000_000 * t + 1, 0.01),
+    "papers-100-lines": lambda t: 0.03888,
+}
+
+
+@pytest.mark.parametrize("recipe", EPSILON)
+@settings(max_examples=60, deadline=None)
+@given(t=st.one_of(st.integers(0, 2_000_000), st.integers(0, 60_000_000)))
+def test_epsilon_is_that_of_the_sources_line_at_every_agent_step(recipe: str, t: int) -> None:
+    config = read_recipe(recipe)
+    found = epsilon_schedule(config)(t)
+    assert found.shape == (config.num_envs,)
+    # purejaxql's count of updates is rounded down: 12,207 of 4,096 agent steps are 49,999,872.
+    assert found == pytest.approx([EPSILON[recipe](t)] * config.num_envs, rel=1e-4 if recipe == "pqn" else 1e-9)
+
+
+@pytest.mark.parametrize("recipe", ["nature2015", "double2015", "dopamine", "cleanrl", "pqn", "lapan-pong"])
+def test_epsilon_reaches_its_end_where_the_source_says(recipe: str) -> None:
+    ends = {
+        "nature2015": (1_050_000, 0.1), "double2015": (1_050_000, 0.01), "dopamine": (270_000, 0.01),
+        "cleanrl": (1_000_000, 0.01), "pqn": (5_000_000, 0.001), "lapan-pong": (148_500, 0.01),
+    }  # fmt: skip
+    at, end = ends[recipe]
+    epsilon = epsilon_schedule(read_recipe(recipe))
+    assert epsilon(at)[0] == pytest.approx(end, rel=1e-9)
+    assert epsilon(at - 5_000)[0] > end + 1e-4
+
+
+CONSTANT = {
+    "nature2015": 2.5e-4, "double2015": 2.5e-4, "dopamine": 6.25e-5, "cleanrl": 1e-4, "pqn": 2.5e-4,
+    "lapan-pong": 1e-4, "double-notebook": 2e-4, "papers-100-lines": 1e-4, "papers-100-lines-original": 1.25e-4,
+}  # fmt: skip
+
+
+@given(recipe=st.sampled_from(sorted(CONSTANT)), t=st.integers(0, 100_000_000))
+def test_the_step_size_stays_what_it_is_where_the_source_has_no_schedule(recipe: str, t: int) -> None:
+    assert learning_rate_schedule(read_recipe(recipe))(t) == CONSTANT[recipe]
+
+
+@given(iteration=st.integers(1, 10_000_000 // 1024))
+def test_cleanrls_pqn_takes_a_smaller_step_in_every_iteration(iteration: int) -> None:
+    """anneal_lr: 1 - (iteration - 1) / num_iterations of 2.5e-4, as an iteration of 8 x 128 agent steps begins."""
+    iterations = 10_000_000 // 1024
+    expected = 2.5e-4 * (1.0 - (iteration - 1.0) / iterations)
+    found = learning_rate_schedule(read_recipe("cleanrl-pqn"))((iteration - 1) * 1024)
+    # The last iteration ends at 9,999,360 agent steps, where ours has 640 to go.
+    assert found == pytest.approx(expected, abs=2.5e-4 * 1e-4)
+
+
+@given(t=st.integers(0, 400_000))
+def test_papers_100_lines_decay_goes_from_1e_4_to_1e_5_over_300_000_agent_steps(t: int) -> None:
+    expected = 1e-4 - (1e-4 - 1e-5) * min(t, 300_000) / 300_000
+    assert learning_rate_schedule(read_recipe("papers-100-lines-decay"))(t) == pytest.approx(expected, rel=1e-12)
