@@ -1,4 +1,4 @@
-"""Copy code from the source into the pages of this folder, so that a changed source needs no edit of a page.
+"""Copy code from the source into the pages here and in algorithms/, so that a changed source needs no edit of a page.
 
     python docs/include.py            update every included block
     python docs/include.py --check    write nothing; list the blocks that differ from the source, and exit with 1
@@ -40,7 +40,7 @@ def main(arguments: Sequence[str] | None = None, root: Path = ROOT) -> int:
     parser.add_argument("--check", action="store_true", help="write nothing; exit with 1 if a block is stale")
     check = parser.parse_args(arguments).check
     found = []
-    for page in sorted((root / "docs").glob("*.md")):
+    for page in sorted([*(root / "docs").glob("*.md"), *(root / "docs" / "algorithms").glob("*.md")]):
         try:
             text, stale = filled(page, root)
         except IncludeError as error:
