@@ -193,7 +193,7 @@ def test_a_run_computes_with_the_number_chosen_and_its_checkpoint_says_which(
         now[0] += 0.01
         count_step(run, *args)
 
-    def on_this_clock(numbers: list[int], use: Callable[[int], object], unit: int) -> ThreadChoice:
+    def on_this_clock(numbers: list[int], use: Callable[[int], object], unit: int, probe: Any) -> ThreadChoice:
         return ThreadChoice(numbers, use, unit, lambda: now[0])
 
     monkeypatch.setattr(Learner, "update", timed_update)
@@ -210,3 +210,58 @@ def test_a_run_computes_with_the_number_chosen_and_its_checkpoint_says_which(
     newest = read_checkpoint(max(Path("r/checkpoints").glob("step-*")))
     assert newest.state["arithmetic"]["threads"] == 1
     assert newest.state["config"]["threads"] == 0
+
+
+def test_a_quick_look_takes_a_number_that_is_clearly_faster_at_once_and_no_other() -> None:
+    now, using = [0.0], [0]
+
+    def choice(seconds: dict[int, float]) -> ThreadChoice:
+        def probe() -> None:
+            now[0] += seconds[using[0]]
+
+        return ThreadChoice([2, 1], lambda n: using.__setitem__(0, n), 1, lambda: now[0], probe)
+
+    busy = choice({2: 0.1, 1: 0.002})
+    assert "1 thread" in busy.look_quickly()
+    assert (busy.threads, using[0]) == (1, 1)
+    assert now[0] < 1  # and it does not take long
+    for seconds in ({2: 0.0011, 1: 0.002}, {2: 0.002, 1: 0.0015}):
+        idle = choice(seconds)
+        assert idle.look_quickly() == ""
+        assert (idle.threads, using[0]) == (2, 2)
+
+
+def test_an_iteration_of_a_minute_is_followed_by_a_quick_look() -> None:
+    now, using, busy = [0.0], [2], [False]
+
+    def probe() -> None:
+        now[0] += 0.1 if busy[0] and using[0] == 2 else 0.002
+
+    choice = ThreadChoice([2, 1], lambda n: using.__setitem__(0, n), 1, lambda: now[0], probe)
+
+    def iterate() -> str:
+        choice.begin()
+        now[0] += 60.0 if busy[0] and using[0] == 2 else 1.0 if using[0] == 2 else 1.8
+        return choice.end(2048)
+
+    assert not any(iterate() for _ in range(20))
+    assert choice.threads == 2
+    busy[0] = True
+    assert "1 thread" in iterate()
+    assert choice.threads == using[0] == 1
+
+
+def test_a_number_that_a_quick_look_finds_much_slower_is_not_tried_for_whole_iterations() -> None:
+    now, using, tried = [0.0], [0], set()
+
+    def probe() -> None:
+        now[0] += 0.1 if using[0] == 2 else 0.002
+
+    choice = ThreadChoice([2, 1], lambda n: using.__setitem__(0, n), 1, lambda: now[0], probe)
+    assert choice.look_quickly()
+    for _ in range(200):
+        choice.begin()
+        tried.add(using[0])
+        now[0] += 3.0
+        choice.end(2048)
+    assert tried == {1}

@@ -82,19 +82,31 @@ class Run:
         self.reporting = Reporting(self.parts, folder, self.tracker, self.progress, lambda: self.stop_requested)
         self.progress.begin(self.parts.counters.agent_steps)
 
-    def choose_threads(self) -> None:
+    def choose_threads(self) -> str:
         """From now on compute with the number of threads that is faster, if the configuration leaves it open.
 
         Not in deterministic runs, whose sums are added up in one order, nor with a GPU.
+
+        Returns:
+            a line for a person where it is not one thread per core from the start, else nothing.
         """
         config, most = self.config, self.parts.threads
         if config.threads or config.deterministic or self.parts.device.type != "cpu" or most == 1:
-            return
+            return ""
         # The compiler makes another program for each number, which takes it ten seconds.
         numbers = [most, 1] if config.compile else candidates(most)
         unit = config.train_every if self.parts.replay is not None else 1
-        self._threads = ThreadChoice(numbers, torch.set_num_threads, unit)
+        self._threads = ThreadChoice(numbers, torch.set_num_threads, unit, probe=self._act_once)
         self._updates_until_ready = self.parts.counters.updates + FIRST_UPDATES
+        return self._threads.look_quickly()
+
+    def _act_once(self) -> None:
+        """Q-values of as many states as there are environments, to see how long that takes."""
+        network = self.parts.learner.network
+        space = network.observation_space
+        states = torch.from_numpy(np.zeros((self.config.num_envs, *space.shape), space.dtype))
+        with torch.no_grad():
+            network.q_values(states)
 
     def first_observations(self) -> np.ndarray:
         """Observations `(N, stack, ...)` to act on first: of new episodes, or of those left open."""

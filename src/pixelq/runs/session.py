@@ -174,7 +174,8 @@ def _train(run: Run) -> Result:
 
     try:
         with stopped_by_signals(request_stop) as received, explained(run):
-            run.choose_threads()
+            if message := run.choose_threads():
+                run.progress.say(message)
             loop(run)
             run.finish()
     finally:

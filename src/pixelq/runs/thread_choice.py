@@ -8,6 +8,7 @@ thread alone made 185. Which number is best therefore depends on what else runs,
 from __future__ import annotations
 
 import math
+import statistics
 import time
 from collections.abc import Callable, Generator, Sequence
 
@@ -29,6 +30,11 @@ LEAST_PAUSE, MOST_PAUSE, LONGEST_PAUSE = 20.0, 60.0, 900.0
 INTERRUPTED_SECONDS, INTERRUPTED_TIMES = 10.0, 20.0
 """An iteration this long, and this many times as long as the last ones, says nothing about speed: the process was
 stopped (Ctrl-Z) or the machine slept."""
+PROBES, CLEARLY_FASTER = 5, 1.5
+"""Timings of one operation with each number in a quick look, and how many times as fast another must be in it."""
+LONG_SECONDS, LONG_TIMES = 5.0, 4.0
+"""An iteration this long, and this many times as long as usual, is followed by a quick look: to try another number for
+whole iterations would take minutes."""
 PAUSE_FOR_LOST, LEAST_FOR_LOST = 50.0, 10.0
 """For each second that trials have lost, so many pass until the next look (2%), or until one for a fallen speed."""
 
@@ -41,6 +47,7 @@ class ThreadChoice:
         use: sets the number of threads.
         unit: agent steps after which iterations repeat themselves (one has an update, three have none, ...).
         clock: seconds.
+        probe: computes something typical, for quick looks; None: there are none.
     """
 
     def __init__(
@@ -49,10 +56,11 @@ class ThreadChoice:
         use: Callable[[int], object],
         unit: int = 1,
         clock: Callable[[], float] = time.monotonic,
+        probe: Callable[[], object] | None = None,
     ) -> None:
         self.threads = numbers[0]
         """The number chosen."""
-        self._numbers, self._use, self._unit, self._clock = numbers, use, unit, clock
+        self._numbers, self._use, self._unit, self._probe, self._clock = numbers, use, unit, probe, clock
         self._using = numbers[0]
         self._message = ""
         self._begun = clock()
@@ -68,6 +76,43 @@ class ThreadChoice:
         self._course = self._choose()
         next(self._course)
 
+    def look_quickly(self) -> str:
+        """Time one operation with each number, and take one that is clearly faster: a second, on a busy machine too.
+
+        Returns:
+            a line for a person where another number was chosen, else nothing.
+        """
+        seconds = self._timed()
+        if not seconds:
+            return ""
+        best, before = min(self._numbers, key=lambda n: seconds[n]), self.threads
+        if CLEARLY_FASTER * seconds[best] < seconds[before]:
+            self.threads = best
+        self.start_anew()
+        self._set(self.threads)
+        if self.threads == before:
+            return ""
+        times = seconds[before] / seconds[best]
+        return (
+            f"computing with {_words(best)} from here on, in 1/{times:.1f} of the time of {_words(before)} (what else "
+            "runs here decides that; --threads sets a number)"
+        )
+
+    def _timed(self) -> dict[int, float]:
+        """Seconds of the probe with each number, taken in turns; empty without a probe."""
+        if self._probe is None:
+            return {}
+        taken: dict[int, list[float]] = {n: [] for n in self._numbers}
+        for i in range(PROBES + 1):
+            for threads in self._numbers:
+                self._use(threads)
+                begun = self._clock()
+                self._probe()
+                if i:  # in the first round threads start, and kernels are made for them
+                    taken[threads].append(self._clock() - begun)
+        self._use(self._using)
+        return {threads: statistics.median(times) for threads, times in taken.items()}
+
     def begin(self) -> None:
         """An iteration of the loop begins."""
         self._begun = self._clock()
@@ -79,6 +124,9 @@ class ThreadChoice:
             a line for a person where another number was chosen, else nothing.
         """
         seconds = self._clock() - self._begun
+        unusual = self._usual == math.inf or seconds > LONG_TIMES * agent_steps * self._usual
+        if seconds > LONG_SECONDS and unusual and (message := self.look_quickly()):
+            return message
         if seconds > max(INTERRUPTED_SECONDS, INTERRUPTED_TIMES * agent_steps * self._usual) and not self._skipped:
             self._skipped = True  # two in a row are no interruption
             return ""
@@ -112,6 +160,10 @@ class ThreadChoice:
             speed: with the number in use, agent steps a second.
         """
         others = [n for n in self._numbers if n != self.threads]
+        if seconds := self._timed():  # an iteration with threads that wait for each other may take a minute
+            others = [n for n in others if seconds[n] <= CLEARLY_FASTER * seconds[self.threads]]
+        if not others:
+            return speed
         tried: dict[int, float] = {}
         for threads in others:
             tried[threads] = yield from self._speed(threads, TRIAL_SECONDS, in_use=speed)
