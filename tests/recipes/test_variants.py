@@ -25,7 +25,7 @@ from pixelq.recipes.values import FIELDS, OPTIONS, config_from_values, merged, o
 from pixelq.variants import KINDS, TORSOS, register
 
 RESULTS = Path(__file__).parents[2] / "results"
-OLD_RUNS = sorted(RESULTS.rglob("config.toml"))
+OLD_RUNS = sorted(file for file in RESULTS.rglob("config.toml") if "network" in tomllib.loads(file.read_text()))
 OWN = {
     "torso": {"2013", "2015", "minatar", "mlp", "plain", "impala"},
     "linear": {"plain", "noisy"},
