@@ -105,3 +105,10 @@ def test_a_recipe_may_hold_what_a_run_does_not_use(recipe):
     assert check_used(config, []) is None
     with pytest.raises(UserError, match="would have no effect"):  # the same field, once a person names it
         check_used(config, ["noop_max" if config.noop_max else "rmsprop_decay"])
+
+
+def test_padding_is_refused_where_the_torso_has_its_own() -> None:
+    config = configure("breakout", "btr", {"padding": "same"})
+    with pytest.raises(UserError, match="padding = same would have no effect"):
+        check_used(config, {"padding"})
+    check_used(configure("breakout", "dopamine"), {"padding"})

@@ -57,6 +57,10 @@ def _is_car_racing(config: Config) -> bool:
     return resolve_game(config.game).name == "CarRacing-v3"
 
 
+def _pads(config: Config) -> bool:
+    return bool(getattr(KINDS["torso"].find(config.torso), "USES_PADDING", True))
+
+
 def _shows_images(config: Config) -> bool:
     from pixelq.envs.games import Game, resolve_game
     from pixelq.envs.gymnasium_games import opened_environment
@@ -106,7 +110,12 @@ USES = (
     ),
     Use(
         "a game that shows images", _shows_images, lambda c: f"{c.game} shows numbers",
-        {"grayscale": False, "screen_size": 0, "padding": "valid"},
+        {"grayscale": False, "screen_size": 0},
+    ),
+    Use(
+        "a torso that pads images as the recipe says", lambda c: _shows_images(c) and _pads(c),
+        lambda c: f"{c.game} shows {'images' if _shows_images(c) else 'numbers'} to --torso {c.torso}",
+        {"padding": "valid"},
     ),
     Use("CarRacing-v3", _is_car_racing, lambda c: f"this is {c.game}", {"backend": "gymnasium"}),
 )  # fmt: skip

@@ -1,6 +1,7 @@
 """Torsos: from a state to features, one file each.
 
-A file has a class `Torso` (below) and may have a dataclass `Options`. It is an ordinary `nn.Module`, made as
+A file has a class `Torso` (below) and may have a dataclass `Options`, and `USES_PADDING = False` if the recipe's
+`padding` has no effect on it. It is an ordinary `nn.Module`, made as
 `Torso(observation_space, options, layers)`; `layers` makes layers as the recipe wants them (`pixelq.networks.layers`),
 and a torso may make its own instead.
 """

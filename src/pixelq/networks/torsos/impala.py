@@ -20,6 +20,8 @@ from torch.nn.utils.parametrizations import spectral_norm
 from pixelq.networks.layers import Layers
 
 MOST_STACKS, MOST_BLOCKS = 8, 64
+USES_PADDING = False
+"""Whether convolutions see zeros around an image is not the recipe's to say: they always do."""
 
 
 @dataclass(frozen=True)
