@@ -16,7 +16,7 @@ import pixelq
 import small_learners
 from pixelq.device import prepare_cuda
 from pixelq.learner.graphed_update import WARM_UP, GraphedUpdate
-from pixelq.learner.learner import NotFiniteError
+from pixelq.learner.means import NotFiniteError
 from pixelq.policy import EpsilonGreedy
 from pixelq.replay import Batch, Replay
 from pixelq.replay.ahead import batches_ahead, minibatches

@@ -1,5 +1,6 @@
 """The example in Keras does the arithmetic of the PyTorch agent, and runs from the command line."""
 
+import dataclasses
 import importlib.util
 import os
 import subprocess
@@ -45,7 +46,9 @@ def _one_thread() -> Iterator[None]:
 @pytest.fixture(scope="module")
 def replay() -> Replay:
     """Real Pong, a random agent; rewards and an episode's end among the transitions."""
-    envs = make_envs(CONFIG, num_envs=1, seed=1, threads=1)
+    # A game as it comes, without the recipe's forced openings: Pong is played by itself from its first frame.
+    config = dataclasses.replace(CONFIG, wrapper_openings=False, fire_on_reset=True)
+    envs = make_envs(config, num_envs=1, seed=1, threads=1)
     replay, generator = Replay(2_000, 1, (84, 84), 4, n_step=1, gamma=0.99), np.random.default_rng(1)
     phi, _ = envs.reset()
     for _ in range(1_200):
@@ -118,7 +121,7 @@ def test_left_to_themselves_the_two_stay_together(example: ModuleType, replay: R
     np.testing.assert_allclose(losses[:10, 1], losses[:10, 0], atol=1e-4)
     np.testing.assert_allclose(losses[:, 1], losses[:, 0], atol=2e-3)
     moved = distance(keras_weights(ours), start)
-    assert distance(keras_weights(ours), theirs.network.get_weights()) < 0.4 * moved
+    assert distance(keras_weights(ours), theirs.network.get_weights()) < 0.2 * moved
 
 
 def distance(these: list[np.ndarray], those: list[np.ndarray]) -> float:

@@ -175,8 +175,7 @@ def test_results_that_cannot_be_kept_are_printed(kind, number, advice, request, 
     assert "eval.json: not written" in captured.err
     assert advice in captured.err
     assert "--out" in captured.err
-    # On a busy machine the games tell how far they are before it.
-    assert [line.startswith("pixelq: ") for line in captured.err.splitlines()].count(True) == 1
+    assert captured.err.count("\n") == 1
 
 
 def test_a_run_that_is_read_only_is_evaluated(here, request, capsys):

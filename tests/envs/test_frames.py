@@ -107,7 +107,7 @@ def test_what_counts_as_an_image() -> None:
         (spaces.Text(5), "Text space"),
         (spaces.MultiDiscrete([2, 3]), "MultiDiscrete space"),
         (spaces.MultiBinary(4), "MultiBinary space"),
-        (spaces.Discrete(1_000_000), "one of 1,000,000 states"),
+        (spaces.Discrete(1_000_000), "Discrete space"),
         (pixels(9, 9, 4), "--no-grayscale"),
     ],
 )
@@ -120,6 +120,4 @@ def test_another_space_is_refused_by_name_in_one_line_with_what_would_help(
     assert message.startswith("game Game-v0: ")
     assert words in message
     assert "\n" not in message
-    assert any(
-        help_ in message for help_ in ("--no-grayscale", "FlattenObservation", "describe a state by some numbers")
-    )
+    assert "--no-grayscale" in message or "FlattenObservation" in message

@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from pixelq.config import Config
 from pixelq.envs import make_envs, resolve_game
 from pixelq.envs.atari import AtariGames
-from pixelq.envs.seeded_episodes import Opening, SeededEpisodes
+from pixelq.envs.opening import Opening
+from pixelq.envs.seeded_episodes import SeededEpisodes
 from pixelq.errors import UserError
 
 

@@ -9,7 +9,7 @@ from gymnasium.spaces import Box
 
 from pixelq.config import Config
 from pixelq.errors import UserError
-from pixelq.learner.learner import NotFiniteError
+from pixelq.learner.means import NotFiniteError
 from pixelq.learner.stream_learner import StreamLearner
 from pixelq.networks import build_network
 from pixelq.recipes.values import overridden

@@ -8,6 +8,7 @@ from torch import nn
 
 from pixelq.config import Config
 from pixelq.errors import UserError
+from pixelq.learner.learner import Learner
 from pixelq.losses import bound_loss, qr
 from pixelq.losses.iqn import next_quantiles
 from pixelq.losses.qr import QuantileOptions
@@ -217,4 +218,8 @@ def test_what_iqn_cannot_have_is_refused_in_one_line(overrides, message):
 
 def test_the_parallel_loop_takes_it_with_the_network_as_its_own_target():
     config = dataclasses.replace(configured(), loop="parallel", target="none", num_envs=4, batch_size=32)
-    validate(dataclasses.replace(config, rollout_length=16, epsilon_steps=10))
+    config = dataclasses.replace(config, rollout_length=16, epsilon_steps=10)
+    validate(config)
+    network = build_network(config, vectors(1, 4), 3, torch.Generator().manual_seed(1))
+    made = Learner(network, config, torch.device("cpu"))
+    assert made.target_network is made.network

@@ -10,9 +10,10 @@ import pytest
 
 from pixelq.cli.train import configured
 from pixelq.recipes.choice import configure
+from pixelq.series.importance import importance
 from pixelq.series.ranges import applied, read_ranges
 from pixelq.series.side_by_side import Job, Outcome, Room
-from pixelq.series.sweep import Plan, _Sweep, best_command, importance, report_steps
+from pixelq.series.sweep import Plan, _Sweep, best_command, report_steps
 
 WORDS = ("MinAtar/Breakout-v0", "--recipe", "minatar-dqn", "--steps", "1000", "--eval-every", "0")
 OVER = ("gamma=0.9:0.999", "double=true,false")

@@ -264,6 +264,7 @@ def test_a_damaged_run_is_told_and_does_not_stop_the_page(browser: Browser, serv
     browser.until("document.querySelector('#run-state').innerText === 'gone'")
     browser.click("#back")
     browser.until("document.querySelectorAll('#runs tbody tr').length >= 4")
+    assert not run.exists()  # the page wrote nothing where the run was
 
 
 def test_a_hostile_name_is_shown_as_text(browser: Browser, served: Site, added: Path) -> None:

@@ -14,7 +14,7 @@ from gymnasium.spaces import Discrete
 from pixelq.config import Config
 from pixelq.envs.atari_modes import atari_emulators
 from pixelq.envs.games import Game
-from pixelq.envs.seeded_episodes import Opening
+from pixelq.envs.opening import Opening
 from pixelq.errors import UserError
 
 # At its cap the emulator stops before it has read the last frame, so the state from which a truncated episode

@@ -98,8 +98,9 @@ def frames_of(space: gymnasium.Space[Any], config: Config, game: str) -> Frames:
     if isinstance(space, Discrete):
         if int(space.n) > MOST_NUMBERS:
             raise UserError(
-                f"game {game}: its observations are one of {int(space.n):,} states; pixelq takes {MOST_NUMBERS:,} at "
-                "most: describe a state by some numbers (Box), as an id of your own (pixelq train module:id)"
+                f"game {game}: its observations are of a Discrete space of {int(space.n):,} states; pixelq takes "
+                f"{MOST_NUMBERS:,} at most (gymnasium.wrappers.FlattenObservation would make a number of each): "
+                "describe a state by some numbers (Box), as an id of your own (pixelq train module:id)"
             )
         return _one_hot(space, game)
     if isinstance(space, Box) and not 1 <= int(np.prod(space.shape)) <= MOST_NUMBERS * 64:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import zlib
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Protocol
 
 import gymnasium
 import numpy as np
@@ -13,21 +13,10 @@ from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
 
 from pixelq.envs.action_record import ActionRecord, checked_array
+from pixelq.envs.opening import Opening, aligned
 from pixelq.errors import RunError, UserError
 
 NO_SEED = -1
-
-
-class Opening(NamedTuple):
-    """Actions that begin episodes and lives, an agent step each, in place of those passed to `step`."""
-
-    at_start: tuple[int, ...] = ()
-    """Of an episode."""
-    after_lost_life: tuple[int, ...] = ()
-    """While the episode goes on."""
-    drawn: bool = False
-    """Only the last k of `at_start` are taken; k is drawn from 1..len(at_start) by a generator with the environment's
-    seed."""
 
 
 class EnvironmentFailedError(RunError):
@@ -138,7 +127,7 @@ class SeededEpisodes(VectorEnv):
         self._record = ActionRecord(self.num_envs, self._num_actions, seed)
         self._observations: np.ndarray | None = None
         self._lives = np.zeros(self.num_envs, np.int64)
-        self._forced, self._lengths = _aligned(self._opening.at_start, self._opening.after_lost_life)
+        self._forced, self._lengths = aligned(self._opening.at_start, self._opening.after_lost_life)
         """The actions of both openings, ending together: int64 (2, longest), and how many they are: (2,)."""
         self._forced_by = np.zeros(self.num_envs, np.int64)
         """Which opening each environment is in: 0 an episode's, 1 a life's."""
@@ -369,15 +358,6 @@ class SeededEpisodes(VectorEnv):
         if given.min() < 0 or given.max() >= self._num_actions:
             raise ValueError(f"actions must lie in 0..{self._num_actions - 1}, got {given}")
         return given.astype(np.int64)
-
-
-def _aligned(*openings: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray]:
-    """Actions in rows that end together, int64 (len(openings), longest), zeros before them; and their lengths."""
-    lengths = np.array([len(actions) for actions in openings], np.int64)
-    rows = np.zeros((len(openings), max(1, int(lengths.max()))), np.int64)
-    for row, actions in zip(rows, openings, strict=True):
-        row[len(row) - len(actions) :] = actions
-    return rows, lengths
 
 
 def _saved(array: Any, shape: tuple[int, ...], dtype: Any) -> np.ndarray:

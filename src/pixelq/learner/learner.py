@@ -14,14 +14,11 @@ from pixelq.errors import UserError
 from pixelq.generators import load_generator
 from pixelq.learner.compiled_update import CompiledUpdate, check_can_be_recorded
 from pixelq.learner.graphed_update import GraphedUpdate
+from pixelq.learner.means import NotFiniteError, check_finite, taken_means
 from pixelq.learner.optimizers import build_optimizer, parameter_groups, set_learning_rate
 from pixelq.losses import Loss, bound_loss
 from pixelq.networks import Network
 from pixelq.replay.batch import Batch
-
-
-class NotFiniteError(Exception):
-    """The loss or a weight is NaN or infinite: nothing can be learned from here on."""
 
 
 class Learner:
@@ -134,10 +131,8 @@ class Learner:
 
     def take_means(self) -> tuple[float, float]:
         """Mean loss and mean Q(s, a) of the updates since the last call; NaN if there was none."""
-        loss, q = (self._sums / self._summed_updates if self._summed_updates else self._sums * torch.nan).tolist()
-        self._sums.zero_()
-        self._summed_updates = 0
-        return loss, q
+        updates, self._summed_updates = self._summed_updates, 0
+        return taken_means(self._sums, updates)
 
     def check_finite(self) -> None:
         """Look at the losses since the last `take_means` and at every weight (a millisecond; waits for the device).
@@ -145,11 +140,7 @@ class Learner:
         Raises:
             NotFiniteError: naming what is NaN or infinite.
         """
-        if not torch.isfinite(self._sums).all():
-            raise NotFiniteError("the loss or a Q-value is not finite")
-        for name, parameter in self.network.named_parameters():
-            if not torch.isfinite(parameter).all():
-                raise NotFiniteError(f"weight {name} is not finite")
+        check_finite(self._sums, self.network, "the loss")
 
     def state_dict(self) -> dict[str, Any]:
         """Everything that decides future updates, as nested dictionaries of tensors and numbers (not copied)."""

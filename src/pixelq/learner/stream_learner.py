@@ -11,7 +11,8 @@ from torch import Tensor
 from pixelq.config import Config
 from pixelq.errors import UserError
 from pixelq.generators import load_generator
-from pixelq.learner.learner import NotFiniteError, load_weights
+from pixelq.learner.learner import load_weights
+from pixelq.learner.means import NotFiniteError, check_finite, taken_means
 from pixelq.learner.optimizers.overshooting_bounded import decay_and_add, overshooting_bounded_step
 from pixelq.losses import bound_loss
 from pixelq.networks import Network
@@ -92,10 +93,8 @@ class StreamLearner:
 
     def take_means(self) -> tuple[float, float]:
         """Mean delta^2 and mean q(s, a) of the updates since the last call; NaN if there was none."""
-        loss, q = (self._sums / self._summed_updates if self._summed_updates else self._sums * torch.nan).tolist()
-        self._sums.zero_()
-        self._summed_updates = 0
-        return loss, q
+        updates, self._summed_updates = self._summed_updates, 0
+        return taken_means(self._sums, updates)
 
     def check_finite(self) -> None:
         """Look at the TD errors since the last `take_means` and at every weight (waits for the device).
@@ -103,11 +102,7 @@ class StreamLearner:
         Raises:
             NotFiniteError: naming what is NaN or infinite.
         """
-        if not torch.isfinite(self._sums).all():
-            raise NotFiniteError("the TD error or a Q-value is not finite")
-        for name, parameter in self.network.named_parameters():
-            if not torch.isfinite(parameter).all():
-                raise NotFiniteError(f"weight {name} is not finite")
+        check_finite(self._sums, self.network, "the TD error")
 
     def state_dict(self) -> dict[str, Any]:
         """Everything that decides future updates, as nested dictionaries of tensors and numbers (not copied)."""

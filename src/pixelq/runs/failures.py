@@ -15,7 +15,7 @@ from pixelq.atomic import write_bytes
 from pixelq.command_lines import command_line
 from pixelq.envs.seeded_episodes import EnvironmentFailedError
 from pixelq.errors import RunError, UserError
-from pixelq.learner.learner import NotFiniteError
+from pixelq.learner.means import NotFiniteError
 from pixelq.runs.run import Run
 from pixelq.variants import from_outside
 

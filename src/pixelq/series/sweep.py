@@ -25,7 +25,9 @@ from pixelq.recipes.shorthands import SHORTHANDS
 from pixelq.recipes.validation import validate
 from pixelq.runs.signals import stopped_by_signals
 from pixelq.series.folder import SeriesFolder, field, new_folder, plain_name, read_series
+from pixelq.series.importance import importance
 from pixelq.series.progress import SeriesProgress
+from pixelq.series.quiet_optuna import optuna_module
 from pixelq.series.ranges import Choices, Range, applied, read_ranges
 from pixelq.series.run_facts import best_evaluation, final_score, is_finished, score_at, standing
 from pixelq.series.seeds import points
@@ -63,20 +65,6 @@ class Plan:
     """`games`: the mean of the last 100 training games; `evaluation`: the last evaluation's."""
     sampler_seed: int
     at_once: int = 0
-
-
-def optuna_module() -> Any:
-    """Optuna, quiet.
-
-    Raises:
-        UserError: it is not installed.
-    """
-    try:
-        import optuna
-    except ImportError:
-        raise UserError("a sweep needs Optuna; install it with: python -m pip install 'pixelq[sweep]'") from None
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
-    return optuna
 
 
 def start_sweep(plan: Plan, run_dir: Path | None = None) -> int:
@@ -380,22 +368,3 @@ def _report(folder: Path, plan: Plan, ranges: Mapping[str, Range], study: optuna
             print(path)
     if whole:
         print(f"train with the best values: {best_command(plan, whole[0].params)}")
-
-
-def importance(study: optuna.Study) -> dict[str, float]:
-    """How much each varied field decides whether a trial is among the best, sums to 1; empty with too few trials.
-
-    By PED-ANOVA (Watanabe et al. 2023, arXiv 2304.10255), with the best quarter.
-    """
-    optuna = optuna_module()
-    whole = [t for t in study.get_trials(deepcopy=False) if t.state.name == "COMPLETE"]
-    if len(whole) < 4 or len({t.value for t in whole}) < 2:
-        return {}
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            evaluator = optuna.importance.PedAnovaImportanceEvaluator(target_quantile=0.25)
-            found = optuna.importance.get_param_importances(study, evaluator=evaluator)
-    except (ValueError, RuntimeError):  # a field that had one value in all trials
-        return {}
-    return {name: float(value) for name, value in found.items()}
