@@ -28,9 +28,9 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def served(trained: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
-    """A server over copies of these runs, to which a test may add others."""
+    """A server over copies of these runs, to which a test may add others; one for each file, as it remembers them."""
     root = tmp_path_factory.mktemp("served")
     for run in trained.iterdir():
         shutil.copytree(run, root / run.name)
