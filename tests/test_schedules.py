@@ -103,3 +103,29 @@ def test_an_option_that_a_schedule_has_not_is_refused(schedule):
     for use in (validate, epsilon_schedule):
         with pytest.raises(UserError, match=f"epsilon_options: epsilon_schedule '{schedule}' has no option 'rungs'"):
             use(config)
+
+
+@given(num_envs=st.integers(2, 64), end=st.floats(0.0, 1.0), spread=st.floats(1.0, 1000.0), t=st.integers(0, 500))
+def test_a_ladder_falls_to_a_geometric_series_around_the_end(num_envs, end, spread, t):
+    fields = {"num_envs": num_envs, "epsilon_end": end, "epsilon_steps": 100, "epsilon_begin": 50}
+    ladder = Config(epsilon_schedule="ladder", epsilon_options={"spread": spread}, **fields)
+    epsilon = epsilon_schedule(ladder)
+    assert epsilon(50).tolist() == [1.0] * num_envs
+    rungs = epsilon(150)
+    assert rungs[0] == pytest.approx(min(1.0, end * spread))
+    assert rungs[-1] == pytest.approx(min(1.0, end / spread))
+    assert (np.diff(rungs) <= 1e-12).all()
+    if end * spread < 1.0 and end > 1e-300:
+        assert np.exp(np.log(rungs).mean()) == pytest.approx(end)
+    assert ((epsilon(t) >= 0.0) & (epsilon(t) <= 1.0)).all()
+    assert epsilon(10**9).tolist() == rungs.tolist()
+
+
+def test_one_environment_alone_stands_in_the_middle_of_the_ladder():
+    ladder = Config(epsilon_schedule="ladder", epsilon_end=0.02, epsilon_steps=10)
+    assert epsilon_schedule(ladder)(10) == pytest.approx([0.02])
+
+
+def test_a_ladder_that_widens_towards_nothing_is_refused():
+    with pytest.raises(UserError, match=r"spread = 0\.5"):
+        epsilon_schedule(Config(epsilon_schedule="ladder", epsilon_options={"spread": 0.5}))
