@@ -33,7 +33,7 @@ OWN = {
     "head": {"linear", "categorical", "quantile", "implicit_quantile", "fraction_proposal"},
     "loss": {"dqn", "double", "lambda_returns", "c51", "qr", "iqn", "fqf", "hl_gauss", "munchausen", "m_iqn"},
     "sampler": {"uniform", "prioritized"},
-    "epsilon_schedule": {"constant", "linear", "exponential"},
+    "epsilon_schedule": {"constant", "linear", "exponential", "ladder"},
     "loop": {"replay", "parallel", "stream"},
 }
 """What pixelq has, by kind."""
