@@ -362,8 +362,8 @@ class BtrLoop:
 
 
 def pong(setting: Setting) -> dict[str, Case]:
-    """One seed of the default recipe with many environments, against the clock."""
-    return {"default recipe, many environments": lambda: clock(setting)}
+    """One seed of the recipe pong with many environments, against the clock."""
+    return {"recipe pong, many environments": lambda: clock(setting)}
 
 
 def clock(setting: Setting) -> Result:
@@ -373,7 +373,7 @@ def clock(setting: Setting) -> Result:
     pong_clock.ENVIRONMENT["PYTHONPATH"] = os.environ.get("PYTHONPATH", pong_clock.ENVIRONMENT["PYTHONPATH"])
     limit = max(5.0, setting.deadline - time.monotonic() - 5.0)
     with tempfile.TemporaryDirectory() as folder:
-        race = pong_clock.race("pong", "default", 1, Path(folder), args, limit, BAR)  # type: ignore[arg-type]
+        race = pong_clock.race("pong", "pong", 1, Path(folder), args, limit, BAR)  # type: ignore[arg-type]
         print((Path(folder) / "pong.log").read_text())
         tested = Path(folder) / "pong" / "evaluations.csv"
         evaluations = tested.read_text().splitlines() if tested.is_file() else []

@@ -1,6 +1,6 @@
 """What watching costs a training: agent steps per second with the live page open, and without, taking turns.
 
-    python benchmarks/watch_cost.py --game pong --recipe default --rounds 10 --seconds 20
+    python benchmarks/watch_cost.py --game pong --recipe pong --rounds 10 --seconds 20
 
 One real training runs all the time, and `pixelq watch` beside it. In every second segment somebody looks at the run: a
 client opens the page's WebSocket and takes every picture and every curve. The claim is the median of the ratios of
@@ -154,7 +154,7 @@ async def segment(
 async def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--game", default="pong")
-    parser.add_argument("--recipe", default="default")
+    parser.add_argument("--recipe", default="pong")
     parser.add_argument("--rounds", type=int, default=10, help="pairs of segments")
     parser.add_argument("--seconds", type=float, default=20.0, help="of a segment")
     parser.add_argument("--saliency", default="perturbation", choices=("perturbation", "gradient", "off"))

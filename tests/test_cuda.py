@@ -346,7 +346,19 @@ def small_replay(num_envs=3, steps=90):
 
 
 def same(a: Batch, b: Batch) -> bool:
-    return all(torch.equal(getattr(a, field).cpu(), getattr(b, field).cpu()) for field in Batch.__slots__)
+    pairs = zip(a.named_tensors().values(), b.named_tensors().values(), strict=True)
+    return all(torch.equal(x.cpu(), y.cpu()) for x, y in pairs)
+
+
+def test_a_captured_update_with_action_masks_is_the_plain_one():
+    masks = torch.rand((2, 32, 4), generator=torch.Generator().manual_seed(0)) < 0.5
+    graphed, plain = learner(), learner(graphed=False)
+    for i in range(WARM_UP + 3):
+        b = batch(i)
+        own = masks.roll(i, dims=2)
+        own[0, torch.arange(32), b.action] = own[1, :, 0] = True
+        b = dataclasses.replace(b, action_mask=own[0], next_action_mask=own[1])
+        torch.testing.assert_close(graphed.update(b, LR).cpu(), plain.update(b, LR).cpu(), rtol=1e-3, atol=1e-3)
 
 
 def test_batches_from_raw_frames_on_the_card_are_those_of_main_memory():

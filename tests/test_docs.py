@@ -16,6 +16,7 @@ import sys
 import tomllib
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, fields
+from keyword import iskeyword
 from pathlib import Path
 from typing import Any
 
@@ -317,7 +318,7 @@ def test_every_command_is_one_that_pixelq_takes(page: Path, tmp_path: Path, monk
             assert main([name]) == 0
             continue
         assert name in COMMANDS, f"{page.name}: pixelq {name}"
-        module = importlib.import_module(f"pixelq.cli.{name}")
+        module = importlib.import_module(f"pixelq.cli.{name}_" if iskeyword(name) else f"pixelq.cli.{name}")
         expected: Any = contextlib.nullcontext()
         if error:
             expected = pytest.raises(UserError, match=f"^{re.escape(error)}$")

@@ -14,7 +14,7 @@ class Config:
     game: str = "pong"
     """Game: an ale-py name (pong, MsPacman) or a Gymnasium id (ALE/Pong-v5, CartPole-v1, module:MyGame-v0)."""
     recipe: str = "default"
-    """Name of the recipe the other fields started from."""
+    """The recipe that the other fields start from: a name (pixelq list recipes) or a TOML file."""
     seed: int = 1
     """Seed of every random stream of the run: network, exploration, replay sampling, episodes."""
     steps: int = 10_000_000
@@ -32,6 +32,8 @@ class Config:
     """Environments stepped together; the ratio of updates to agent steps does not depend on it."""
     env_kwargs: dict[str, Any] = field(default_factory=dict)
     """Keywords of the environment (key=value ...): those that a Gymnasium one takes; mode and difficulty in Atari."""
+    wrappers: tuple[str, ...] = ()
+    """Wrappers around each environment, the innermost first (module:Wrapper); not around Atari games."""
 
     # --- preprocessing ------------------------------------------------------------------------------------------
     frame_skip: int = 4
@@ -84,8 +86,9 @@ class Config:
     """Normalisation after each hidden layer: over all channels and positions with a pair of weights for each channel
     (layer), for each element (element, as CleanRL's PQN) or none (weightless), or over the channels of each position
     (channel, as purejaxql's)."""
-    activation: Literal["relu", "leaky_relu"] = "relu"
-    """What follows each hidden layer and its norm: max(0, x), or 0.01 x where x is below 0 (leaky_relu)."""
+    activation: Literal["relu", "leaky_relu", "tanh", "elu", "silu", "gelu"] = "relu"
+    """What follows each hidden layer and its norm: max(0, x), or 0.01 x where x is below 0 (leaky_relu), or one of
+    torch's others with its defaults."""
     linear: str = "plain"
     """Kind of the hidden and output layers: plain, noisy (arXiv 1706.10295), or one of your own."""
     linear_options: dict[str, Any] = field(default_factory=dict)
@@ -194,7 +197,8 @@ class Config:
 
     # --- the run ------------------------------------------------------------------------------------------------
     load: str = ""
-    """Run folder or policy to start the weights from; auto: the newest fitting run here, if any; empty: fresh."""
+    """Run folder, policy, export or hf:owner/name to start the weights from; auto: the newest fitting run here, if any;
+    empty: fresh."""
     eval_every: int = 250_000
     """Agent steps between evaluations, which choose the best policy; 0: off (then the mean of 100 games chooses)."""
     eval_episodes: int = 10
@@ -208,6 +212,8 @@ class Config:
     """Games of a random agent played at the end and drawn into the plot; 0: none."""
     checkpoint_every: int = 100_000
     """Agent steps between checkpoints; 0: only at the end or when stopped."""
+    keep_policies: int = 0
+    """Agent steps between policies that are kept for good in policies/, the first at step 0; 0: only best and final."""
     log_every: int = 5_000
     """Agent steps between rows of progress.csv."""
     device: Literal["auto", "cpu", "cuda", "mps", "vulkan"] = "auto"

@@ -69,7 +69,7 @@ def memory_needed(config: Config, observation_space: Box | None = None) -> int:
     return BASE + sum(_bytes_by_option(config, observation_space or likely_observations(config)).values())
 
 
-def _bytes_by_option(config: Config, observed: Box) -> dict[str, int]:
+def _bytes_by_option(config: Config, observed: Box, masked_actions: int = 0) -> dict[str, int]:
     """What a run needs beside `BASE`, by the option that decides most of it."""
     network = network_sizes(config, observed, ATARI_ACTIONS)
     state = math.prod(observed.shape) * observed.dtype.itemsize
@@ -78,22 +78,37 @@ def _bytes_by_option(config: Config, observed: Box) -> dict[str, int]:
     # gradients in float32.
     minibatch = config.batch_size * (2 * state + 4 * math.prod(observed.shape) + 2 * 4 * network.activations)
     memory = loops.memory(config, observed)
+    masks = mask_bytes(config, masked_actions)
+    memory = {option: kept + masks.get(option, 0) for option, kept in memory.items()}
     return {"num_envs": config.num_envs * ENVIRONMENT, "torso": weights, "batch_size": minibatch, **memory}
 
 
-def check_memory(config: Config, observation_space: Box | None) -> None:
+def mask_bytes(config: Config, masked_actions: int) -> dict[str, int]:
+    """What action masks take: in a replay a bit for each action of a transition, in a rollout a byte.
+
+    Args:
+        config: the recipe.
+        masked_actions: A; 0 in games without action masks.
+    """
+    if loops.has_replay(config):
+        return {"replay_capacity": config.replay_capacity * -(-masked_actions // 8)}
+    return {"rollout_length": config.num_envs * config.rollout_length * masked_actions}
+
+
+def check_memory(config: Config, observation_space: Box | None, masked_actions: int = 0) -> None:
     """Hold what a run needs to what is free, before it is taken.
 
     Args:
         config: the recipe.
         observation_space: of one environment; None while there is none yet: then only the environments are counted.
+        masked_actions: actions that action masks tell of, once that is known.
 
     Raises:
         UserError: less is free.
     """
     parts = {"num_envs": config.num_envs * ENVIRONMENT}
     if observation_space is not None:
-        parts = _bytes_by_option(config, observation_space)
+        parts = _bytes_by_option(config, observation_space, masked_actions)
     needed, available = BASE + sum(parts.values()), available_memory()
     if available is not None and needed > available:
         largest = max(parts, key=parts.__getitem__)

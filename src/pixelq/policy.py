@@ -3,18 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+import gymnasium
 import numpy as np
 import torch
 from gymnasium import Space
+from gymnasium.vector import VectorEnv
 from torch import Tensor
 
+from pixelq.action_masks import allowed_values, checked_masks, random_actions
 from pixelq.config import Config
 from pixelq.errors import UserError
 from pixelq.generators import load_generator
+from pixelq.image_and_numbers import described
 from pixelq.networks import Network
 from pixelq.transfer import to_device
+
+if TYPE_CHECKING:
+    from pixelq.player import Player
 
 Changes = Callable[[], int]
 """Counts how often a network's weights have changed."""
@@ -48,6 +55,8 @@ class Acting:
 class EpsilonGreedy:
     """With probability epsilon a random action, otherwise argmax_a Q(s, a; theta) (Mnih et al. 2013, algorithm 1).
 
+    With an action mask, bool `(N, A)`, both are of the actions that it allows.
+
     Args:
         network: Q(.; theta); the learner may change its weights between calls.
         device: where the network lives.
@@ -65,33 +74,44 @@ class EpsilonGreedy:
         self._generator = generator
         self._noise = torch.Generator(device).manual_seed(0) if noise is None else noise
 
-    def __call__(self, observations: np.ndarray, epsilon: np.ndarray | float) -> np.ndarray:
+    def __call__(
+        self, observations: np.ndarray, epsilon: np.ndarray | float, action_mask: np.ndarray | None = None
+    ) -> np.ndarray:
         """Actions int64 `(N,)`; observations as for `q_values`, epsilon one for each environment or for all."""
-        explore, random_actions = self._explore(len(observations), epsilon)
+        explore, drawn = self._explore(len(observations), epsilon, action_mask)
         if explore.all():
-            return random_actions
-        return np.where(explore, random_actions, self.q_values(observations).argmax(axis=1))
+            return drawn
+        return np.where(explore, drawn, self.q_values(observations, action_mask).argmax(axis=1))
 
-    def act_and_value(self, observations: np.ndarray, epsilon: np.ndarray | float) -> tuple[np.ndarray, np.ndarray]:
+    def act_and_value(
+        self, observations: np.ndarray, epsilon: np.ndarray | float, action_mask: np.ndarray | None = None
+    ) -> tuple[np.ndarray, np.ndarray]:
         """Actions int64 `(N,)` and the values max_a Q(s, a; theta) float32 `(N,)` of the same forward pass."""
-        explore, random_actions = self._explore(len(observations), epsilon)
-        q = self.q_values(observations)
-        return np.where(explore, random_actions, q.argmax(axis=1)), q.max(axis=1)
+        explore, drawn = self._explore(len(observations), epsilon, action_mask)
+        q = self.q_values(observations, action_mask)
+        return np.where(explore, drawn, q.argmax(axis=1)), q.max(axis=1)
 
-    def act_and_greedy(self, observations: np.ndarray, epsilon: np.ndarray | float) -> tuple[np.ndarray, np.ndarray]:
+    def act_and_greedy(
+        self, observations: np.ndarray, epsilon: np.ndarray | float, action_mask: np.ndarray | None = None
+    ) -> tuple[np.ndarray, np.ndarray]:
         """Actions int64 `(N,)`, and argmax_a Q(s, a; theta) int64 `(N,)`, which they are where nobody explores."""
-        explore, random_actions = self._explore(len(observations), epsilon)
-        greedy = self.q_values(observations).argmax(axis=1)
-        return np.where(explore, random_actions, greedy), greedy
+        explore, drawn = self._explore(len(observations), epsilon, action_mask)
+        greedy = self.q_values(observations, action_mask).argmax(axis=1)
+        return np.where(explore, drawn, greedy), greedy
 
-    def q_values(self, observations: np.ndarray) -> np.ndarray:
-        """Q(s, .; theta) float32 `(N, A)` for `(N, stack, H, W)` uint8 or `(N, stack, d)` float32, with noise."""
-        return self._acting.q_values(observations, self._noise)
+    def q_values(self, observations: np.ndarray, action_mask: np.ndarray | None = None) -> np.ndarray:
+        """Q(s, .; theta) float32 `(N, A)` for `(N, stack, H, W)` uint8 or `(N, stack, d)` float32, with noise.
 
-    def _explore(self, n: int, epsilon: np.ndarray | float) -> tuple[np.ndarray, np.ndarray]:
+        Actions that a mask does not allow have the lowest number there is.
+        """
+        return allowed_values(self._acting.q_values(observations, self._noise), action_mask)
+
+    def _explore(
+        self, n: int, epsilon: np.ndarray | float, action_mask: np.ndarray | None
+    ) -> tuple[np.ndarray, np.ndarray]:
         """Who explores, bool `(n,)`, and the action each would then take; always as many draws, whatever epsilon is."""
         explore = self._generator.random(n) < epsilon
-        return explore, self._generator.integers(0, self._num_actions, n)
+        return explore, random_actions(self._generator, n, self._num_actions, action_mask)
 
     def state_dict(self) -> dict[str, Any]:
         """The states of both random generators."""
@@ -121,17 +141,25 @@ class Agent:
         self._acting = Acting(self.network, device)
         self._generator = np.random.default_rng(seed)
 
-    def act(self, observations: np.ndarray, epsilon: float = 0.0) -> np.ndarray:
+    def act(self, observations: np.ndarray, epsilon: float = 0.0, action_mask: np.ndarray | None = None) -> np.ndarray:
         """Actions int64 `(N,)` for observations `(N, ...)` as `observation_space` has them; a single one gives `(1,)`.
 
+        Args:
+            observations: of N environments, or of one.
+            epsilon: probability of a random action.
+            action_mask: the actions to choose among: int8 or bool `(N, A)`, `(A,)` for a single observation, 1 where an
+                action is allowed (`info["action_mask"]`); None: all.
+
         Raises:
-            UserError: they are of another shape or dtype, or epsilon is no probability.
+            UserError: they are of another shape or dtype, epsilon is no probability, or a mask is none.
         """
         if not isinstance(epsilon, int | float | np.number) or not 0 <= epsilon <= 1:
             raise UserError(f"epsilon = {epsilon!r:.80} is out of range: it must be a number between 0 and 1")
-        greedy = self.q_values(observations).argmax(axis=1)
+        q = self.q_values(observations)
+        masks = None if action_mask is None else checked_masks(action_mask, q.shape)
+        greedy = allowed_values(q, masks).argmax(axis=1)
         explore = self._generator.random(len(greedy)) < epsilon
-        return np.where(explore, self._generator.integers(0, self.network.num_actions, len(greedy)), greedy)
+        return np.where(explore, random_actions(self._generator, len(q), q.shape[1], masks), greedy)
 
     def q_values(self, observations: np.ndarray) -> np.ndarray:
         """Q(s, .; theta) float32 `(N, A)`.
@@ -141,6 +169,28 @@ class Agent:
         """
         return self._acting.q_values(self._batched(observations))
 
+    def player(
+        self, env: gymnasium.Env[Any, Any] | VectorEnv, *, frame_skip: int | None = None, epsilon: float = 0.0,
+        seed: int = 0,
+    ) -> Player:  # fmt: skip
+        """This policy as the player of a plain environment, whose observations it preprocesses; see `Player`.
+
+        Args:
+            env: what `gymnasium.make` or `gymnasium.make_vec` returned.
+            frame_skip: observations to one action; None: the policy's, for an environment that plays one frame a step.
+            epsilon: probability of a random action.
+            seed: of no-ops and other openings that are drawn.
+
+        Raises:
+            UserError: the environment does not show what the policy was trained on, or does not take its actions.
+        """
+        from pixelq.player import Player
+
+        return Player(
+            self.act, self.config, self.observation_space, self.network.num_actions, env, frame_skip=frame_skip,
+            epsilon=epsilon, seed=seed,
+        )  # fmt: skip
+
     def check_plays(self, observations: Space[Any], actions: Space[Any]) -> None:
         """Hold the spaces of one environment to those that the policy was trained on.
 
@@ -148,10 +198,10 @@ class Agent:
             UserError: the environment shows observations of another shape or dtype, or has another number of actions.
         """
         game, mine = self.config.game, self.observation_space
-        if (observations.shape, observations.dtype) != (mine.shape, mine.dtype):
+        if described(observations) != described(mine):
             raise UserError(
-                f"game {game}: it shows {observations.dtype} {observations.shape}, and this policy was trained on "
-                f"{mine.dtype} {mine.shape}; take the game as it was then, or train anew"
+                f"game {game}: it shows {described(observations)}, and this policy was trained on {described(mine)}; "
+                "take the game as it was then, or train anew"
             )
         count = int(getattr(actions, "n", 0))
         if count != self.network.num_actions:

@@ -5,7 +5,8 @@ dataclass `Options`. There are three places to put one:
 
 - a file in the kind's folder of this package, which is found by its name;
 - an installed package of your own, with an entry point in the kind's group: `c51 = "my_package.c51"`;
-- a module of your own that calls `register` and is named on the command line: `pixelq --import my_variants train ...`.
+- a module of your own that calls `register` and is named on the command line: `pixelq --import my_variants train ...`;
+  or that has the part, which is then chosen as `--torso my_variants:MyTorso`.
 
 A configuration names variants, never a file or a module to import: a stranger's run executes no code of its own.
 """
@@ -16,14 +17,16 @@ import dataclasses
 import importlib
 import inspect
 import re
+import sys
 import typing
 from collections.abc import Mapping
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
-from types import SimpleNamespace
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 from pixelq.errors import UserError
+from pixelq.named_objects import find, named
 from pixelq.typed_values import checked, nearest
 
 RESERVED = frozenset({"help", "profile", "run_dir", "network", "average_tau"})
@@ -38,6 +41,19 @@ class NoOptions:
 def option_values(options: Any) -> dict[str, Any]:
     """A variant's options by name; its dataclass may have `slots`."""
     return {f.name: getattr(options, f.name) for f in dataclasses.fields(options)}
+
+
+class _OfPart(SimpleNamespace):
+    """A variant of a class or function alone; what else a variant may say (`Options`, `HEADS`) it says itself."""
+
+    def __init__(self, part: str, thing: Any) -> None:
+        super().__init__(**{part: thing})
+        self._thing = thing
+
+    def __getattr__(self, name: str) -> Any:
+        if name == "_thing":  # of an empty copy
+            raise AttributeError(name)
+        return getattr(self._thing, name)
 
 
 class Kind:
@@ -81,8 +97,23 @@ class Kind:
             raise UserError(f"{self.name} {name!r}: a name has letters, digits, '_', '.' and '-', at most 64")
         if name in self._own():
             raise UserError(f"{self.name} {name!r} is one of pixelq's own; register yours under another name")
+        variant = self._variant(variant)
         self._check(name, variant)
         self._registered[name] = variant
+
+    def handed(self, thing: Any, handed: dict[str, Any]) -> str:
+        """The name of a variant that a person hands over in Python: a class or function, or a module that has it.
+
+        Args:
+            thing: the variant.
+            handed: takes it, if it cannot be found again by its name; see `named_objects`.
+
+        Raises:
+            UserError: it lacks its part.
+        """
+        part = getattr(thing, self.part, thing) if isinstance(thing, ModuleType) else thing
+        self._check(repr(thing)[:60], self._variant(part))
+        return named(part, handed)
 
     def find(self, name: str) -> Any:
         """The module or object of a variant.
@@ -92,6 +123,12 @@ class Kind:
         """
         if name in self._registered:
             return self._registered[name]
+        if ":" in name:
+            variant = self._variant(
+                find(name, self.name, f"pixelq.resume(run, {self.name}={{0}}) or pixelq.load(run, {self.name}={{0}})")
+            )
+            self._check(name, variant)
+            return variant
         if name in self._own():
             return importlib.import_module(f"{self.package}.{self._presets.get(name, (name,))[0]}{self._suffix}")
         if name not in (installed := self._installed()):
@@ -108,6 +145,16 @@ class Kind:
             ) from None
         self._check(name, variant)
         return variant
+
+    def knows(self, name: str) -> bool:
+        """Whether a variant is known in this process, by its name alone or in a module that a person has named."""
+        if ":" not in name:
+            return name in self.names()
+        try:
+            self.find(name)
+        except UserError:
+            return False
+        return True
 
     def options_class(self, name: str) -> type:
         """The dataclass of a variant's options; `NoOptions` if it has none.
@@ -186,6 +233,13 @@ class Kind:
         found = (file.stem for file in sorted(folder.glob(f"*{self._suffix}.py")) if not file.stem.startswith("_"))
         files = (stem.removesuffix(self._suffix) for stem in found)
         return dict.fromkeys([*self._presets, *(name for name in files if name not in self._no_variants)])
+
+    def _variant(self, thing: Any) -> Any:
+        """What has the kind's part: a module or object, or one made of a class or function, which is the part."""
+        if not callable(thing) or callable(getattr(thing, self.part, None)):
+            return thing
+        home = sys.modules.get(getattr(thing, "__module__", None) or "")
+        return home if getattr(home, self.part, None) is thing else _OfPart(self.part, thing)
 
     def _installed(self) -> dict[str, EntryPoint]:
         return {entry.name: entry for entry in entry_points(group=self.group)}

@@ -9,7 +9,8 @@ from gymnasium import spaces
 
 from pixelq.config import Config
 from pixelq.envs import resolve_game
-from pixelq.envs.frames import MisreadError, frames_of, picture_of
+from pixelq.envs.frames import MisreadError, picture_of
+from pixelq.envs.observation_frames import frames_of
 from pixelq.errors import UserError
 from pixelq.recipes.choice import configure, recipe_for
 from pixelq.runs.session import start

@@ -89,9 +89,8 @@ COMMAND_LINES = [
     ("train Pendulum-v1", "its actions are continuous"),
     ("train MountainCarContinuous-v0", "its actions are continuous"),
     ("train LunarLanderContinuous-v3", "its actions are continuous"),
-    ("train Blackjack-v1", "Tuple space"),
-    ("train DictGame-v0", "Dict space"),
-    ("train ManyActions-v0", "MultiDiscrete space"),
+    ("train TextGame-v0", "part note: its observations are of a Text space"),
+    ("train ManyActions-v0", "it has 1,048,576 combinations of actions; pixelq takes at most 1,024"),
     ("train CartPole-v1 --recipe nature2015", "--torso mlp"),
     ("train MinAtar/Breakout-v1 --recipe minatar --torso 2015", "--torso minatar"),
     ("train MinAtar/Breakout-v1 --recipe minatar --torso mlp", "--torso minatar"),
@@ -247,26 +246,26 @@ def test_there_are_at_least_sixty_bad_command_lines() -> None:
     assert len({line for line, _ in COMMAND_LINES}) >= 60
 
 
-class DictGame(gymnasium.Env[Any, Any]):
-    """Its observations are a Dict."""
+class TextGame(gymnasium.Env[Any, Any]):
+    """A part of its observations is a text."""
 
-    observation_space = gymnasium.spaces.Dict({"x": gymnasium.spaces.Discrete(2)})
+    observation_space = gymnasium.spaces.Dict({"x": gymnasium.spaces.Discrete(2), "note": gymnasium.spaces.Text(9)})
     action_space: gymnasium.Space[Any] = gymnasium.spaces.Discrete(2)
 
 
 class ManyActions(gymnasium.Env[Any, Any]):
-    """Takes two actions at a time."""
+    """Takes twenty actions at a time."""
 
     observation_space = gymnasium.spaces.Discrete(2)
-    action_space: gymnasium.Space[Any] = gymnasium.spaces.MultiDiscrete([2, 2])
+    action_space: gymnasium.Space[Any] = gymnasium.spaces.MultiDiscrete([2] * 20)
 
 
 @pytest.fixture(scope="module", autouse=True)
 def _games_of_ones_own() -> Iterator[None]:
-    for game in (DictGame, ManyActions):
+    for game in (TextGame, ManyActions):
         gymnasium.register(f"{game.__name__}-v0", entry_point=game)
     yield
-    for game in (DictGame, ManyActions):
+    for game in (TextGame, ManyActions):
         gymnasium.registry.pop(f"{game.__name__}-v0")
 
 

@@ -46,8 +46,8 @@ def test_a_run_stands_beside_the_reference_at_the_same_frames(tmp_path, referenc
     run = make_run(tmp_path / "run", [-21, -19, -17, -14])
     assert main(["compare", str(run), "--reference", str(reference)]) == 0
     rows = cells(capsys.readouterr().out)
-    assert ["1", "-20.00", "-20.19 (-20.40 to -20.00)"] in rows
-    assert ["2", "-15.50", "-18.55 (-19.20 to -17.80)"] in rows
+    assert ["1", "250,000", "-20.00", "-20.19 (-20.40 to -20.00)"] in rows
+    assert ["2", "500,000", "-15.50", "-18.55 (-19.20 to -17.80)"] in rows
     assert ["sticky actions", "0.25", "0.25", "same"] in rows
     assert ["a lost life", "ends the target", "no signal", "differs"] in rows
     assert (run / "plots" / "compare.png").is_file()
@@ -93,7 +93,7 @@ def test_several_runs_and_agents_are_columns(tmp_path, reference, capsys):
     out = tmp_path / "both"
     agents = ["--agents", "Rainbow", "DQN (Adam + MSE in JAX)"]
     assert main(["compare", *runs, "--reference", str(reference), "--out", str(out), *agents]) == 0
-    row = ["1", "-18.50 (-19.00 to -18.00)", "-20.42 (-20.48 to -20.35)", "-20.19 (-20.40 to -20.00)"]
+    row = ["1", "250,000", "-18.50 (-19.00 to -18.00)", "-20.42 (-20.48 to -20.35)", "-20.19 (-20.40 to -20.00)"]
     assert row in cells(capsys.readouterr().out)
     assert (tmp_path / "both.png").is_file()
 
@@ -104,10 +104,52 @@ def test_without_a_reference_the_published_curves_that_come_with_pixelq_are_take
     assert any("Dopamine" in line or "-20." in line for line in capsys.readouterr().out.splitlines())
 
 
+def test_folders_of_runs_and_games_are_compared_at_once_and_a_damaged_run_does_not_hide_the_others(
+    tmp_path, capsys, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    suite = tmp_path / "suite"
+    for game in ("pong", "breakout"):
+        (suite / "default" / game).mkdir(parents=True)
+        for seed in (1, 2):
+            make_run(suite / "default" / game / f"seed-{seed}", [seed] * 8, game=game, seed=seed)
+    damaged = make_run(suite / "default" / "pong" / "seed-3", [1], game="pong", seed=3)
+    (damaged / "episodes.csv").write_text("agent_step\nx\n")
+    assert main(["compare", "suite", "--reference", "cleanrl", "--agents", "CleanRL DQN"]) == 0
+    output = capsys.readouterr().out
+    rows = cells(output)
+    assert ["4", "1,000,000", "1.50 (1.00 to 2.00)", "-14.33 (-15.65 to -12.82)"] in rows  # Pong
+    assert ["4", "1,000,000", "1.50 (1.00 to 2.00)", "28.17 (24.08 to 32.50)"] in rows  # Breakout
+    games = {tuple(row[:2]): row[-1] for row in rows if row[2:4] == ["1,000,000", "4"]}
+    assert games["pong", "default"] == "0.629 (0.615 to 0.643)"
+    assert games["breakout", "published: CleanRL DQN"] == "0.919"
+    assert any(row[0] == "all games, median" and row[1] == "default" for row in rows)
+    assert "note: suite/default/pong/seed-3/episodes.csv line 1: column 'environment' is missing" in output
+    assert (tmp_path / "compare.png").is_file()
+
+
+def test_a_strangers_names_are_printed_as_they_are(tmp_path, reference, capsys):
+    reference.write_text(CURVES.replace("Rainbow", "[/red]$x$"))
+    run = make_run(tmp_path / "[bold]run[italic]", [-21, -19])
+    out = ["--reference", str(reference), "--agents", "[/red]$x$", "--out", str(tmp_path / "figure")]
+    assert main(["compare", str(run), *out]) == 0
+    output = capsys.readouterr().out
+    assert "[/red]$x$, 5 runs" in output
+    assert "[bold]run[italic]" in "".join(row[0] for row in cells(output))
+
+
 def test_a_run_that_has_just_begun_is_compared_too(tmp_path, reference, capsys):
     run = make_run(tmp_path / "run", [])
     assert main(["compare", str(run), "--reference", str(reference)]) == 0
-    assert "No run has played a million frames yet" in capsys.readouterr().out
+    output = capsys.readouterr().out
+    assert "No run has played a million frames yet" in output
+    assert "note: no run has a finished game yet" in output
+
+
+def test_an_agent_step_that_no_run_has_reached_is_told(tmp_path, reference, capsys):
+    run = make_run(tmp_path / "run", [-21])
+    assert main(["compare", str(run), "--reference", str(reference), "--at", "1e6"]) == 0
+    assert "note: no run has a finished game at agent step 1,000,000" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
@@ -118,7 +160,10 @@ def test_a_run_that_has_just_begun_is_compared_too(tmp_path, reference, capsys):
         (["{absent}", "--reference", "{reference}"], "is not a run folder"),
         (["{run}", "--reference", "{reference}", "--agents", "IQN"], "the reference has 'DQN (Adam"),
         (["{run}", "--reference", "{reference}", "--scores", "{absent}"], "no such file"),
-        (["{run}", "{breakout}", "--reference", "{reference}"], "compare one game at a time"),
+        (["{run}", "--reference", "dopamin"], "takes dopamine, papers, cleanrl"),
+        (["{run}", "--at", "0"], "--at 0 is out of range"),
+        (["{run}", "--reference", "papers", "--agents", "Rainbow"], "--agents: no curve stands beside pong"),
+        (["{run}", "--reference", "papers", "--scores", "{reference}"], "'source' is missing"),
         (["{breakout}", "--reference", "{reference}"], "no curve of breakout"),
         (["{run}", "--reference", "{run}/config.toml"], "'game' is missing"),
         (["{run}", "--reference", "{reference}", "--out", "{reference}/x"], "cannot be written"),

@@ -12,6 +12,7 @@ import pytest
 import pixelq
 from pixelq.cli import main
 from pixelq.recipes.reading import read_config
+from pixelq.viewing.protocol import PUBLISHED
 from small_runs import at_agent_step, facts, terminate
 
 OPTIONS = [
@@ -84,10 +85,16 @@ def test_record_uses_the_games_own_rate(run: Path, capsys: pytest.CaptureFixture
         stream = opened.streams.video[0]
         frames = sum(1 for _ in opened.decode(stream))
         assert float(stream.average_rate or 0) == 50.0
-        assert (stream.height, stream.width) == (420, 920)
+        assert (stream.height, stream.width) == (446, 920)
     assert line == f"{video}: score {frames} in {frames} agent steps\n"
-    assert main(["record", str(run), "--fps", "30"]) == 2
-    assert "leave --fps out" in capsys.readouterr().err
+    slow, gif = video.with_name("slow.mp4"), video.with_name("a.gif")
+    assert main(["record", str(run), "--fps", "30", "--out", str(slow), "--view", "--max-agent-steps", "5"]) == 0
+    assert main(["record", str(run), "--out", str(gif), "--max-agent-steps", "4"]) == 0
+    for path, pictures in ((slow, 3), (gif, 2)):  # every second agent step, and the last
+        with av.open(str(path)) as opened:
+            assert sum(1 for _ in opened.decode(video=0)) == pictures
+    assert main(["record", str(run), "--saliency", "gradient"]) == 2
+    assert "4 numbers; leave --saliency out" in capsys.readouterr().err
 
 
 def test_compare_puts_it_beside_published_scores_though_there_is_no_curve(
@@ -99,7 +106,7 @@ def test_compare_puts_it_beside_published_scores_though_there_is_no_curve(
     assert "rl-baselines3-zoo" in out
     assert "sticky" not in out
     assert (run / "plots" / "compare.png").stat().st_size > 10_000
-    assert main(["compare", str(run), "--reference", str(pixelq.cli.compare.PUBLISHED / "dopamine_curves.csv")]) == 2
+    assert main(["compare", str(run), "--reference", str(PUBLISHED / "dopamine_curves.csv")]) == 2
     assert "no curve of CartPole-v1" in capsys.readouterr().err
 
 

@@ -8,8 +8,8 @@ import re
 import pytest
 
 import pixelq.config
-from pixelq.cli import COMMANDS, main
-from pixelq.cli.help_text import in_boxes, wrapped
+from pixelq.cli import COMMANDS, GROUPS, main
+from pixelq.cli.help_text import in_boxes, without_empty_defaults, wrapped
 from pixelq.cli.train import OFTEN_USED
 from pixelq.recipes.sections import BEGINS, sections
 from pixelq.recipes.values import FIELDS, OPTIONS
@@ -79,13 +79,17 @@ def test_no_line_is_wider_than_the_terminal(command, columns, terminal, monkeypa
     assert max(map(len, lines)) <= columns
     assert sum(line.startswith("╭") for line in lines) == sum(line.startswith("╰") for line in lines)
     assert sum("show this help" in line for line in lines) == 1 or columns == 40
+    assert not re.search(r"\(default:[\s│]*(None|'')?\)", "\n".join(lines))
 
 
 def test_the_help_of_all_is_one_screen(monkeypatch) -> None:
     lines = shown([], monkeypatch).splitlines()
     assert len(lines) <= 23  # and the prompt below
     assert max(map(len, lines)) <= 80
-    assert all(any(line.startswith(f"  {name} ") for line in lines) for name in COMMANDS)
+    rows = [re.fullmatch(r"(\w* +)(\w+) +(\S.*)", line) for line in lines[3:-2]]
+    assert [row[2] for row in rows] == list(COMMANDS)
+    assert [row[1].strip() for row in rows if row[1].strip()] == list(GROUPS.values())
+    assert {len(row[1]) for row in rows} == {7}
 
 
 @pytest.mark.parametrize("command", sorted(COMMANDS))
@@ -99,6 +103,19 @@ def test_many_paths_are_shown_as_such(command, monkeypatch) -> None:
 
 def test_a_text_without_boxes_is_wrapped_too() -> None:
     assert wrapped("a " * 30 + "\n\nb\n", 40).splitlines() == [("a " * 20).strip(), ("a " * 10).strip(), "", "b"]
+
+
+def test_a_default_that_is_nothing_is_not_shown_and_the_box_keeps_its_width() -> None:
+    rows = ["│ --a  What. (default: None) │", "│ --b  A long text. (default: │", "│      '')                   │",
+            "│ --c  (default: None of it) │", "│      (default: )           │"]  # fmt: skip
+    text = "\n".join([*rows, ""]).replace("(default:", "\x1b[36m(default:\x1b[0m")
+    plain = COLOUR.sub("", without_empty_defaults(text)).splitlines()
+    assert [line.rstrip("│").rstrip() for line in plain] == [
+        "│ --a  What.",
+        "│ --b  A long text.",
+        "│ --c  (default: None of it)",
+    ]
+    assert [len(line) for line in plain] == [len(rows[0]), len(rows[1]), len(rows[3])]
 
 
 def test_an_option_of_no_box_stands_in_the_last() -> None:

@@ -1,15 +1,18 @@
 import dataclasses
+import os
+import signal
 
 import av
 import pytest
 import torch
+from PIL import Image
 
 from pixelq.checkpoints.policy_file import save_policy
 from pixelq.cli import main
 from pixelq.config import Config
 from pixelq.networks import build_network
 from pixelq.networks.observations import likely_observations
-from pixelq.recipes.reading import write_config
+from pixelq.recipes.reading import read_config, write_config
 
 
 @pytest.fixture(scope="module")
@@ -20,9 +23,12 @@ def run(tmp_path_factory):
     config = dataclasses.replace(Config(), game="breakout", torso="2013", sticky_actions=0.25)
     write_config(config, folder / "config.toml")
     for seed, name in enumerate(("best", "final")):
-        network = build_network(config, likely_observations(config), 4, torch.Generator().manual_seed(seed))
-        save_policy(folder / name, network, config)
+        save_policy(folder / name, network_of(config, seed), config, {"agent_steps": 1000 * seed + 500})
     return folder
+
+
+def network_of(config, seed):
+    return build_network(config, likely_observations(config), 4, torch.Generator().manual_seed(seed))
 
 
 def video_of(path):
@@ -34,7 +40,7 @@ def video_of(path):
 def test_the_best_policy_is_recorded_into_the_runs_videos(run, capsys):
     assert main(["record", str(run), "--max-agent-steps", "12"]) == 0
     video = run / "videos" / "best-seed0.mp4"
-    assert video_of(video) == ((420, 640), 24)
+    assert video_of(video) == ((446, 640), 24)
     assert capsys.readouterr().out == f"{video}: score 0 in 12 agent steps (stopped before the game's end)\n"
 
 
@@ -42,7 +48,7 @@ def test_options_reach_the_video(run, tmp_path, capsys):
     out = tmp_path / "new" / "game.mp4"
     choice = ["--policy", "final", "--seed", "5", "--epsilon", "0.5", "--episodes", "2", "--max-agent-steps", "5"]
     assert main(["record", str(run), "--out", str(out), "--scale", "3", "--fps", "60", *choice]) == 0
-    assert video_of(tmp_path / "new" / "game-1.mp4") == ((630, 800), 20)
+    assert video_of(tmp_path / "new" / "game-1.mp4") == ((656, 800), 20)
     assert sorted(p.name for p in out.parent.iterdir()) == ["game-1.mp4", "game-2.mp4"]
 
 
@@ -65,7 +71,22 @@ def test_a_policy_can_be_named_by_its_file(run, tmp_path, given):
         (["{run}", "--seed", "-1"], "--seed -1 is out of range"),
         (["{run}", "--epsilon", "2"], "epsilon = 2 is out of range"),
         (["{run}", "--scale", "9"], "scale = 9 is out of range"),
-        (["{run}", "--fps", "24"], "24"),
+        (["{run}", "--fps", "24"], "an Atari game is shown at 1, 2, 3, 4, 5, 6, 10, 12, 15, 20, 30, 60 pictures"),
+        (["{run}", "--fps", "60", "--out", "{absent}.gif"], "a GIF of an Atari game is shown at"),
+        (["{run}", "--fps", "0"], "fps = 0 is out of range"),
+        (["{run}", "--begin-at", "-1"], "begin_at = -1 is out of range"),
+        (["{run}", "--begin-at", "30", "--max-agent-steps", "1", "--policy", "{short}"], "the game of seed 0 is over"),
+        (["{run}", "--width", "9"], "width = 9 is out of range"),
+        (["{run}", "--colours", "9"], "only a GIF has a palette"),
+        (["{run}", "--colours", "999", "--out", "{absent}.gif"], "a GIF has 2 to 255"),
+        (["{run}", "--out", "{absent}.webm"], "videos are MP4 or GIF"),
+        (["{run}", "--saliency", "attention"], "--saliency"),
+        (["{run}", "--grid"], "--grid needs several games"),
+        (["{run}", "{run}", "--stages"], "--stages shows the policies of one run"),
+        (["{run}", "--stages", "--episodes", "2"], "leave --episodes and --policy out"),
+        (["{run}", "--grid", "--episodes", "17"], "2 to 16 games, not 17"),
+        (["{lone}", "--stages"], "no policy yet"),
+        ([], "record needs at least one run"),
         (["{run}", "--max-agent-steps", "0"], "max_agent_steps = 0 is out of range"),
         (["{run}", "--out", "{run}/config.toml/a.mp4"], "cannot be written"),
         (["{damaged}"], "policy.safetensors"),
@@ -73,16 +94,73 @@ def test_a_policy_can_be_named_by_its_file(run, tmp_path, given):
 )
 def test_a_mistake_is_one_line_and_exit_code_2(run, tmp_path, capsys, arguments, message):
     places = {"run": run, "absent": tmp_path / "absent"}
-    for name, policy in (("young", None), ("half", "final"), ("damaged", "best")):
+    for name, policy in (("young", None), ("half", "final"), ("damaged", "best"), ("lone", None)):
         places[name] = tmp_path / name
         places[name].mkdir()
         write_config(Config(), places[name] / "config.toml")
         if policy:
             (places[name] / policy).mkdir()
             (places[name] / policy / "policy.safetensors").write_bytes(b"not weights")
+    short = dataclasses.replace(read_config(run / "config.toml"), max_frames_per_episode=80)
+    places["short"] = tmp_path / "short"
+    save_policy(places["short"], network_of(short, 0), short)
     before = sorted(tmp_path.rglob("*"))
     assert main(["record", *(a.format(**places) for a in arguments)]) == 2
     error = capsys.readouterr().err
     assert message in error
     assert error.count("\n") == 1
     assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_a_gif_is_made_by_its_ending_and_may_begin_later_and_be_smaller(run, tmp_path, capsys):
+    out = tmp_path / "game.gif"
+    choice = ["--begin-at", "10", "--max-agent-steps", "6", "--width", "320", "--colours", "32"]
+    assert main(["record", str(run), "--output", str(out), *choice]) == 0
+    with Image.open(out) as gif:
+        assert (gif.size, gif.n_frames) == ((320, 223), 6)
+    assert capsys.readouterr().out == f"{out}: score 0 in 16 agent steps (stopped before the game's end)\n"
+
+
+def test_view_and_saliency_widen_the_video(run, tmp_path):
+    out, choice = tmp_path / "a.mp4", ["--view", "--saliency", "gradient", "--max-agent-steps", "2"]
+    assert main(["record", str(run), "--out", str(out), *choice]) == 0
+    assert video_of(out)[0] == (446, 640 + 360)
+
+
+def test_several_runs_have_a_video_each_or_one_together(run, tmp_path, capsys):
+    runs, cut = [str(run), str(run / "final")], ["--max-agent-steps", "2"]
+    assert main(["record", *runs, "--out", str(tmp_path / "a.mp4"), *cut]) == 0
+    assert main(["record", *runs, "--out", str(tmp_path), "--grid", *cut]) == 0
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["a-1.mp4", "a-2.mp4", "grid.mp4"]
+    assert video_of(tmp_path / "grid.mp4")[0] == (472, 644)
+    lines = capsys.readouterr().out.splitlines()[2:]
+    grid = tmp_path / "grid.mp4"
+    assert lines[0].startswith(f"{grid}: breakout, best, trained for 500 agent steps: score 0 in 2 agent steps")
+    assert lines[1].startswith(f"{grid}: final, final, trained for 1,500 agent steps: score 0")
+
+
+def test_stages_show_a_runs_policies_and_several_games_of_one_stand_side_by_side(run, tmp_path, capsys):
+    cut = ["--max-agent-steps", "2", "--out", str(tmp_path)]
+    assert main(["record", str(run), "--stages", *cut]) == 0
+    assert video_of(tmp_path / "stages-seed0.mp4")[0] == (472, 3 * 324 - 4)
+    assert "500 agent steps (best): score" in capsys.readouterr().out
+    assert main(["record", str(run), "--grid", "--episodes", "2", "--seed", "7", *cut]) == 0
+    assert "(seed 8): score 0 in 2 agent steps" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(("number", "name"), [(signal.SIGTERM, "a.mp4"), (signal.SIGINT, "a.gif")])
+def test_a_signal_halfway_leaves_nothing_behind(run, tmp_path, monkeypatch, capsys, number, name):
+    from pixelq.policy import Agent
+
+    steps, q_values = iter(range(10)), Agent.q_values
+
+    def interrupted(agent, observations):
+        if next(steps) == 5:
+            os.kill(os.getpid(), number)
+        return q_values(agent, observations)
+
+    monkeypatch.setattr(Agent, "q_values", interrupted)
+    assert main(["record", str(run), "--out", str(tmp_path / name)]) == 130
+    assert capsys.readouterr().err == "pixelq: interrupted\n"
+    assert list(tmp_path.iterdir()) == []
+    assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL

@@ -294,9 +294,8 @@ def test_a_game_that_fails_when_it_is_closed_has_done_its_work(monkeypatch: pyte
     ("actions", "words"),
     [
         (gymnasium.spaces.Box(-1, 1, (2,)), "continuous"),
-        (gymnasium.spaces.MultiDiscrete([2, 2]), "MultiDiscrete"),
-        (gymnasium.spaces.MultiBinary(2), "MultiBinary"),
-        (gymnasium.spaces.Discrete(300), "300 actions"),
+        (gymnasium.spaces.Text(2), "Text"),
+        (gymnasium.spaces.Discrete(1025), "1,025 actions"),
     ],
 )
 def test_other_actions_are_refused_by_name(

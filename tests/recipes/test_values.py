@@ -30,6 +30,8 @@ def of_kind(name: str) -> st.SearchStrategy[Any]:
     kind = TYPES[name]
     if name in OPTIONS or name == "env_kwargs":
         return st.just({})
+    if name == "wrappers":
+        return st.lists(st.text(st.characters(exclude_categories=["Cs"]), max_size=30), max_size=3).map(tuple)
     if typing.get_origin(kind) is Literal:
         return st.sampled_from(typing.get_args(kind))
     if kind is str:

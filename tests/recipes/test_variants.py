@@ -385,7 +385,7 @@ def test_a_recipe_of_ones_own_takes_over_the_options_of_its_base_unless_it_names
     tmp_path: Path,
 ) -> None:
     def options(text: str) -> dict[str, Any]:
-        (tmp_path / "mine.toml").write_text(f'base = "default"\n{text}\n')
+        (tmp_path / "mine.toml").write_text(f'base = "pong"\n{text}\n')
         return with_all_options(read_recipe(str(tmp_path / "mine.toml"))).loss_options
 
     assert options("") == {"error": "squared", "trace_lambda": 0.95}

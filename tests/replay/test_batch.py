@@ -17,6 +17,7 @@ def batch(shared=False, size=5):
     g = torch.Generator().manual_seed(0)
     frames = torch.randint(0, 256, (size, 4, 6, 6), dtype=torch.uint8, generator=g)
     state = frames[:, :3]
+    mask = torch.rand((size, 4), generator=g) > 0.5
     return Batch(
         state=state,
         action=torch.randint(0, 4, (size,), generator=g),
@@ -25,6 +26,8 @@ def batch(shared=False, size=5):
         next_state=state if shared else frames[:, 1:],
         weight=torch.rand(size, generator=g),
         rows=torch.randint(0, 99, (size, 2), generator=g),
+        action_mask=mask,
+        next_action_mask=mask if shared else torch.rand((size, 4), generator=g) > 0.5,
     )
 
 
@@ -38,7 +41,7 @@ def test_a_change_is_made_once_to_each_tensor_and_stands_in_every_field_that_had
 
     changed = one.map(change)
     assert [id(x) for x in seen] == [id(x) for x in one.tensors()]
-    assert len(seen) == len(FIELDS) - shared
+    assert len(seen) == len(FIELDS) - 2 * shared
     assert (changed.next_state is changed.state) == shared
     for field in FIELDS:
         assert torch.equal(getattr(changed, field), getattr(one, field) + 1), field
@@ -47,7 +50,7 @@ def test_a_change_is_made_once_to_each_tensor_and_stands_in_every_field_that_had
 @both
 def test_tensors_are_all_fields_in_their_order_each_once(shared):
     one = batch(shared)
-    expected = [getattr(one, field) for field in FIELDS if not (shared and field == "next_state")]
+    expected = [getattr(one, field) for field in FIELDS if not (shared and field.startswith("next"))]
     assert all(a is b for a, b in zip(one.tensors(), expected, strict=True))
     if not shared:
         again = Batch(*one.tensors())
@@ -75,6 +78,17 @@ def test_a_batch_that_no_sampler_has_drawn_has_weights_of_one_and_rows_of_zero()
     assert all(getattr(one, field) is getattr(given, field) for field in FIELDS[:5])
     elsewhere = Batch.unweighted(*(x.to(META) for x in given.tensors()[:5]))
     assert {x.device.type for x in elsewhere.tensors()} == {"meta"}
+
+
+def test_a_batch_without_action_masks_has_neither_of_their_tensors_and_keeps_none_of_them():
+    given = batch()
+    one = Batch.unweighted(*given.tensors()[:5])
+    assert list(one.named_tensors()) == FIELDS[:7]
+    assert list(given.named_tensors()) == FIELDS
+    for same in (one.map(lambda x: x), Batch(*one.named_tensors().values()), one.to(META)):
+        assert same.action_mask is same.next_action_mask is None
+    masked = Batch.unweighted(*given.tensors()[:5], given.action_mask, given.next_action_mask)
+    assert masked.next_action_mask is given.next_action_mask
 
 
 def test_a_batch_is_not_to_be_changed():

@@ -51,16 +51,20 @@ BANNED_CALLS = {"eval", "exec", "compile", "__import__"}
 
 
 def test_nothing_in_the_source_can_execute_a_file() -> None:
-    """No pickle, no torch.load, numpy.load or eval anywhere."""
+    """No pickle, numpy.load or eval anywhere; torch.load of weights alone; an error may be named as pickle names it."""
     seen = 0
     for file in SOURCE.rglob("*.py"):
         for node in ast.walk(ast.parse(file.read_text())):
             where = f"{file}:{getattr(node, 'lineno', 0)}"
             if isinstance(node, ast.Import | ast.ImportFrom):
                 names = [alias.name for alias in node.names] + [getattr(node, "module", None) or ""]
+                if names == ["UnpicklingError", "pickle"]:
+                    continue
                 assert not {name.split(".")[0] for name in names} & BANNED_MODULES, where
             if isinstance(node, ast.Call):
                 called = ast.unparse(node.func)
+                if called == "torch.load" and "weights_only=True" in map(ast.unparse, node.keywords):
+                    continue
                 assert called not in BANNED_CALLS | {"torch.load", "torch.save", "np.load", "numpy.load", "np.save"}, (
                     where
                 )

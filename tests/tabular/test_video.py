@@ -4,6 +4,7 @@ import os
 import av
 import numpy as np
 import pytest
+from PIL import Image
 
 from pixelq.errors import UserError
 from pixelq.tabular.game import open_game
@@ -49,6 +50,15 @@ def test_the_video_of_a_handwritten_policy_has_only_the_game(cliff, tmp_path):
     assert [s.state for s in steps] == [36, 24, 12, 0]
     assert video[0].shape == (256, 768, 3)
     assert len(video) == 4 + LAST
+
+
+@needs_pygame
+def test_a_gif_is_made_by_its_ending(lake, tmp_path):
+    agent = TableAgent(value_iteration(lake.model, 0.9), np.random.default_rng(0))
+    record_episode(agent, lake, tmp_path / "lake.gif", seed=1)
+    with Image.open(tmp_path / "lake.gif") as gif:
+        # The last picture, which is shown several times, is one that stays longer.
+        assert (gif.size, gif.n_frames >= 6, gif.info["loop"]) == ((256 + 320, 420), True, 0)
 
 
 @needs_pygame

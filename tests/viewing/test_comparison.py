@@ -1,13 +1,25 @@
+import dataclasses
+
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from pixelq.errors import UserError
-from pixelq.viewing.comparison import draw_comparison, group_means, means_per_million, one_game
-from pixelq.viewing.curves import read_run
-from pixelq.viewing.reference import ReferenceCurve
+from pixelq.config import Config
+from pixelq.recipes.reading import read_recipe
+from pixelq.viewing.comparison import GameComparison, differences, group_means, means_by, means_per_million
+from pixelq.viewing.comparison_figure import draw_comparison
+from pixelq.viewing.curves import RunCurves, read_run
+from pixelq.viewing.reference import PublishedScore, ReferenceCurve
 from pixelq.viewing.run_groups import grouped
 
 CURVE = ReferenceCurve("DQN", np.arange(1, 21), np.arange(20.0), np.arange(20.0) - 1, np.arange(20.0) + 2, 5)
+BY_STEPS = dataclasses.replace(CURVE, agent="CleanRL DQN", by_million=False, recipe="cleanrl")
+LEVEL = PublishedScore("a paper", "DQN", 50_000_000, 8.0, None, "epsilon 0.05", kind="paper")
+
+
+def beside(*runs, references=(CURVE,), game="pong", **more):
+    return GameComparison(game, grouped(list(runs)), list(references), **more)
 
 
 def test_a_million_frames_is_250_000_agent_steps_of_four_frames(make_run):
@@ -31,16 +43,42 @@ def test_a_group_has_a_mean_only_where_every_run_has_one(make_run):
     np.testing.assert_array_equal([mean, low, high], [[4, np.nan], [2, np.nan], [6, np.nan]])
 
 
-def test_runs_of_two_games_are_not_compared(make_run):
-    runs = [read_run(make_run("a")), read_run(make_run("b", game="ALE/Breakout-v5"))]
-    with pytest.raises(UserError, match="one game at a time"):
-        one_game(runs)
-    assert one_game(runs[1:]) == "breakout"
+def test_by_agent_steps_a_run_has_the_mean_of_its_last_100_games_as_far_as_it_has_come(make_run):
+    run = read_run(make_run("run", np.arange(150.0), every=10_000))
+    ended = np.array([0.039, 0.04, 2, 6])
+    np.testing.assert_array_equal(means_by(run, ended), [np.nan, 0, 24.5, 99.5])
+    np.testing.assert_array_equal(means_by(run, np.array([6.04])), [np.nan])
+
+
+def run_of(scores, folder):
+    steps = 250_000.0 * np.arange(1, len(scores) + 1)
+    episodes = {"agent_step": steps, "score": np.array(scores)}
+    return RunCurves(folder, Config(), episodes, {"agent_steps": steps}, {})
+
+
+@settings(max_examples=25, deadline=None)
+@given(scores=st.lists(st.lists(st.integers(-50, 50), min_size=2, max_size=2), min_size=2, max_size=5))
+def test_the_interval_lies_within_the_runs_and_around_their_mean(tmp_path_factory, scores):
+    members = [run_of(one, tmp_path_factory.getbasetemp()) for one in scores]
+    mean, low, high = group_means(members, np.array([1, 2]))
+    _, lowest, highest = group_means(members, np.array([1, 2]), band="range")
+    slack = 1e-9
+    assert (lowest - slack <= low).all()
+    assert (low <= mean + slack).all()
+    assert (mean <= high + slack).all()
+    assert (high <= highest + slack).all()
+
+
+def test_more_seeds_that_agree_make_the_interval_narrower(tmp_path):
+    few, many = ([run_of([score], tmp_path) for score in [0, 10] * count] for count in (1, 8))
+    (_, low, high), (_, lower, higher) = (group_means(members, np.array([1])) for members in (few, many))
+    assert (low, high) == (0, 10)
+    assert 0 < lower[0] < 5 < higher[0] < 10
 
 
 def test_the_figure_shows_both_at_the_same_frames_and_names_the_differences(make_run):
     run = read_run(make_run("run", [1, 3, 5, 7], every=125_000, sticky_actions=0.25))
-    figure = draw_comparison("pong", grouped([run]), [CURVE])
+    figure = draw_comparison([beside(run)])
     by_label = {x.get_label(): x.get_xydata() for x in figure.axes[0].lines}
     np.testing.assert_array_equal(by_label["reference: DQN (5 runs)"][:2], [[1, 0], [2, 1]])
     np.testing.assert_array_equal(by_label["pong default"][:2], [[1, 2], [2, 6]])
@@ -52,7 +90,7 @@ def test_the_figure_shows_both_at_the_same_frames_and_names_the_differences(make
 
 def test_the_reference_is_shown_as_far_as_the_runs_have_come(make_run):
     run = read_run(make_run("run", [1, 3, 5, 7], every=125_000))
-    axes = draw_comparison("pong", grouped([run]), [CURVE]).axes[0]
+    axes = draw_comparison([beside(run)]).axes[0]
     assert axes.get_xlim() == pytest.approx((0, 2.08))
     reference = next(x for x in axes.lines if x.get_label().startswith("reference"))
     assert len(reference.get_xdata()) <= 3
@@ -60,7 +98,7 @@ def test_the_reference_is_shown_as_far_as_the_runs_have_come(make_run):
 
 def test_a_short_run_fills_the_figure_beside_the_references_first_value(make_run):
     run = read_run(make_run("run", np.arange(8.0), every=10_000))
-    axes = draw_comparison("pong", grouped([run]), [CURVE]).axes[0]
+    axes = draw_comparison([beside(run)]).axes[0]
     end = 80_000 * 4 / 1e6
     assert axes.get_xlim() == pytest.approx((0, 1.04 * end))
     (reference,) = [x for x in axes.lines if x.get_label().startswith("reference")]
@@ -70,5 +108,36 @@ def test_a_short_run_fills_the_figure_beside_the_references_first_value(make_run
 
 
 def test_a_run_without_a_game_says_so(make_run):
-    figure = draw_comparison("pong", grouped([read_run(make_run("run"))]), [CURVE])
+    figure = draw_comparison([beside(read_run(make_run("run")))])
     assert figure.axes[0].texts[0].get_text() == "no finished game yet"
+
+
+def test_each_game_has_its_panel_and_seeds_have_an_interval(make_run):
+    seeds = [read_run(make_run(f"s{seed}", [seed] * 4, every=125_000, seed=seed)) for seed in (1, 2, 3)]
+    other = read_run(make_run("b", [5, 6], every=250_000, game="breakout"))
+    figure = draw_comparison([beside(*seeds), beside(other, game="$breakout$", references=[])])
+    pong, breakout = figure.axes
+    by_label = {line.get_label(): line.get_ydata() for line in pong.lines}
+    np.testing.assert_array_equal(by_label["pong default, 3 seeds"][:2], [2, 2])
+    assert "95% bootstrap interval" in " ".join(figure.texts[1].get_text().split())
+    assert breakout.get_ylabel().startswith(r"\$breakout\$: score")
+    assert not [line for line in breakout.lines if line.get_label().startswith("reference")]
+    figure.canvas.draw()  # a stranger's name is not taken for mathematics
+
+
+def test_a_paper_s_score_is_a_level_and_one_far_off_is_only_named(make_run):
+    run = read_run(make_run("run", np.arange(8.0), every=125_000))
+    far = dataclasses.replace(LEVEL, score=400.0)
+    axes = draw_comparison([beside(run, references=[], levels=[LEVEL, far])]).axes[0]
+    labels = {line.get_label(): line.get_ydata() for line in axes.lines}
+    assert set(labels["DQN, 8 after 50M agent steps: a paper"]) == {8.0}
+    assert len(labels["not in this picture: DQN, 400 after 50M agent steps: a paper"]) == 0
+    assert axes.get_ylim()[1] < 20
+
+
+def test_a_curve_of_a_library_has_the_protocol_of_its_recipe(make_run):
+    own = {name: value for name, value in vars(read_recipe("cleanrl")).items() if name != "game"}
+    same = [read_run(make_run(f"s{seed}", [1], game="pong", **own | {"seed": seed})) for seed in range(5)]
+    assert differences([beside(*same, references=[BY_STEPS])]) == ["pong cleanrl and CleanRL DQN: the same protocol."]
+    (sentence,) = differences([beside(same[0], references=[BY_STEPS]), beside(same[1], references=[BY_STEPS])])
+    assert sentence.endswith("they differ in runs 1 (reference: 5).")

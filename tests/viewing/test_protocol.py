@@ -132,6 +132,7 @@ USED_WITH: dict[str, dict[str, Any]] = {
 ANOTHER = {
     "torso": "2013", "linear": "own", "streams": "own", "head": "own", "loss": "double", "sampler": "own",
     "epsilon_schedule": "exponential", "load": "runs/other", "loop": "parallel",
+    "wrappers": ("my_module:Wrapper",),
 }  # fmt: skip
 
 

@@ -3,8 +3,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pixelq.viewing.q_panel import _EDGE as EDGE
-from pixelq.viewing.q_panel import WIDTH, QPanel, _round, axis_start
+from pixelq.viewing.panel_style import EDGE
+from pixelq.viewing.q_panel import WIDTH, QPanel, _round, axis_start, most_rows, shown_actions
 from pixelq.viewing.q_panel import _number as shown
 
 GREEDY, OTHER, BAR = (255, 163, 43), (198, 120, 221), (76, 106, 146)
@@ -97,3 +97,18 @@ def test_the_bars_begin_is_written_above_them():
     low = bar_lengths(one, BAR)[0]
     (high,) = bar_lengths(one, GREEDY)
     assert low / high == pytest.approx((1 - axis_start(4, 3)) / (4 - axis_start(4, 3)), abs=0.02)
+
+
+@pytest.mark.parametrize(("count", "height"), [(19, 420), (512, 420), (1024, 700)])
+def test_of_more_actions_than_fit_the_best_have_rows_and_the_one_taken(count, height):
+    q = np.random.default_rng(0).normal(size=count).astype(np.float32)
+    worst = int(q.argmin())
+    rows = most_rows(height)
+    shown_ones = shown_actions(height, q, worst)
+    assert shown_ones == sorted({worst, *np.argsort(-q)[: rows - 1].tolist()})
+    assert shown_actions(height, q[:rows], 0) == list(range(rows))
+    names = [f"({i}, a long name of an action, {i})" for i in range(count)]
+    picture = draw(q, worst, actions=names, height=height)
+    assert picture.shape == (height, WIDTH, 3)
+    of_colour = (picture[92 : height - 128] == BAR).all(axis=2).any(axis=1)
+    assert np.count_nonzero(np.diff(of_colour.astype(int)) == 1) == rows - 1

@@ -124,6 +124,7 @@ def test_the_scores_that_ship_name_the_recipe_of_their_source_where_there_is_one
         "Mnih et al. 2013 (arXiv 1312.5602) table 1": "nips2013",
         "Mnih et al. 2015 (Nature)": "nature2015",
         "CleanRL docs, dqn_atari.py": "cleanrl",
+        "CleanRL docs, c51_atari.py": "cleanrl-c51",
         "CleanRL docs, pqn_atari_envpool.py": "cleanrl-pqn",
     }
     assert {score.source.split()[0] for score in shipped if not score.recipe} == {

@@ -193,7 +193,7 @@ def broken(steps: int) -> Any:
         (None, r"its render\(\) gives no picture"),
         (lambda steps: None if steps == 3 else np.zeros((9, 9, 3), np.uint8), r"failed \(game Draws-v0: its render"),
         (broken, r"its render\(\) failed \(RuntimeError: no GL context\)"),
-        (np.zeros((20, 20_000, 3), np.uint8), "too large for h264"),
+        (np.zeros((20, 20_000, 3), np.uint8), "too large for MP4"),
     ],
 )
 def test_what_cannot_be_filmed_is_said_in_one_line_and_leaves_nothing(

@@ -11,6 +11,7 @@ import torch
 from PIL import Image
 
 import pixelq
+from odd_spaces import registered_robots
 from pixelq.errors import UserError
 from pixelq.recipes.choice import configure
 from pixelq.runs.session import start
@@ -229,3 +230,21 @@ def test_playing_writes_nothing_into_the_run(trained: Path, play: Any) -> None:
             player.act()
             player.saliency("perturbation", stride=20)
     assert look() == before
+
+
+def test_of_an_image_with_numbers_the_image_is_shown_and_combinations_are_named(tmp_path: Path, play: Any) -> None:
+    fields = CART_POLE | {"screen_size": 40, "channels": (4, 4, 4), "hidden": (8,), "steps": 90, "eval_every": 0}
+    fields |= {"torso": "2015"}
+    with registered_robots():
+        start(configure("Robot-v0", "gymnasium-pixels", fields), tmp_path / "r")
+        player = play(tmp_path / "r")
+        player.look_for_policy()
+        player.decide()
+        player.act()
+        header, blobs = player.moment()
+        assert player.introduction()["actions"][1] == "((0, 0), 5, (1))"
+        assert header["parts"][0] == "frames"
+        stack = player.config.frame_stack
+        assert Image.open(io.BytesIO(blobs[0])).size == (stack * 40, 40)
+        for kind in ("gradient", "perturbation"):
+            assert Image.open(io.BytesIO(player.saliency(kind)[1][0])).size == (40, 40)

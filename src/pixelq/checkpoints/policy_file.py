@@ -19,6 +19,7 @@ from pixelq.atomic import write_bytes
 from pixelq.checkpoints.state_tree import tree_digest
 from pixelq.config import Config
 from pixelq.errors import UserError
+from pixelq.image_and_numbers import ImageAndNumbers
 from pixelq.learner.learner import load_weights
 from pixelq.networks import Network, build_network, network_sizes
 from pixelq.networks.observations import likely_observations
@@ -36,6 +37,8 @@ MOST_CLAIMED_ACTIONS = 1024
 """Actions that a file may claim to have."""
 MOST_FACTS = 65_536
 """Maximum number of characters of the facts in a file."""
+LARGEST = 2**30
+"""Bytes of a policy file; the largest network that the recipes have takes 0.04 of it."""
 MOST_CLAIMED_NUMBERS = 2**24
 """Numbers that a file may claim one state has."""
 ALWAYS_BUILT = 2**26
@@ -68,11 +71,14 @@ def save_policy(
         k: v.detach().cpu().clone(memory_format=torch.contiguous_format) for k, v in network.state_dict().items()
     }
     space = network.observation_space
+    observed: dict[str, Any] = {"shape": list(space.shape), "dtype": str(space.dtype)}
+    if isinstance(space, ImageAndNumbers):
+        observed |= {"image_shape": list(space.image_shape), "numbers": space.numbers}
     written: dict[str, Any] = {
         "format": FORMAT,
         "game": config.game,
         "num_actions": network.num_actions,
-        "observation": {"shape": list(space.shape), "dtype": str(space.dtype)},
+        "observation": observed,
     }
     for name, value in (facts or {}).items():
         written[name] = None if isinstance(value, float) and not math.isfinite(value) else value  # JSON has no NaN
@@ -98,7 +104,7 @@ def load_agent(path: Path | str, device: torch.device | None = None) -> Agent:
     """
     file = find_policy(Path(path))
     weights, facts = read_weights(file), read_facts(file)
-    config = read_config(_config_beside(file))
+    config = read_config(config_beside(file))
     device = device or torch.device("cpu")
     # Files of format 1 do not name their observations; they are all for Atari games, where the recipe decides them.
     space = _observation_space(facts["observation"], file) if "observation" in facts else likely_observations(config)
@@ -116,7 +122,9 @@ def find_policy(path: Path) -> Path:
     if path.is_file():
         return path
     if not path.is_dir():
-        raise UserError(f"{path}: no such run or policy; give a run folder (runs/...) or a policy.safetensors")
+        raise UserError(
+            f"{path}: no such run or policy; give a run folder (runs/...) or a policy's folder, file or zip"
+        )
     for candidate in (path / "best" / FILE, path / "final" / FILE, path / FILE):
         if candidate.is_file():
             return candidate
@@ -131,6 +139,8 @@ def read_weights(file: Path) -> dict[str, Tensor]:
         UserError: the file cannot be read or is damaged.
     """
     try:
+        if (size := file.stat().st_size) > LARGEST:
+            raise UserError(f"{file}: it has {size:,} bytes, more than any policy ({LARGEST:,}); another kind of file")
         data = file.read_bytes()
         weights = safetensors.torch.load(data)
         header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])
@@ -188,8 +198,25 @@ def _observation_space(said: Any, file: Path) -> Box:
             f"{file}: it says that it observes {str(said)[:200]}, which is not a shape and dtype of images or vectors; "
             "it is damaged"
         )
+    if "numbers" in said or "image_shape" in said:
+        return _image_and_numbers(said, file)
     low, high = (0, 255) if said["dtype"] == "uint8" else (-np.inf, np.inf)
     return Box(low, high, tuple(sides), np.dtype(said["dtype"]).type)
+
+
+def _image_and_numbers(said: dict[str, Any], file: Path) -> ImageAndNumbers:
+    """The space of an image and numbers that a file's facts name.
+
+    Raises:
+        UserError: its shape is not that of this image and so many numbers.
+    """
+    image, numbers, shape = said.get("image_shape"), said.get("numbers"), said["shape"]
+    sides = image if isinstance(image, list) and all(type(side) is int and side >= 1 for side in image) else []
+    if len(sides) in (2, 3) and type(numbers) is int and 1 <= numbers <= math.prod(shape):
+        space = ImageAndNumbers(1, tuple(sides), numbers) if math.prod(sides) <= math.prod(shape) else None
+        if space is not None and list(space.shape[1:]) == shape[1:] and said["dtype"] == "uint8":
+            return ImageAndNumbers(shape[0], tuple(sides), numbers)
+    raise UserError(f"{file}: it says that it observes {str(said)[:200]}, no image with numbers; it is damaged")
 
 
 def _num_actions(facts: Mapping[str, Any], weights: Mapping[str, Tensor], file: Path) -> int:
@@ -231,7 +258,12 @@ def _migrated(weights: dict[str, Tensor]) -> dict[str, Tensor]:
     return {today(name): weight for name, weight in weights.items()}
 
 
-def _config_beside(file: Path) -> Path:
+def config_beside(file: Path) -> Path:
+    """The configuration of a policy's file: beside it, or above it in its run.
+
+    Raises:
+        UserError: there is none.
+    """
     beside = file.parent / "config.toml"
     above = file.parent.parent / "config.toml"
     if not beside.is_file() and not above.is_file():

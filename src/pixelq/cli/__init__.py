@@ -9,6 +9,7 @@ import io
 import os
 import re
 import sys
+from keyword import iskeyword
 
 from pixelq.command_lines import IMPORTED
 from pixelq.errors import RunError, UserError
@@ -18,17 +19,23 @@ COMMANDS = {
     "resume": "continue a run from its last checkpoint",
     "sweep": "try other values of a recipe, and stop the hopeless early",
     "suite": "train algorithms on a set of games with seeds, as one job",
+    "tabular": "learn a small game with a table, beside the exact optimum",
+    "watch": "show runs live in the browser while they train",
     "eval": "play whole test games with a trained policy",
     "record": "make a video of a game with the Q-values beside it",
-    "tabular": "learn a small game with a table and compare it with the exact optimum",
-    "watch": "show runs live in the browser while they train",
     "plot": "draw the curves of one or more runs",
     "compare": "put runs beside published curves and scores",
-    "list": "list games, recipes or variants (losses, heads, torsos, ...)",
+    "report": "write one HTML page with everything about a folder's runs",
+    "export": "pack a policy: a folder, a zip, or for the Hugging Face hub",
+    "import": "take over a network of Stable-Baselines3 or CleanRL",
+    "list": "list games, recipes or variants (losses, heads, ...)",
     "doctor": "check this machine: device, memory, disk, ROMs",
-    "bench": "measure how fast this machine plays and learns, and what limits it",
+    "bench": "measure how fast this machine plays and learns, and why",
     "verify": "check a run's files and print a digest of each part",
+    "completion": "print the script by which your shell completes all this",
 }
+GROUPS = {"train": "learn", "watch": "look", "export": "share", "list": "check"}
+"""First command of each group in `pixelq --help` -> the group."""
 
 PLAIN = dict(zip("←↓→↑─│┃━┌┐└┘├┤┬┴┼╭╮╰╯·•█▇▆▅▄▃▂▁…–—×≥≤−", "<v>^-||-+++++++++++++..########.--x><-", strict=True))  # noqa: RUF001
 """Letters that some terminals lack -> the ones most like them."""
@@ -138,7 +145,8 @@ def _dispatch(argv: list[str]) -> int:
     command = argv[0]
     if command not in COMMANDS:
         raise UserError(f"unknown command {command!r}; choose one of {', '.join(COMMANDS)} (pixelq --help)")
-    module = importlib.import_module(f"pixelq.cli.{command}")
+    # A module cannot be called like a word of Python, such as `import`, and then be imported by its name.
+    module = importlib.import_module(f"pixelq.cli.{command}_" if iskeyword(command) else f"pixelq.cli.{command}")
     code: int = module.run(argv[1:])
     return code
 
@@ -177,7 +185,9 @@ def _imported(argv: list[str]) -> list[str]:
 
 
 def _help() -> str:
-    rows = "\n".join(f"  {name:<8} {text}" for name, text in COMMANDS.items())
-    title, usage = "pixelq: deep Q-learning from pixels", "usage: pixelq COMMAND ..."
-    trust = "pixelq --import MODULE COMMAND ... first imports a module of yours that\nregisters games or variants."
-    return "\n\n".join([title, usage, rows, trust, "pixelq COMMAND --help says more."])
+    """All commands in groups, on a screen of 80 columns and 24 lines."""
+    title = "pixelq: deep Q-learning from pixels"
+    usage = "usage: pixelq COMMAND ...      (pixelq COMMAND --help says more)"
+    rows = "\n".join(f"{GROUPS.get(name, ''):<7}{name:<12}{text}" for name, text in COMMANDS.items())
+    own = "pixelq --import MODULE COMMAND ... first imports your own games or variants."
+    return f"{title}\n{usage}\n\n{rows}\n\n{own}"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
@@ -24,7 +24,7 @@ class Args:
     """Play whole games, many at once, and report the scores. Writes eval.json into the run's folder, or --out."""
 
     run: Positional[Path]
-    """Run folder (of `pixelq train` or `pixelq tabular`), or a policy.safetensors."""
+    """Run folder (of `pixelq train` or `pixelq tabular`), policy.safetensors, export (folder, zip) or hf:owner/name."""
     episodes: int = 30
     """Whole games."""
     epsilon: float | None = None
@@ -40,7 +40,8 @@ class Args:
     json: bool = False
     """Print JSON instead of a table."""
     out: Path | None = None
-    """The file to write; none: eval.json in the run's folder. Results that cannot be written are still printed."""
+    """The file to write; none: eval.json in the run's folder; of a zip beside it, of the hub's here. Results that
+    cannot be written are still printed."""
 
 
 def run(argv: list[str]) -> int:
@@ -76,43 +77,21 @@ def evaluate_run(args: Args) -> tuple[dict[str, Any], Path]:
     """Play the games; return the results and where to write them."""
     from pixelq.checkpoints.policy_file import FILE, find_policy, load_agent
     from pixelq.device import choose_device, prepare_cpu
-    from pixelq.runs.evaluation import evaluate, human_normalized, random_and_human
+    from pixelq.runs.game_report import report_games
+    from pixelq.sharing.place import opened
 
     device, _ = choose_device(args.device)
     threads = prepare_cpu(args.threads)
-    chosen = args.run / args.policy / FILE
-    file = chosen if chosen.is_file() else find_policy(args.run)
-    folder = args.run if args.run.is_dir() else file.parent
-    out = result_file(args.out, folder)
-    agent = load_agent(file, device)
-    game = agent.config.game
-    config, seed, games = agent.config, args.seed, args.episodes
-    epsilon = 0.01 if args.epsilon is None else args.epsilon
-    result = evaluate(agent, config, episodes=games, epsilon=epsilon, seed=seed, threads=threads, tell=_tell)
-    random = evaluate(
-        None, config, episodes=min(games, 30), epsilon=1.0, seed=seed, threads=threads,
-        tell=lambda text: _tell(f"random agent: {text}"),
-    )  # fmt: skip
-    # Those scores are of the game as it is, not of another mode or map.
-    published = None if config.env_kwargs else random_and_human(game)
-    report = {
-        "policy": str(file),
-        "game": game,
-        "episodes": args.episodes,
-        "epsilon": epsilon,
-        "seed": args.seed,
-        "sticky_actions": agent.config.sticky_actions,
-        "env_kwargs": agent.config.env_kwargs,
-        **result.summary(),
-        "interval_95": list(result.interval()),
-        "cut_games": result.cut,
-        "mean_length_agent_steps": sum(g.length for g in result.games) / len(result.games),
-        "human_normalized": human_normalized(result.mean, game) if published else None,
-        "random_agent_measured": random.mean,
-        "random_agent_published": published[0] if published else None,
-        "human_published": published[1] if published else None,
-        "games": [asdict(g) for g in result.games],
-    }
+    with opened(args.run, _tell) as place:
+        chosen = place.path / args.policy / FILE
+        file = chosen if chosen.is_file() else find_policy(place.path)
+        out = result_file(args.out, place.result("eval.json"))
+        agent = load_agent(file, device)
+        epsilon = 0.01 if args.epsilon is None else args.epsilon
+        report = report_games(
+            agent, file, episodes=args.episodes, epsilon=epsilon, seed=args.seed, threads=threads, tell=_tell
+        )
+        report["policy"] = place.named(file)
     return report, out
 
 

@@ -7,6 +7,7 @@ import textwrap
 from collections.abc import Mapping, Sequence
 
 _COLOURS = re.compile(r"\x1b\[[0-9;]*m")
+_NO_DEFAULT = re.compile(r"\(default:((?:\x1b\[[0-9;]*m|[\s│])*)(None|'')?\)")
 
 
 def wrapped(text: str, columns: int) -> str:
@@ -20,6 +21,17 @@ def wrapped(text: str, columns: int) -> str:
         for paragraph in head.split("\n\n")
     ]
     return "\n\n".join(paragraphs) + boxes
+
+
+def without_empty_defaults(text: str) -> str:
+    """A help text without `(default: None)` and other defaults that are nothing: the sentence before says what holds.
+
+    The boxes keep their width; a line that has nothing else is left out.
+    """
+    blanked = _NO_DEFAULT.sub(lambda m: f"{' ' * 9}{m[1]}{' ' * (len(m[2] or '') + 1)}", text)
+    return "".join(
+        line for line in blanked.splitlines(keepends=True) if not re.fullmatch(r"│\s+│\n?", _COLOURS.sub("", line))
+    )
 
 
 def in_boxes(text: str, boxes: Mapping[str, Sequence[str]]) -> str:

@@ -79,7 +79,7 @@ def _list_games(console: Console) -> None:
         for game_id in own:
             table.add_row(escape(game_id))
         console.print(table)
-    console.print("Any other id with discrete actions trains too, a module:id of your own as well.")
+    console.print("Any other id with actions to choose among trains too, a module:id of your own as well.")
 
 
 def _list_recipes(console: Console) -> None:

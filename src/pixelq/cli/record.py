@@ -1,40 +1,68 @@
-"""`pixelq record RUN`: videos of whole games with the Q-values beside them."""
+"""`pixelq record RUN...`: videos of whole games, as MP4 or GIF, of one policy or of several side by side."""
 
 from __future__ import annotations
 
+import signal
 import sys
+import threading
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from types import FrameType
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from tyro.conf import Positional
+from tyro.conf import Positional, arg
 
-from pixelq.cli.arguments import parse
+from pixelq.cli.arguments import Paths, parse
 from pixelq.errors import UserError
+
+if TYPE_CHECKING:
+    import torch
+
+    from pixelq.sharing.place import Place
+    from pixelq.viewing.video import RecordedGame
 
 
 @dataclass(frozen=True)
 class Args:
-    """Make videos of whole games, in colour and at the game's own speed, with the Q-values as bars (MP4, h264)."""
+    """Make videos of whole games, in colour and at the game's own speed, with the Q-values as bars.
 
-    run: Positional[Path]
-    """Run folder (of `pixelq train` or `pixelq tabular`), or a policy.safetensors."""
+    MP4 (h264), or a looping GIF if --out ends in .gif. Several runs give a video each, or with --grid one video.
+    """
+
+    runs: Positional[Paths]
+    """Run folders (of `pixelq train` or `pixelq tabular`), policies (file, folder or zip), or hf:owner/name."""
+    grid: bool = False
+    """All games side by side in one video, without Q-values: several runs on the same seed, or several --episodes."""
+    stages: bool = False
+    """A grid of one run's policies, from the untrained one to the last (train with --keep-policies N to have many)."""
+    saliency: Literal["gradient", "perturbation"] | None = None
+    """Show in cyan what the policy looks at: by blurring places (Greydanus 2018), or by the gradient (quicker)."""
+    view: bool = False
+    """Show what the policy is given beside the game: the frames of its state, or its numbers."""
     episodes: int = 1
-    """Games, one video each."""
+    """Games of each run, one video each."""
     epsilon: float | None = None
     """Probability of a random action; none: 0.01, and 0 for a Q-table."""
     seed: int = 0
     """Seed of the first game and its random actions; each further game uses the next one."""
     policy: str = "best"
     """Which policy: best or final of the run, or the path of another."""
-    out: Path | None = None
-    """The video (.mp4), or a folder for it; several games get -1, -2, ... in the name. None: videos in the run."""
+    out: Annotated[Path | None, arg(aliases=["--output"])] = None
+    """The video (.mp4 or .gif), or a folder for it; several get -1, -2, ... in the name. None: videos in the run."""
+    begin_at: int = 0
+    """Agent steps that are played before the video begins."""
     max_agent_steps: int | None = None
-    """Stop a video after this many agent steps (15 a second in Atari); none: the run's eval_max_steps."""
+    """End a video after this many agent steps (15 a second in Atari); none: the run's eval_max_steps."""
     scale: int | None = None
     """Screen pixels per game pixel; none: 2 in Atari (160x210 in most games), else as large as fits the Q-values."""
-    fps: Literal[15, 30, 60] | None = None
-    """Pictures per second of an Atari video; none: 30. Other games have one picture per agent step, at their rate."""
+    width: int | None = None
+    """Make a wider video smaller, to this many pixels; none: as it is, a grid 1,920, in a GIF 960."""
+    fps: int | None = None
+    """Pictures per second, at most; none: in Atari 30, in its GIFs 15; else one per agent step, in GIFs at most 25."""
+    colours: int | None = None
+    """Colours of a GIF, at most 255: fewer make it smaller; none: 64, which are exact where there are no more."""
     device: Literal["auto", "cpu", "cuda", "mps", "vulkan"] = "auto"
     """Where Q-values are computed."""
 
@@ -42,87 +70,235 @@ class Args:
 def run(argv: list[str]) -> int:
     """Record the games and print their scores."""
     args = parse(Args, argv, "record")
+    _check(args)
+    # Imported late: torch, the emulator and PyAV take seconds, and a wrong argument should not wait for them.
+    from pixelq.device import choose_device
+    from pixelq.sharing.place import opened
+    from pixelq.tabular.table_run import is_table_run
+
+    tables = [run for run in args.runs if is_table_run(run)]
+    if tables:
+        return _record_tables(args, tables)
+    device = choose_device(args.device)[0]
+    with _stopped_by_sigterm(), ExitStack() as stack:
+        places = [stack.enter_context(opened(run, _tell)) for run in args.runs]
+        if args.stages:
+            return _record_stages(args, places[0], device)
+        policies = [_policy_file(args, place) for place in places]
+        if args.grid:
+            return _record_grid(args, places, policies, device)
+        for number, (place, policy) in enumerate(zip(places, policies, strict=True)):
+            _record_single(args, place, policy, device, number * args.episodes)
+    return 0
+
+
+def _check(args: Args) -> None:
+    if not args.runs:
+        raise UserError("record needs at least one run folder or policy: pixelq record runs/...")
     if args.episodes < 1:
         raise UserError(f"--episodes {args.episodes} is out of range: record at least 1 game")
     if args.seed < 0:
         raise UserError(f"--seed {args.seed} is out of range: it must be at least 0")
-    if args.out is not None and not args.out.is_dir() and args.out.suffix.lower() not in ("", ".mp4"):
-        raise UserError(f"--out {args.out}: videos are MP4 files; name it {args.out.with_suffix('.mp4')}")
-    # Imported late: torch, the emulator and PyAV take seconds, and a wrong argument should not wait for them.
+    if args.out is not None and not args.out.is_dir() and args.out.suffix.lower() not in ("", ".mp4", ".gif"):
+        raise UserError(
+            f"--out {args.out}: videos are MP4 or GIF files; name it {args.out.with_suffix('.mp4')} or .gif"
+        )
+    if args.stages and len(args.runs) > 1:
+        raise UserError("--stages shows the policies of one run; give one run, or use --grid for several")
+    if args.stages and (args.episodes > 1 or args.policy != "best"):
+        raise UserError("--stages plays one game with each policy of the run; leave --episodes and --policy out")
+    if args.grid and not args.stages and len(args.runs) * args.episodes < 2:
+        raise UserError("--grid needs several games: name several runs, or give --episodes 4")
+
+
+def _record_single(args: Args, place: Place, policy: Path, device: torch.device, before: int) -> None:
+    """Record the games of one policy, a video each; `before` videos have been made."""
     from pixelq.checkpoints.policy_file import load_agent
-    from pixelq.device import choose_device
-    from pixelq.tabular.table_run import is_table_run
+    from pixelq.viewing.scene import Look
     from pixelq.viewing.video import record_game
 
-    if is_table_run(args.run):
-        return _record_table(args)
-    policy = _policy_file(args)
-    agent = load_agent(policy, choose_device(args.device)[0])
-    whole = agent.config.eval_max_steps or None
+    agent = load_agent(policy, device)
+    caption = _described(agent.config, policy, _which(policy))
     for game in range(args.episodes):
         recorded = record_game(
             agent,
-            _video_path(args, policy, game),
+            _video_path(args, place, policy, game, before + game),
             seed=args.seed + game,
-            epsilon=0.01 if args.epsilon is None else args.epsilon,
-            scale=args.scale,
+            look=Look(view=args.view, saliency=args.saliency),
+            caption=caption,
+            begin_at=args.begin_at,
+            max_agent_steps=_most_steps(args, agent.config),
             fps=args.fps,
-            max_agent_steps=whole if args.max_agent_steps is None else args.max_agent_steps,
-            tell=lambda text: print(text, file=sys.stderr, flush=True),
+            **_common(args),
         )
-        end = "" if recorded.finished else " (stopped before the game's end)"
-        print(f"{recorded.path}: score {recorded.score:g} in {recorded.agent_steps:,} agent steps{end}")
+        _say(recorded, "")
+
+
+def _record_grid(args: Args, places: list[Place], policies: list[Path], device: torch.device) -> int:
+    """Record all games of all policies in one video."""
+    from pixelq.checkpoints.policy_file import load_agent
+    from pixelq.viewing.grid import Cell
+    from pixelq.viewing.stages import policy_caption
+
+    cells = []
+    for place, policy in zip(places, policies, strict=True):
+        agent = load_agent(policy, device)
+        kept = place.path.is_dir() and place.given == str(place.path)
+        name = (place.path.name if kept else Path(place.given).stem) if len(places) > 1 else ""
+        caption = policy_caption(policy, ", ".join(filter(None, (name, _which(policy)))) or "policy")
+        for game in range(args.episodes):
+            which = f" (seed {args.seed + game})" if args.episodes > 1 else ""
+            cells.append(Cell(agent, caption + which, args.seed + game))
+    alone = places[0].result("videos/grid.mp4") if len(places) == 1 else Path("grid.mp4")
+    return _write_grid(args, cells, alone)
+
+
+def _record_stages(args: Args, place: Place, device: torch.device) -> int:
+    """Record one game of each of a run's policies in one video."""
+    from pixelq.viewing.grid import Cell
+    from pixelq.viewing.stages import read_stages
+
+    stages = read_stages(place.path, device)
+    cells = [Cell(stage.agent, stage.caption, args.seed) for stage in stages]
+    return _write_grid(args, cells, place.result(f"videos/stages-seed{args.seed}.mp4"))
+
+
+def _write_grid(args: Args, cells: list[Any], alone: Path) -> int:
+    from pixelq.viewing.grid import record_grid
+    from pixelq.viewing.scene import Look
+    from pixelq.viewing.video import Timing
+
+    most = [_most_steps(args, cell.agent.config) for cell in cells]
+    timing = Timing(args.fps, args.begin_at, None if None in most else max(steps or 0 for steps in most))
+    path = args.out / alone.name if args.out is not None and args.out.is_dir() else args.out or alone
+    path = path if path.suffix else path.with_suffix(".mp4")
+    look = Look(values=False, view=args.view, saliency=args.saliency)
+    for cell, recorded in zip(cells, record_grid(cells, path, timing=timing, look=look, **_common(args)), strict=True):
+        _say(recorded, f" {cell.caption}:")
     return 0
 
 
-def _record_table(args: Args) -> int:
-    """Record episodes of a Q-table."""
+def _common(args: Args) -> dict[str, Any]:
+    return {
+        "epsilon": 0.01 if args.epsilon is None else args.epsilon,
+        "scale": args.scale,
+        "width": args.width,
+        "colours": args.colours,
+        "tell": _tell,
+    }
+
+
+def _most_steps(args: Args, config: Any) -> int | None:
+    most: int | None = (config.eval_max_steps or None) if args.max_agent_steps is None else args.max_agent_steps
+    return most
+
+
+def _say(recorded: RecordedGame, which: str) -> None:
+    end = "" if recorded.finished else " (stopped before the game's end)"
+    print(f"{recorded.path}:{which} score {recorded.score:g} in {recorded.agent_steps:,} agent steps{end}")
+
+
+def _tell(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
+
+
+def _record_tables(args: Args, tables: list[Path]) -> int:
+    """Record episodes of Q-tables."""
     from pixelq.cli.table_runs import record_table
 
+    if len(tables) < len(args.runs):
+        raise UserError(f"{tables[0]} is a Q-table's run, and the others are not; record them one after the other")
     epsilon = args.epsilon or 0.0
     if not 0 <= epsilon <= 1:
         raise UserError(f"--epsilon {epsilon:g} is out of range: it must be between 0 and 1")
-    if args.device != "auto":
-        raise UserError("--device has no effect on the video of a Q-table; leave it out")
     if args.policy not in ("best", "final"):
         raise UserError(f"--policy {args.policy}: a Q-table's run has best and final")
-    for name in ("scale", "fps", "max_agent_steps"):
-        if getattr(args, name) is not None:
+    unused = {name: getattr(args, name) for name in ("grid", "stages", "saliency", "view", "begin_at")}
+    unused |= {
+        name: getattr(args, name) is not None for name in ("scale", "width", "fps", "max_agent_steps", "colours")
+    }
+    for name, given in {"device": args.device != "auto", **unused}.items():
+        if given:
             raise UserError(f"--{name.replace('_', '-')} has no effect on the video of a Q-table; leave it out")
-    for game in range(args.episodes):
-        out = _video_path(args, args.run / args.policy / "q_table", game)
-        print(record_table(args.run, args.policy, out, seed=args.seed + game, epsilon=epsilon))
+    for number, run in enumerate(tables):
+        for game in range(args.episodes):
+            folder = args.out if args.out is not None else run / "videos"
+            named = _named(args, number * args.episodes + game)
+            out = named or folder / f"{args.policy}-seed{args.seed + game}.mp4"
+            print(record_table(run, args.policy, out, seed=args.seed + game, epsilon=epsilon))
     return 0
 
 
-def _policy_file(args: Args) -> Path:
+def _policy_file(args: Args, place: Place) -> Path:
     """The policy file that RUN and --policy name together."""
-    if args.run.is_file():
-        return args.run
-    if not (args.run / "config.toml").is_file():
-        raise UserError(
-            f"{args.run} is not a run folder (it has no config.toml); give a folder that `pixelq train` made"
-        )
+    run = place.path
+    if run.is_file():
+        return run
+    from pixelq.checkpoints.policy_file import FILE
+
+    if not (run / "config.toml").is_file():
+        raise UserError(f"{run} is not a run folder (it has no config.toml); give a folder that `pixelq train` made")
     if args.policy not in ("best", "final"):
         path = Path(args.policy)
         if not path.exists():
             raise UserError(f"--policy {args.policy}: no such file; choose best, final or a policy.safetensors")
-        return path
-    from pixelq.checkpoints.policy_file import FILE
-
-    # A run that was never evaluated has no best policy; its final one is used.
-    for name in ("best", "final") if args.policy == "best" else ("final",):
-        path = args.run / name / FILE
+        return path / FILE if path.is_dir() else path
+    # A run that was never evaluated has no best policy; its final one is used. A kept policy's folder has one alone.
+    for name in ("best", "final", ".") if args.policy == "best" else ("final",):
+        path = run / name / FILE
         if path.is_file():
             return path
     hint = "wait for its first evaluation" if args.policy == "best" else "use --policy best"
-    raise UserError(f"{args.run}: this run has no {args.policy} policy yet; {hint}, or train it longer")
+    raise UserError(f"{run}: this run has no {args.policy} policy yet; {hint}, or train it longer")
 
 
-def _video_path(args: Args, policy: Path, game: int) -> Path:
+def _which(policy: Path) -> str:
+    """The policy in a word: best, final, what its file is called, or nothing if that says nothing."""
+    from pixelq.checkpoints.policy_file import FILE
+
+    for name in (policy.parent.name, policy.stem):
+        if name in ("best", "final"):
+            return name
+    return "" if policy.name == FILE else policy.stem
+
+
+def _described(config: Any, policy: Path, which: str) -> str:
+    """Whose policy plays: recipe, seed, which one, after how many agent steps."""
+    from pixelq.viewing.stages import policy_caption
+
+    name = f"recipe {config.recipe}, seed {config.seed}"
+    return policy_caption(policy, f"{name}, {which} policy" if which else name)
+
+
+def _video_path(args: Args, place: Place, policy: Path, game: int, number: int) -> Path:
+    if (named := _named(args, number)) is not None:
+        return named
+    which = policy.parent.name if args.policy in ("best", "final") and place.path.is_dir() else policy.stem
+    which = "policy" if policy.parent == place.path else which
+    name = f"{which}-seed{args.seed + game}.mp4"
+    return args.out / name if args.out is not None else place.result("videos/" + name)
+
+
+def _named(args: Args, number: int) -> Path | None:
+    """The video that --out names, of several the one of this number; None: --out is not given, or is a folder."""
     if args.out is None or args.out.is_dir():
-        folder = args.out or (args.run if args.run.is_dir() else policy.parent) / "videos"
-        name = policy.parent.name if args.policy in ("best", "final") and args.run.is_dir() else policy.stem
-        return folder / f"{name}-seed{args.seed + game}.mp4"
+        return None
     out = args.out if args.out.suffix else args.out.with_suffix(".mp4")
-    return out if args.episodes == 1 else out.with_stem(f"{out.stem}-{game + 1}")
+    return out if args.episodes * len(args.runs) == 1 else out.with_stem(f"{out.stem}-{number + 1}")
+
+
+@contextmanager
+def _stopped_by_sigterm() -> Iterator[None]:
+    """Inside, SIGTERM ends as Ctrl-C does, so that nothing half-written is left."""
+
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    if threading.current_thread() is not threading.main_thread() or signal.getsignal(signal.SIGTERM) != signal.SIG_DFL:
+        yield
+        return
+    signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)

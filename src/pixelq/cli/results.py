@@ -12,14 +12,14 @@ from pixelq import atomic
 from pixelq.errors import UserError
 
 
-def result_file(out: Path | None, folder: Path) -> Path:
-    """Where the results go: `out`, or `eval.json` in it if it is a folder, or in the run's.
+def result_file(out: Path | None, usual: Path) -> Path:
+    """Where the results go: `out`, or `eval.json` in it if it is a folder, or the usual file.
 
     Raises:
         UserError: `out` cannot be written; said before the games are played.
     """
     if out is None:
-        return folder / "eval.json"
+        return usual
     file = out / "eval.json" if out.is_dir() else out
     if not file.parent.is_dir() or not os.access(file.parent, os.W_OK):
         raise UserError(f"--out {out}: {file.parent} is not a folder that can be written; choose another place")

@@ -39,6 +39,8 @@ class Args:
     """Agent steps between evaluations from now on; 0: off."""
     checkpoint_every: int | None = None
     """Agent steps between checkpoints from now on; 0: only at the end or when stopped."""
+    keep_policies: int | None = None
+    """Agent steps between policies that are kept for good from now on; 0: none."""
 
 
 def run(argv: list[str]) -> int:

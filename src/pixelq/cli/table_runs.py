@@ -38,7 +38,7 @@ def evaluate_table(run: Path, which: str, *, episodes: int, epsilon: float, seed
     from pixelq.tabular.table_run import TABLE, load_table
     from pixelq.tabular.terminal import print_evaluation, print_map, print_optimality
 
-    file = result_file(out, run)
+    file = result_file(out, run / "eval.json")
     loaded = load_table(run, which)
     game, gamma = loaded.game, loaded.settings.gamma
     agent = TableAgent(loaded.table, np.random.default_rng(seed))

@@ -62,7 +62,7 @@ class Args:
     run_dir: Path | None = None
     """Folder of the run; none: runs/<game>-tabular-<seed>-<time>."""
     video: Path | None = None
-    """Write the printed episode as a video into this file (MP4); needs the extra pixelq[toy-text]."""
+    """Write the printed episode as a video into this file (MP4 or GIF); needs the extra pixelq[toy-text]."""
 
 
 LEARNING = ("alpha", "gamma", "epsilon", "steps", "test_every", "test_episodes", "stop_score", "run_dir")

@@ -24,8 +24,7 @@ from pixelq.recipes.values import FIELDS, OPTIONS, RENAMED, overridden, with_all
 from pixelq.variants import KINDS, option_values
 
 OFTEN_USED = (
-    *("recipe", "steps", "seed", "run_dir", "num_envs", "threads", "device", "learning_rate", "eval_every"),
-    *("stop_score",),
+    *("recipe", "steps", "seed", "seeds", "run_dir", "device", "threads", "num_envs", "learning_rate", "eval_every"),
 )
 """Fields whose options stand first in the help text."""
 
@@ -33,6 +32,10 @@ OFTEN_USED = (
 @dataclass(frozen=True)
 class Args(Config):
     """Train an agent. The recipe (--recipe) sets every field; what you name here overrides it.
+
+    pixelq train pong --seed 2
+
+    pixelq train breakout --recipe dopamine --double --n-step 3
 
     GAME is an ale-py name (pong, MsPacman) or a Gymnasium id (ALE/Pong-v5, CartPole-v1, module:MyGame-v0);
     `pixelq list games` shows them. It may be left out where the recipe names one. Without --recipe a game takes its
@@ -95,14 +98,17 @@ def configured(argv: list[str]) -> tuple[Config, Args]:
     """
     game, rest = (argv[0], argv[1:]) if argv and not argv[0].startswith("-") else (None, argv)
     name, rest = _recipe_argument(rest)
+    name = name or _recipe_of_imported(rest)
     keywords, rest = _env_kwargs_argument(rest)
+    wrappers, rest = _words_argument("--wrappers", rest, "module:Wrapper (gymnasium.wrappers:FlattenObservation)")
     if game is not None:
         import_module_of(game)
     elif name is not None:
         game = game_of_recipe(name)
     if game is None and not {"-h", "--help"} & set(rest):
         raise UserError("which game? for example: pixelq train pong (see `pixelq list games`)")
-    config = configure(game, name, {"env_kwargs": keywords}) if game else read_recipe(name or "default")
+    task = {"env_kwargs": keywords, **({"wrappers": wrappers} if wrappers else {})}
+    config = configure(game, name, task) if game else read_recipe(name or "default")
     # The variants that are named here decide which options there are.
     short, rest = _short_names(rest)
     variants = _variants_named(rest)
@@ -116,6 +122,20 @@ def configured(argv: list[str]) -> tuple[Config, Args]:
     config = dataclasses.replace(_chosen(args), env_kwargs=config.env_kwargs)
     check_used(config, {name if name in FIELDS else name.removeprefix("no_") for name in given})
     return config, args
+
+
+def _recipe_of_imported(argv: list[str]) -> str | None:
+    """The configuration of the imported policy that `--load` names, if it names one."""
+    named = [
+        following if word == "--load" else word.removeprefix("--load=")
+        for word, following in zip(argv, [*argv[1:], ""], strict=False)
+        if word == "--load" or word.startswith("--load=")
+    ]
+    if not named:
+        return None
+    from pixelq.imported.going_on import recipe_of  # torch, for which an Atari game's help should not wait
+
+    return recipe_of(named[-1])
 
 
 def _args_for(config: Config) -> type[Args]:
@@ -218,12 +238,22 @@ def _without(flag: str, argv: list[str]) -> list[str]:
 
 def _env_kwargs_argument(argv: list[str]) -> tuple[dict[str, Any], list[str]]:
     """Take `--env-kwargs KEY=VALUE ...` out of the arguments: what a game shows, so its recipe, may depend on it."""
+    words, rest = _words_argument("--env-kwargs", argv, "key=value, such as --env-kwargs mode=1 difficulty=0")
+    return keywords_from_words(words), rest
+
+
+def _words_argument(name: str, argv: list[str], example: str) -> tuple[list[str], list[str]]:
+    """Take an option with its words out of the arguments.
+
+    Raises:
+        UserError: it has none.
+    """
     rest: list[str] = []
     words: list[str] = []
     taking = False
     for word in argv:
         flag, equals, value = word.partition("=")
-        if flag in ("--env-kwargs", "--env_kwargs"):
+        if flag in (name, name.replace("-", "_").replace("__", "--", 1)):
             taking = True
             words += [value] if equals else []
         elif taking and not word.startswith("-"):
@@ -232,8 +262,8 @@ def _env_kwargs_argument(argv: list[str]) -> tuple[dict[str, Any], list[str]]:
             taking = False
             rest.append(word)
     if not words and len(rest) < len(argv):
-        raise UserError("--env-kwargs needs key=value, such as --env-kwargs mode=1 difficulty=0")
-    return keywords_from_words(words), rest
+        raise UserError(f"{name} needs {example}")
+    return words, rest
 
 
 def _recipe_argument(argv: list[str]) -> tuple[str | None, list[str]]:

@@ -72,6 +72,7 @@ def run(argv: list[str]) -> int:
 def verify(folder: Path) -> Report:
     """Check configuration, checkpoints, CSV files and policies of a run. Changes nothing."""
     from pixelq.checkpoints.digests import csv_digest, policy_digest
+    from pixelq.checkpoints.kept_policies import kept_policies
     from pixelq.checkpoints.policy_file import FILE
     from pixelq.checkpoints.store import CheckpointStore
     from pixelq.reports.tracking import COLUMNS, check_csv_unchanged
@@ -102,6 +103,9 @@ def verify(folder: Path) -> Report:
         if (folder / name / FILE).exists():
             with report.noting_damage():
                 report.policies[name] = policy_digest(folder / name / FILE)
+    for steps, file in kept_policies(folder).items():
+        with report.noting_damage():
+            report.policies[f"at {steps:,}"] = policy_digest(file)
     return report
 
 
@@ -125,7 +129,7 @@ def _missing_variants(checkpoint: LoadedCheckpoint | None) -> list[str]:
     if not isinstance(made_with, dict):
         return []
     chosen = ((kind, made_with.get(kind.name)) for kind in KINDS.values())
-    return [f"{kind.name} {name!r}" for kind, name in chosen if isinstance(name, str) and name not in kind.names()]
+    return [f"{kind.name} {name!r}" for kind, name in chosen if isinstance(name, str) and not kind.knows(name)]
 
 
 def _print(report: Report) -> None:

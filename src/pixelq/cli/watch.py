@@ -20,7 +20,7 @@ class Args:
     """Show runs live in the browser: the game, Q-values, what the agent looks at, curves. Nothing is written."""
 
     folder: Positional[Path] = Path("runs")
-    """A run's folder, or one with runs in it; they may be training."""
+    """A run's folder, or one with runs in it, which may be training; or an export (folder or zip), or hf:owner/name."""
     host: str = "127.0.0.1"
     """Address to listen on. Any other than this machine's own makes a token, which is part of the printed address."""
     port: int | None = None
@@ -49,16 +49,22 @@ def run(argv: list[str]) -> int:
     missing = [name for name in NEEDED if importlib.util.find_spec(name) is None]
     if missing:
         raise UserError(f"watch needs {', '.join(missing)}: python -m pip install 'pixelq[watch]'")
+    from pixelq.sharing.place import opened
     from pixelq.web.player_link import PlayerSettings
     from pixelq.web.server import serve
 
     settings = PlayerSettings(share=args.share, rate=args.rate, seed=args.seed)
-    serve(
-        args.folder,
-        host=args.host,
-        port=args.port,
-        names=frozenset(args.allow_host),
-        settings=settings,
-        tell=lambda text: print(text, file=sys.stderr, flush=True),
-    )
+    with opened(args.folder, _tell) as place:
+        serve(
+            place.path,
+            host=args.host,
+            port=args.port,
+            names=frozenset(args.allow_host),
+            settings=settings,
+            tell=_tell,
+        )
     return 0
+
+
+def _tell(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)

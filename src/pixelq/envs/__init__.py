@@ -44,6 +44,7 @@ def make_envs(config: Config, *, num_envs: int, seed: int | np.random.SeedSequen
 
     _check(config, num_envs, seed, threads)
     game = resolve_game(config.game)
+    _check_wrappers(config, game)
     if game.name == "CarRacing-v3":
         from pixelq.envs.car_racing import CarRacings
 
@@ -61,6 +62,22 @@ def make_envs(config: Config, *, num_envs: int, seed: int | np.random.SeedSequen
     games = AtariGames(config, game, num_envs=num_envs, threads=threads or min(available_cores(), num_envs))
     opening = opening_fire(games, config, game)
     return SeededEpisodes(games, seed, reseed_after=reseed_after(num_envs), opening=opening)
+
+
+def _check_wrappers(config: Config, game: Game | GymnasiumGame) -> None:
+    """Refuse wrappers around games that are played several at once, in no Gymnasium environment.
+
+    Raises:
+        UserError: there are some; it says how they can be.
+    """
+    if not config.wrappers or (isinstance(game, GymnasiumGame) and game.name != "CarRacing-v3"):
+        return
+    made = f"'ALE/{game.title}-v5'" if isinstance(game, Game) else "'CarRacing-v3', continuous=False"
+    raise UserError(
+        f"wrappers = {', '.join(config.wrappers)}: {game.name} is played by environments of its own, several at once, "
+        "which no wrapper fits around; have a function make Gymnasium's, which is slower: "
+        f"pixelq.train(lambda: gymnasium.make({made}), wrappers=...)"
+    )
 
 
 def _check(config: Config, num_envs: Any, seed: Any, threads: Any) -> None:

@@ -8,8 +8,8 @@ import numpy as np
 
 from pixelq.errors import UserError
 
-MOST_ACTIONS = 256
-"""An action is recorded as a byte."""
+MOST_ACTIONS = 1024
+"""Each has a Q-value of its own."""
 
 _WORDS = 4
 
@@ -31,13 +31,15 @@ class ActionRecord:
         if num_actions > MOST_ACTIONS:
             raise ValueError(f"{num_actions} actions: the record holds at most {MOST_ACTIONS}")
         self._num_actions = num_actions
+        self._dtype: Any = np.uint8 if num_actions <= 256 else np.uint16
+        """Of a recorded action."""
         self._rows = np.arange(num_envs)
         root = seed if isinstance(seed, np.random.SeedSequence) else np.random.SeedSequence(seed)
         # Children get explicit keys: spawn() would change the caller's object.
         children = [np.random.SeedSequence(root.entropy, spawn_key=(*root.spawn_key, i)) for i in range(num_envs)]
         self._streams = np.stack([child.generate_state(_WORDS) for child in children]).astype(np.int64)
         self._drawn = np.zeros(num_envs, np.int64)
-        self._actions = np.zeros((num_envs, 1024), np.uint8)
+        self._actions = np.zeros((num_envs, 1024), self._dtype)
         self.seeds = np.zeros(num_envs, np.int64)
         self.lengths = np.zeros(num_envs, np.int64)
 
@@ -61,7 +63,10 @@ class ActionRecord:
         return np.where(place >= 0, self._actions[self._rows, np.maximum(place, 0)], 0).astype(np.int64)
 
     def state_dict(self) -> dict[str, np.ndarray]:
-        """Return the streams (N, 4), seeds drawn and lengths (N,), all int64, and the actions, uint8, end to end."""
+        """Return the streams (N, 4), seeds drawn and lengths (N,), all int64, and the actions, end to end.
+
+        Actions are bytes, or uint16 where there are more than 256.
+        """
         recorded = [row[:length] for row, length in zip(self._actions, self.lengths, strict=True)]
         return {
             "streams": self._streams.copy(),
@@ -80,8 +85,8 @@ class ActionRecord:
         streams = checked_array(state, "streams", np.int64, (n, _WORDS), 0, 2**32 - 1)
         drawn = checked_array(state, "seeds_drawn", np.int64, (n,), 1, 2**32)
         lengths = checked_array(state, "lengths", np.int64, (n,), 0, 2**31)
-        actions = checked_array(state, "actions", np.uint8, (int(lengths.sum()),), 0, self._num_actions - 1)
-        table = np.zeros((n, max(1024, int(lengths.max()))), np.uint8)
+        actions = checked_array(state, "actions", self._dtype, (int(lengths.sum()),), 0, self._num_actions - 1)
+        table = np.zeros((n, max(1024, int(lengths.max()))), self._dtype)
         table[np.arange(table.shape[1]) < lengths[:, None]] = actions
         self._streams, self._drawn, self.lengths, self._actions = streams, drawn, lengths, table
         self.seeds = np.array([self._last_seed(int(i)) for i in self._rows], np.int64)

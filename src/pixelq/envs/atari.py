@@ -96,25 +96,35 @@ class AtariGames:
 
 
 def opening_fire(games: AtariGames, config: Config, game: Game) -> Opening | None:
+    """Return which actions begin episodes and lives of `games`; see `opening_with`."""
+    return opening_with(games.fire_action(), int(games.single_action_space.n), config, game)
+
+
+def opening_with(fire: int | None, num_actions: int, config: Config, game: Game) -> Opening | None:
     """Return which actions begin episodes and lives; None if the recipe forces none.
 
     A game without FIRE begins its lives without it, as in EnvPool. `wrapper_openings` are those of stable_baselines3's
     `atari_wrappers.py`: `EpisodicLifeEnv` plays action 0 to leave a lost life behind, and `FireResetEnv` around it
     plays actions 1 (FIRE) and 2 whenever that has reset; each is repeated for `frame_skip` frames.
 
+    Args:
+        fire: number of FIRE; None: the game has no such action.
+        num_actions: A.
+        config: `opening_fire_max`, `fire_on_life_loss`, `wrapper_openings`.
+        game: for the message.
+
     Raises:
         UserError: the recipe holds FIRE at the start of an episode and the game has no such action.
     """
     if not (config.opening_fire_max or config.fire_on_life_loss or config.wrapper_openings):
         return None
-    fire = games.fire_action()
     if config.wrapper_openings:
         presses = () if fire is None else (fire, 2)
         return Opening(presses, (0, *presses))
     if fire is None and config.opening_fire_max:
         raise UserError(
             f"opening_fire_max = {config.opening_fire_max}: {game.title} has no FIRE among its "
-            f"{games.single_action_space.n} actions; use --opening-fire-max 0 or --full-action-set"
+            f"{num_actions} actions; use --opening-fire-max 0 or --full-action-set"
         )
     if fire is None:
         return None

@@ -1,7 +1,7 @@
 """Atari games in other modes and difficulties: ale-py's single emulators, stepped as its vector environment is.
 
 `ale_py.vector_env.AtariVectorEnv` has neither (ale-py 0.12), so these games are played by one `ALEInterface` for each
-environment, one after the other, with the same preprocessing in numpy: slower, and the same pixels up to rounding.
+environment, one after the other, with the same preprocessing in numpy: slower, and the same pixels.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from ale_py.vector_env import AtariVectorEnv
 from gymnasium.spaces import Box, Discrete
 from gymnasium.vector import AutoresetMode
 
+from pixelq.envs.area_resize import area_resized
 from pixelq.envs.games import Game, rom_file
 from pixelq.errors import UserError
 
@@ -81,6 +82,20 @@ def _checked(game: Game, keywords: Mapping[str, Any]) -> tuple[int, int] | None:
     return None if (mode, difficulty) == own else (mode, difficulty)
 
 
+def fire_of(game: Game, *, full_action_set: bool) -> int | None:
+    """The number of FIRE among a game's actions; None where it has no such action.
+
+    Raises:
+        UserError: the ROM is missing or damaged.
+    """
+    path = rom_file(game.rom)
+    with contextlib.redirect_stdout(io.StringIO()):
+        emulator = _emulator()
+        emulator.loadROM(path)
+    actions = emulator.getLegalActionSet() if full_action_set else emulator.getMinimalActionSet()
+    return actions.index(Action.FIRE) if Action.FIRE in actions else None
+
+
 def _listed(values: list[int]) -> str:
     *most, last = map(str, sorted(values))
     return f"{', '.join(most)} or {last}" if most else last
@@ -120,8 +135,6 @@ class ModeEmulators:
         self.single_action_space = Discrete(len(self._actions))
         self.ale = self
         self._observations = np.zeros((num_envs, *shape), np.uint8)
-        height, width = first.getScreenDims()
-        self._shares = area_shares(height, self._side[0]), area_shares(width, self._side[1])
 
     def get_action_set(self) -> list[Action]:
         """The actions, by number."""
@@ -145,7 +158,7 @@ class ModeEmulators:
                 self._draws[i] = np.random.default_rng(one)
             self._begin(self._emulators[i], int(self._draws[i].integers(self._noop_max)))
             observations[i] = 0
-            observations[i, -1] = self._resized(self._screen(self._emulators[i]))
+            observations[i, -1] = area_resized(self._screen(self._emulators[i]), self._side)
         self._observations = observations
         return observations, {"lives": self._lives()}
 
@@ -158,7 +171,7 @@ class ModeEmulators:
         for i, action in enumerate(actions.tolist()):
             rewards[i], screen = self._play(self._emulators[i], self._actions[action])
             terminated[i] = self._emulators[i].game_over(with_truncation=False)
-            observations[i, -1] = self._resized(screen)
+            observations[i, -1] = area_resized(screen, self._side)
         self._observations = observations
         return observations, rewards, terminated, np.zeros(n, np.bool_), {"lives": self._lives()}
 
@@ -199,25 +212,5 @@ class ModeEmulators:
     def _screen(self, emulator: ALEInterface) -> np.ndarray:
         return np.asarray(emulator.getScreenGrayscale() if self._gray else emulator.getScreenRGB())
 
-    def _resized(self, screen: np.ndarray) -> np.ndarray:
-        """The screen as means over areas, rounded: uint8 (H, W) or (H, W, 3)."""
-        if screen.shape[:2] == self._side:
-            return screen
-        (rows, tall), (columns, wide) = self._shares
-        colours = (1,) * (screen.ndim - 2)
-        # No matrix product: its threads would slow other emulators.
-        high = (screen[rows] * tall.reshape(*tall.shape, 1, *colours)).sum(axis=1)
-        means = (high[:, columns] * wide.reshape(1, *wide.shape, *colours)).sum(axis=2)
-        return np.rint(means).clip(0, 255).astype(np.uint8)
-
     def _lives(self) -> np.ndarray:
         return np.array([emulator.lives() for emulator in self._emulators], np.int64)
-
-
-def area_shares(old: int, new: int) -> tuple[np.ndarray, np.ndarray]:
-    """For each of `new` pixels the `old` ones in its area and their shares of it, int64 and float32 `(new, k)`."""
-    edges = np.arange(new + 1) * old / new
-    first = np.floor(edges[:-1]).astype(np.int64)
-    inputs = first[:, None] + np.arange(int(np.ceil(old / new)) + 1)
-    overlap = np.minimum(edges[1:, None], inputs + 1) - np.maximum(edges[:-1, None], inputs)
-    return np.minimum(inputs, old - 1), (np.clip(overlap, 0, None) * new / old).astype(np.float32)

@@ -28,6 +28,9 @@ SIDE = 84
 LEFT = 6
 """First column of the view among the 96 that are drawn. Its rows are 0 to 83; the status bar fills the other 12."""
 
+ROAD_SEEN = (0.0, LEFT / 96, SIDE / 96, SIDE / 96)
+"""Where the view lies in a whole picture: top, left, height, width, as shares of it."""
+
 _WEIGHTS = np.array([2989, 5870, 1140], np.float32)
 """Luminance of red, green and blue (ITU-R BT.601) in ten-thousandths, so that every sum below is a whole number."""
 

@@ -1,4 +1,4 @@
-"""From a Gymnasium observation to one frame: bytes for an image, float32 numbers for a vector."""
+"""From an observation, or one part of it, to a frame: bytes for an image, float32 numbers for anything else."""
 
 from __future__ import annotations
 
@@ -9,11 +9,12 @@ from typing import Any, NamedTuple
 import gymnasium
 import numpy as np
 import torch
-from gymnasium.spaces import Box, Discrete
+from gymnasium.spaces import Box, Discrete, MultiBinary, MultiDiscrete
 from torch.nn import functional as F
 
 from pixelq.config import Config
 from pixelq.errors import UserError
+from pixelq.image_and_numbers import ImageAndNumbers
 
 LUMINANCE = np.array([0.2989, 0.5870, 0.1140], np.float32)
 """Weights of red, green and blue in the brightness of a pixel (ITU-R BT.601)."""
@@ -47,20 +48,24 @@ class Frames:
     shape: tuple[int, ...]
     """Shape of a frame: (H, W), (H, W, C) or (d,)."""
     dtype: Any
-    """uint8 for an image, float32 for a vector."""
+    """uint8 for an image, alone or with numbers, float32 for a vector."""
     make: Callable[[Any], np.ndarray]
     """Observation -> frame. Raises `MisreadError` for an observation that is not what its space says."""
     reads: str = ""
     """How observations are read, for a person."""
+    together: ImageAndNumbers | None = None
+    """Of an image with numbers beside it, the space of a stack of one; None: there are no such two."""
 
     def stacked_space(self, stack: int) -> Box:
         """The space of `stack` frames."""
+        if self.together is not None:
+            return ImageAndNumbers(stack, self.together.image_shape, self.together.numbers)
         low, high = (0, 255) if self.dtype is np.uint8 else (-np.inf, np.inf)
         return Box(low, high, (stack, *self.shape), self.dtype)
 
 
 class MisreadError(UserError):
-    """An observation is not what its space says, so any reading of it would be a guess."""
+    """An observation is not what its space says, or an action mask is none, so any reading of it would be a guess."""
 
 
 class Picture(NamedTuple):
@@ -79,47 +84,51 @@ class Picture(NamedTuple):
         return self.stack * self.colours
 
 
-def frames_of(space: gymnasium.Space[Any], config: Config, game: str) -> Frames:
-    """Return how an observation becomes a frame.
+def part_frames(space: gymnasium.Space[Any], config: Config, game: str) -> Frames:
+    """Return how an observation that has no parts, or one part of it, becomes a frame.
 
     What counts as an image: see `picture_of`. Its numbers are brought to 0..255, red-green-blue becomes brightness if
     the recipe asks for it, and `screen_size` above 0 resizes. Any other Box of numbers becomes a flat vector (bytes
-    divided by the highest of their space), a Discrete observation a one-hot vector.
+    divided by the highest of their space), MultiBinary too; a Discrete number becomes one-hot, and each of a
+    MultiDiscrete's, one after the other.
 
     Args:
-        space: of one observation.
+        space: of the observation or its part.
         config: `grayscale` and `screen_size` are used for images.
-        game: the id, for the message and for MiniGrid's numbers.
+        game: the id, for the message and for MiniGrid's numbers; the part's name may follow it.
 
     Raises:
         UserError: another space, an image whose layout or range cannot be told, or `grayscale` for one that is not
             red-green-blue.
     """
-    if isinstance(space, Discrete):
-        if int(space.n) > MOST_NUMBERS:
-            raise UserError(
-                f"game {game}: its observations are of a Discrete space of {int(space.n):,} states; pixelq takes "
-                f"{MOST_NUMBERS:,} at most (gymnasium.wrappers.FlattenObservation would make a number of each): "
-                "describe a state by some numbers (Box), as an id of your own (pixelq train module:id)"
-            )
+    if isinstance(space, Discrete | MultiDiscrete):
         return _one_hot(space, game)
-    if isinstance(space, Box) and not 1 <= int(np.prod(space.shape)) <= MOST_NUMBERS * 64:
-        raise UserError(
-            f"game {game}: an observation has the shape {space.shape}, so {int(np.prod(space.shape)):,} numbers; "
-            f"pixelq learns from 1 to {MOST_NUMBERS * 64:,}"
-        )
+    if isinstance(space, MultiBinary):
+        space = Box(0, 1, space.shape, np.bool_)
+        _check_size(space, game, MOST_NUMBERS)
+        return _vector(space, game)
     if not isinstance(space, Box):
-        kind = type(space).__name__
         raise UserError(
-            f"game {game}: its observations are of a {kind} space; pixelq learns from images and vectors (Box) and "
-            "from Discrete: give it gymnasium.wrappers.FlattenObservation, or one part of it, as an id of your own "
-            "(pixelq train module:id)"
+            f"game {game}: its observations are of a {type(space).__name__} space; pixelq learns from images and "
+            "numbers (Box, Discrete, MultiDiscrete, MultiBinary, and Dict and Tuple of these): turn it into some "
+            "numbers (gymnasium.wrappers.TransformObservation) or, of a Dict, leave it out "
+            "(gymnasium.wrappers.FilterObservation), as an id of your own (pixelq train module:id)"
         )
+    _check_size(space, game, MOST_NUMBERS * 64)
     picture = picture_of(space)
     if picture is not None:
         return _image(space, picture, config, game)
     _check_not_an_unclear_image(space, game)
     return _vector(space, game)
+
+
+def _check_size(space: Box, game: str, most: int) -> None:
+    """Refuse arrays of nothing and of very many numbers."""
+    if not 1 <= int(np.prod(space.shape)) <= most:
+        raise UserError(
+            f"game {game}: an observation has the shape {space.shape}, so {int(np.prod(space.shape)):,} numbers; "
+            f"pixelq learns from 1 to {most:,}"
+        )
 
 
 def is_image(space: gymnasium.Space[Any]) -> bool:
@@ -269,23 +278,38 @@ def _without_ones(shape: tuple[int, ...]) -> tuple[int, ...]:
 # --- the three kinds --------------------------------------------------------------------------------------------------
 
 
-def _one_hot(space: Discrete, game: str) -> Frames:
-    n, start = int(space.n), int(space.start)
+def _one_hot(space: Discrete | MultiDiscrete, game: str) -> Frames:
+    """For each number of the space a row with a one at its place, rows one after the other."""
+    counts = np.atleast_1d(np.asarray(space.n if isinstance(space, Discrete) else space.nvec).reshape(-1))
+    start = np.broadcast_to(np.asarray(space.start, np.int64).reshape(-1), counts.shape)
+    size = sum(counts.tolist())
+    if size > MOST_NUMBERS:
+        raise UserError(
+            f"game {game}: its observations are of a {type(space).__name__} space of {size:,} states; pixelq takes "
+            f"{MOST_NUMBERS:,} at most (gymnasium.wrappers.FlattenObservation would make a number of each): "
+            "describe a state by some numbers (Box), as an id of your own (pixelq train module:id)"
+        )
+    places = np.cumsum(counts) - counts
 
     def make(observation: Any) -> np.ndarray:
-        given = _array(observation)
-        if given.size != 1 or given.dtype.kind not in "biuf" or not 0 <= (state := given.item() - start) < n:
+        given = _array(observation).reshape(-1)
+        if given.shape != counts.shape or given.dtype.kind not in "biuf":
             raise MisreadError(_not_a_state(space, game, observation))
-        if state != int(state):
+        with np.errstate(invalid="ignore"):  # of numbers that are none
+            states = given.astype(np.int64) - start
+        if (states + start != given).any() or (states < 0).any() or (states >= counts).any():
             raise MisreadError(_not_a_state(space, game, observation))
-        frame = np.zeros(n, np.float32)
-        frame[int(state)] = 1.0
+        frame = np.zeros(size, np.float32)
+        frame[places + states] = 1.0
         return frame
 
-    return Frames((n,), np.float32, make, f"observations are read as one of {n} states")
+    what = f"one of {size} states" if isinstance(space, Discrete) else f"{len(counts)} numbers of {size} states in all"
+    return Frames((size,), np.float32, make, f"observations are read as {what}")
 
 
-def _not_a_state(space: Discrete, game: str, observation: Any) -> str:
+def _not_a_state(space: Discrete | MultiDiscrete, game: str, observation: Any) -> str:
+    if isinstance(space, MultiDiscrete):
+        return f"game {game}: an observation is {observation!r:.60}, but its space says {space!s:.80}"
     low, high = int(space.start), int(space.start + space.n - 1)
     return f"game {game}: an observation is {observation!r:.60}, but its space says a whole number from {low} to {high}"
 

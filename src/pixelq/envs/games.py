@@ -11,6 +11,7 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+from pixelq.envs.factory_names import factory_name, is_factory
 from pixelq.envs.gymnasium_games import (
     GymnasiumGame,
     find_gymnasium_game,
@@ -95,12 +96,17 @@ def full_name(name: str) -> str:
         name: as for `resolve_game`. A bare name of an Atari game stays one: `breakout` is no id.
     """
     name = name.strip()
+    if is_factory(name):
+        return name
     module, colon, plain = name.rpartition(":")
     if _VERSION.search(plain) or (colon and module not in sys.modules):
         return name
     if not colon and ("/" not in plain and _key(plain) in ("", "carracing", *map(_key, _shipped_roms()))):
         return name
-    return f"{module}{colon}{newest_version(plain) or plain}"
+    newest = newest_version(plain)
+    if colon and not newest and callable(getattr(sys.modules[module], plain, None)):
+        return factory_name(name)  # `my_games:make_corridor`
+    return f"{module}{colon}{newest or plain}"
 
 
 def rom_file(rom: str) -> Path:

@@ -1,4 +1,4 @@
-"""Any Gymnasium environment with discrete actions, several copies stepped one after the other."""
+"""Any Gymnasium environment with finitely many actions, several copies stepped one after the other."""
 
 from __future__ import annotations
 
@@ -9,14 +9,17 @@ from typing import Any
 
 import gymnasium
 import numpy as np
-from gymnasium.spaces import Box, Discrete
+from gymnasium.spaces import Discrete
 
+from pixelq.action_masks import random_actions
 from pixelq.config import Config
-from pixelq.envs.action_record import MOST_ACTIONS
+from pixelq.envs.combined_actions import actions_of
 from pixelq.envs.drawn_pictures import DrawnPictures
-from pixelq.envs.frames import MisreadError, frames_of
+from pixelq.envs.frames import MisreadError
+from pixelq.envs.given_masks import GivenMasks
 from pixelq.envs.global_random import kept_global_random
 from pixelq.envs.gymnasium_games import GymnasiumGame, close_environment, make_environment, missing_package
+from pixelq.envs.observation_frames import frames_of
 from pixelq.envs.seeded_episodes import NO_SEED
 from pixelq.errors import UserError
 
@@ -36,11 +39,13 @@ LOOK_STEPS, LOOK_SECONDS = 60, 1.0
 class GymnasiumEnvs:
     """N copies of one environment, each restarted from a given seed (satisfies `seeded_episodes.SeededStarts`).
 
-    An observation is float32 `(stack, d)` for vectors and Discrete observations, uint8 `(stack, H, W)` or
-    `(stack, H, W, C)` for images, newest frame last, zeros before the start. Rewards are the environment's own.
+    An observation is float32 `(stack, d)` for numbers, uint8 `(stack, H, W)` or `(stack, H, W, C)` for images, alone or
+    with numbers (`ImageAndNumbers`), newest frame last, zeros before the start. Rewards are the environment's own.
 
     Attributes:
         reads: how observations are read, for a person.
+        actions: how actions are numbered, and what the environment gets for each.
+        action_names: of combined actions; empty for others.
     """
 
     def __init__(self, config: Config, game: GymnasiumGame, *, num_envs: int, render_mode: str | None = None) -> None:
@@ -64,23 +69,26 @@ class GymnasiumEnvs:
         self._envs: list[gymnasium.Env[Any, Any]] = []
         try:
             self._envs.append(self._made())
-            actions = discrete_actions(self._envs[0], game)
+            self.actions = actions_of(self._envs[0].action_space, game.id)
             self._frames = frames_of(self._envs[0].observation_space, config, game.id)
             self._envs.extend(self._made() for _ in range(num_envs - 1))
         except BaseException:
             self.close()
             raise
         self.reads = self._frames.reads
+        self.gives_masks = False
+        """Whether the environments say which actions are allowed, as far as was looked."""
+        self.action_names = self.actions.names if self.actions.combined else []
         self.num_envs = num_envs
         space = self._frames.stacked_space(config.frame_stack)
         self.single_observation_space: gymnasium.Space[Any] = space
-        self.single_action_space = Discrete(int(actions.n))
-        self._first_action = int(actions.start)
+        self.single_action_space = Discrete(self.actions.count)
         self._skip = config.frame_skip
         self._last_step = math.ceil(config.max_frames_per_episode / config.frame_skip)
         self._steps = np.zeros(num_envs, np.int64)
         self._lives = np.zeros(num_envs, np.int64)
         self._observations = np.zeros((num_envs, *space.shape), self._frames.dtype)
+        self._masks = GivenMasks(game.id, num_envs, self.actions.count, config.frame_skip)
 
     def reset_some(self, seeds: np.ndarray, mask: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Restart the masked environments; see `SeededStarts.reset_some`. Lives are always 0."""
@@ -91,9 +99,10 @@ class GymnasiumEnvs:
                 if self._game.id.startswith(LEAKING):
                     close_environment(self._envs[i])
                     self._envs[i] = self._made()
-                shown, _ = _parts(self._envs[i].reset(seed=None if seed == NO_SEED else seed), RESET)
+                shown, info = _parts(self._envs[i].reset(seed=None if seed == NO_SEED else seed), RESET)
                 observations[i] = 0
                 observations[i, -1] = self._frames.make(shown)
+                self._masks.first(self._envs[i], i, info)
             except KeyboardInterrupt:
                 raise
             except BaseException as error:
@@ -114,8 +123,10 @@ class GymnasiumEnvs:
         rewards, terminated, truncated = np.zeros(n), np.zeros(n, np.bool_), np.zeros(n, np.bool_)
         for i, action in enumerate(actions.tolist()):
             try:
-                shown, rewards[i], terminated[i], truncated[i] = self._play(self._envs[i], action)
+                env, agent_step = self._envs[i], int(self._steps[i]) + 1
+                shown, rewards[i], terminated[i], truncated[i], info = self._play(env, action)
                 observations[i, -1] = self._frames.make(shown)
+                self._masks.next(env, i, info, terminated=terminated[i], agent_step=agent_step)
             except KeyboardInterrupt:
                 raise
             except BaseException as error:
@@ -125,6 +136,11 @@ class GymnasiumEnvs:
         truncated |= self._steps >= self._last_step
         self._observations = observations
         return observations, rewards, terminated, truncated & ~terminated, self._lives
+
+    @property
+    def action_masks(self) -> np.ndarray | None:
+        """Which actions are allowed in the current states, bool `(N, A)`; None where the environments do not say."""
+        return self._masks.now
 
     def look_whether_decided(self) -> bool:
         """Play the same seeds and actions twice, in two new environments that are used differently before and beside.
@@ -142,6 +158,7 @@ class GymnasiumEnvs:
                 return True
             try:
                 first, second = _played(probe, 0), _played(probe, 1)
+                self.gives_masks = probe.action_masks is not None
             finally:
                 probe.close()
         return all(a == b for a, b in zip(first, second, strict=False))
@@ -175,18 +192,17 @@ class GymnasiumEnvs:
             close_environment(env)
 
     def _made(self) -> gymnasium.Env[Any, Any]:
-        return make_environment(self._game, self._render_mode, self._config.env_kwargs)
+        return make_environment(self._game, self._render_mode, self._config.env_kwargs, self._config.wrappers)
 
-    def _play(self, env: gymnasium.Env[Any, Any], action: int) -> tuple[Any, float, bool, bool]:
+    def _play(self, env: gymnasium.Env[Any, Any], action: int) -> tuple[Any, float, bool, bool, Any]:
         total = 0.0
         for _ in range(self._skip):
-            # As Gymnasium's own vector environments hand them out: a NumPy integer, of which some games ask `.item()`.
-            shown, reward, terminated, truncated, _ = _parts(env.step(np.int64(self._first_action + action)), STEP)
+            shown, reward, terminated, truncated, info = _parts(env.step(self.actions.given(action)), STEP)
             total += _number(reward)
             over = _truth(terminated, "terminated"), _truth(truncated, "truncated")
             if any(over):
                 break
-        return shown, total, *over
+        return shown, total, *over, info
 
 
 def _parts(returned: Any, names: tuple[str, ...]) -> Any:
@@ -245,10 +261,14 @@ def _played(probe: GymnasiumEnvs, which: int) -> list[bytes]:
         for _ in range(LOOK_STEPS):
             if time.monotonic() - started > LOOK_SECONDS:
                 break
-            actions = other.integers(0, probe.single_action_space.n, 2)
-            actions[which] = mine.integers(0, probe.single_action_space.n)
+            masks = probe.action_masks
+            actions = random_actions(other, 2, probe.actions.count, masks)
+            mask = None if masks is None else masks[which : which + 1]
+            actions[which] = random_actions(mine, 1, probe.actions.count, mask)[0]
             parts = probe.step(actions)
             seen.append(b"".join(part[which].tobytes() for part in parts))
+            if (masks := probe.action_masks) is not None:
+                seen.append(masks[which].tobytes())
             done = parts[2] | parts[3]
             if done.any():
                 seeds += done
@@ -262,27 +282,6 @@ def _played(probe: GymnasiumEnvs, which: int) -> list[bytes]:
     except BaseException:  # of a stranger's code; the run will meet it again and tell
         return seen
     return seen
-
-
-def discrete_actions(env: gymnasium.Env[Any, Any], game: GymnasiumGame) -> Discrete:
-    """Return the environment's actions.
-
-    Raises:
-        UserError: they are not Discrete, or there are too many.
-    """
-    space = env.action_space
-    if isinstance(space, Box):
-        raise UserError(
-            f"game {game.id}: its actions are continuous (Box); Q-learning chooses among discrete ones: give it a few "
-            "by gymnasium.wrappers.TransformAction as an id of your own (pixelq train module:id)"
-        )
-    if not isinstance(space, Discrete):
-        raise UserError(
-            f"game {game.id}: its actions are of a {type(space).__name__} space; pixelq chooses among Discrete ones"
-        )
-    if space.n > MOST_ACTIONS:
-        raise UserError(f"game {game.id}: it has {space.n} actions; pixelq takes at most {MOST_ACTIONS}")
-    return space
 
 
 def _check_no_atari_options(config: Config, game: GymnasiumGame) -> None:

@@ -11,11 +11,12 @@ import os
 import re
 import sys
 import warnings
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from pixelq.command_lines import IMPORTED
+from pixelq.envs.factory_names import find_factory, is_factory
 from pixelq.errors import UserError
 
 if TYPE_CHECKING:
@@ -52,7 +53,7 @@ WELL_KNOWN = (
     *(f"MinAtar/{game}-v1" for game in ("Asterix", "Breakout", "Freeway", "Seaquest", "SpaceInvaders")),
     *(f"MiniGrid-{room}-v0" for room in ("Empty-5x5", "Empty-8x8", "DoorKey-5x5", "FourRooms", "LavaGapS5")),
 )
-"""Ids that `pixelq list games` shows; any other one with discrete actions works too."""
+"""Ids that `pixelq list games` shows; any other one with actions to choose among works too."""
 
 
 @dataclass(frozen=True, order=True)
@@ -60,7 +61,7 @@ class GymnasiumGame:
     """One environment of Gymnasium's registry."""
 
     id: str
-    """Its id there, without a module in front, e.g. `CartPole-v1`, `MinAtar/Breakout-v1`."""
+    """Its id there, without a module in front, e.g. `CartPole-v1`, `MinAtar/Breakout-v1`; or `my_games:make()`."""
 
     @property
     def name(self) -> str:
@@ -70,7 +71,7 @@ class GymnasiumGame:
     @property
     def title(self) -> str:
         """Name for display, e.g. `CartPole`, `MinAtar Breakout`."""
-        return _VERSION.sub("", self.id).replace("/", " ")
+        return _VERSION.sub("", self.id.partition(":")[2] or self.id).replace("/", " ")
 
 
 def find_gymnasium_game(name: str) -> GymnasiumGame:
@@ -82,6 +83,9 @@ def find_gymnasium_game(name: str) -> GymnasiumGame:
     Raises:
         UserError: an unknown id (the message names similar ones), a missing extra, or a module that is not imported.
     """
+    if is_factory(name):
+        find_factory(name)
+        return GymnasiumGame(name)
     module, _, plain = name.rpartition(":")
     if module and module not in sys.modules:
         raise UserError(
@@ -171,7 +175,10 @@ def extra_of(game_id: str) -> str:
 
 
 def make_environment(
-    game: GymnasiumGame, render_mode: str | None = None, keywords: Mapping[str, Any] | None = None
+    game: GymnasiumGame,
+    render_mode: str | None = None,
+    keywords: Mapping[str, Any] | None = None,
+    wrappers: Sequence[str] = (),
 ) -> gymnasium.Env[Any, Any]:
     """Make one environment, with the time limit of its registration. MiniGrid's observations are reduced to the image.
 
@@ -179,6 +186,7 @@ def make_environment(
         game: from `find_gymnasium_game`.
         render_mode: Gymnasium's; None: nothing is drawn.
         keywords: of the environment, or of `gymnasium.make` (`max_episode_steps`); they are copied.
+        wrappers: names of a person's own around it, the innermost first.
 
     Raises:
         UserError: a package is missing (with the command that installs it), or it cannot be made (with the
@@ -186,16 +194,21 @@ def make_environment(
     """
     import gymnasium
 
+    from pixelq.envs.factories import made_by_factory, wrapped
+
     options = copy.deepcopy(dict(keywords or {}))
     if render_mode is not None:  # a user's own environment may not take one
         options["render_mode"] = render_mode
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # about newer versions; what matters is raised as an error
-            env = gymnasium.make(game.id, disable_env_checker=True, **options)
+            if is_factory(game.id):
+                env = made_by_factory(game.id, render_mode, copy.deepcopy(dict(keywords or {})))
+            else:
+                env = gymnasium.make(game.id, disable_env_checker=True, **options)
     except (gymnasium.error.DependencyNotInstalled, ImportError) as error:
         raise missing_package(game, error) from None
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, UserError):
         raise
     except BaseException as error:
         said = f" with env_kwargs {dict(keywords)}" if keywords else ""
@@ -203,16 +216,16 @@ def make_environment(
     if game.id.startswith(("MiniGrid-", "BabyAI-")):
         from minigrid.wrappers import ImgObsWrapper
 
-        return ImgObsWrapper(env)
-    return env
+        env = ImgObsWrapper(env)
+    return wrapped(env, wrappers, game.id)
 
 
 @contextlib.contextmanager
 def opened_environment(
-    game: GymnasiumGame, keywords: Mapping[str, Any] | None = None
+    game: GymnasiumGame, keywords: Mapping[str, Any] | None = None, wrappers: Sequence[str] = ()
 ) -> Iterator[gymnasium.Env[Any, Any]]:
     """An environment to look at its spaces and metadata, closed afterwards; as `make_environment`."""
-    env = make_environment(game, keywords=keywords)
+    env = make_environment(game, keywords=keywords, wrappers=wrappers)
     try:
         yield env
     finally:
@@ -231,7 +244,7 @@ def close_environment(env: gymnasium.Env[Any, Any]) -> None:
 
 def missing_package(game: GymnasiumGame, error: Exception) -> UserError:
     """Return the error that names the command to install the package that the environment needs."""
-    entry = f"{_registry()[game.id].entry_point}.".replace(":", ".")
+    entry = "" if is_factory(game.id) else f"{_registry()[game.id].entry_point}.".replace(":", ".")
     package = next((extra for start, extra in _EXTRAS.items() if entry.startswith(f"{start}.")), None)
     fix = f"fix it with: python -m pip install '{package}'" if package else "install what it needs"
     return UserError(f"game {game.id}: a package that it needs is missing ({error}); {fix}")

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import zlib
 from typing import Any, Protocol
 
 import gymnasium
@@ -12,9 +10,11 @@ from gymnasium.spaces import Discrete
 from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
 
-from pixelq.envs.action_record import ActionRecord, checked_array
+from pixelq.envs.action_record import ActionRecord
 from pixelq.envs.opening import Opening, aligned
+from pixelq.envs.saved_episodes import SavedEpisodes, crcs, read_episodes
 from pixelq.errors import RunError, UserError
+from pixelq.image_and_numbers import ImageAndNumbers
 
 NO_SEED = -1
 
@@ -38,14 +38,15 @@ class NotReproducedError(UserError):
     Args:
         reason: what is different, and where.
         last_frames: the newest frame of each environment as it was saved, (N, ...); None in states without such.
+        last_masks: the action mask of each as it was saved, bool (N, A); None in games without.
     """
 
-    def __init__(self, reason: str, last_frames: np.ndarray | None) -> None:
+    def __init__(self, reason: str, last_frames: np.ndarray | None, last_masks: np.ndarray | None = None) -> None:
         super().__init__(
             f"saved environments: {reason}; resume with the emulator version and the game settings of the run"
         )
         self.reason = reason
-        self.last_frames = last_frames
+        self.last_frames, self.last_masks = last_frames, last_masks
 
 
 class SeededStarts(Protocol):
@@ -58,6 +59,13 @@ class SeededStarts(Protocol):
     num_envs: int
     single_observation_space: gymnasium.Space[Any]
     single_action_space: Discrete
+
+    # In games with action masks there is also
+    #
+    #     action_masks: np.ndarray | None
+    #
+    # the actions allowed in the states that the last call returned, bool (N, A), at least one in each; all of them in
+    # a terminal one.
 
     def reset_some(self, seeds: np.ndarray, mask: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Start an episode where `mask` (N,) bool is true.
@@ -96,6 +104,8 @@ class SeededEpisodes(VectorEnv):
     single_action_space: Discrete
     reads: str
     """How observations are read, in a sentence for a person; empty where only one way is possible."""
+    action_names: list[str]
+    """Of each action by its number, for a person; empty where the environments name none."""
 
     def __init__(
         self,
@@ -116,6 +126,7 @@ class SeededEpisodes(VectorEnv):
         """
         self._inner = inner
         self.reads = str(getattr(inner, "reads", ""))
+        self.action_names = list(getattr(inner, "action_names", ()))
         self.num_envs = inner.num_envs
         self.single_observation_space = inner.single_observation_space
         self.single_action_space = inner.single_action_space
@@ -126,6 +137,7 @@ class SeededEpisodes(VectorEnv):
         self._opening = opening or Opening()
         self._record = ActionRecord(self.num_envs, self._num_actions, seed)
         self._observations: np.ndarray | None = None
+        self._action_masks: np.ndarray | None = None
         self._lives = np.zeros(self.num_envs, np.int64)
         self._forced, self._lengths = aligned(self._opening.at_start, self._opening.after_lost_life)
         """The actions of both openings, ending together: int64 (2, longest), and how many they are: (2,)."""
@@ -138,15 +150,18 @@ class SeededEpisodes(VectorEnv):
         """Agent steps of each environment's episode."""
         self.decided = True
         """Whether seeds and actions decide the episodes, as far as is known: `examine` and `load_state_dict` set it."""
+        self.masked_actions = 0
+        """Actions that an action mask tells of, once `examine` has looked; 0 in games without."""
 
     def examine(self) -> None:
         """Look, on environments made for it, whether observations are as their space says and episodes repeat.
 
         Raises:
-            UserError: an observation is not what its space says.
+            UserError: an observation is not what its space says, or an action mask is none.
         """
         look = getattr(self._inner, "look_whether_decided", None)
         self.decided = True if look is None else look()
+        self.masked_actions = self._num_actions if getattr(self._inner, "gives_masks", False) else 0
 
     @property
     def observations(self) -> np.ndarray:
@@ -155,13 +170,18 @@ class SeededEpisodes(VectorEnv):
             raise gymnasium.error.ResetNeeded("call reset() or load_state_dict() first")
         return self._observations
 
+    @property
+    def action_masks(self) -> np.ndarray | None:
+        """Which actions are allowed at the current observations, bool (N, A); None in games without action masks."""
+        return self._action_masks
+
     def reset(
         self, *, seed: int | list[int | None] | None = None, options: dict[str, Any] | None = None
     ) -> tuple[np.ndarray, dict[str, Any]]:
         """Start an episode in every environment, from its stream's next seed; with an int `seed`, from new streams.
 
         Returns:
-            observations (N, ...), and an empty info.
+            observations (N, ...), and an info that is empty, or has `action_mask` as that of `step`.
 
         Raises:
             ValueError: a list of seeds, or options (seeds come only from the streams).
@@ -173,7 +193,7 @@ class SeededEpisodes(VectorEnv):
         everywhere = np.ones(self.num_envs, np.bool_)
         self._record.begin(everywhere)
         self._observations = self._start(everywhere, self._record.seeds)
-        return self._observations, {}
+        return self._observations, {} if self._action_masks is None else {"action_mask": self._action_masks}
 
     def begin_again(self, mask: np.ndarray) -> np.ndarray:
         """Leave the episode where `mask` (N,) bool is true and start one from the stream's next seed.
@@ -195,10 +215,12 @@ class SeededEpisodes(VectorEnv):
             observations (N, ...), where an episode ended the first of the next one; rewards float32 (N,), raw;
             terminated and truncated (N,) bool, never both; info with `final_obs` (N, ...), the ended episode's last
             observation (in other rows without meaning), `life_lost` (N,) bool, a life was lost and the game goes on,
-            and `action` int64 (N,), the actions really taken. The caller may keep the arrays but not write to them.
+            and `action` int64 (N,), the actions really taken; in games with action masks also `action_mask` bool
+            (N, A), the actions allowed at the observations, and `final_action_mask`, those at `final_obs`. The caller
+            may keep the arrays but not write to them.
 
         Raises:
-            ValueError: actions of the wrong shape, type or range (ale-py would hang on them).
+            ValueError: actions of the wrong shape, type or range (ale-py would hang on them), or not allowed.
         """
         taken = self._checked(actions)
         if self._lengths.any():
@@ -208,13 +230,15 @@ class SeededEpisodes(VectorEnv):
         last, rewards, terminated, truncated = self._advance(taken)
         life_lost = (self._lives < lives_before) & ~terminated
         self._record.append(taken)
-        self._observations = last
+        self._observations, last_masks = last, self._action_masks
         done = terminated | truncated
         if done.any():
             fresh = done & (self._record.lengths >= self._reseed_after)
             self._record.begin(fresh)
             self._observations = self._start(done, np.where(fresh, self._record.seeds, NO_SEED))
         info = {"final_obs": last, "life_lost": life_lost, "action": taken}
+        if self._action_masks is not None and last_masks is not None:
+            info |= {"action_mask": self._action_masks, "final_action_mask": last_masks}
         return self._observations, _as_learned(rewards), terminated, truncated, info
 
     def state_dict(self) -> dict[str, Any]:
@@ -222,9 +246,12 @@ class SeededEpisodes(VectorEnv):
 
         Also lives (N,) and the CRC-32 of each current observation (N,), with which `load_state_dict` checks its result,
         and the newest frame of each (N, ...), for replays that must end an episode there if it does not come out.
-        Where seeds and actions do not decide the episodes, the current observations (N, stack, ...) themselves.
+        Where seeds and actions do not decide the episodes, the current observations (N, stack, ...) themselves. In
+        games with action masks these, uint8 (N, A).
         """
-        state = self._record.state_dict() | {"lives": self._lives.astype(np.int64), "crc32": _crcs(self.observations)}
+        state = self._record.state_dict() | {"lives": self._lives.astype(np.int64), "crc32": crcs(self.observations)}
+        if self._action_masks is not None:
+            state["action_masks"] = self._action_masks.astype(np.uint8)
         state["last_frames"] = self.observations[:, -1].copy()
         return state if self.decided else state | {"undecided": self.observations.copy()}
 
@@ -239,27 +266,23 @@ class SeededEpisodes(VectorEnv):
             NotReproducedError: the same actions give another result: with another emulator or other settings, or in a
                 game that repeats itself only for a while. `reset` begins new episodes.
         """
-        lives = checked_array(state, "lives", np.int64, (self.num_envs,), -(2**31), 2**31)
-        crcs = checked_array(state, "crc32", np.int64, (self.num_envs,), 0, 2**32 - 1)
+        saved = read_episodes(state, self.num_envs, self._num_actions, self.single_observation_space)
         self._record.load_state_dict(state)
         self._observations = None
-        self.decided = "undecided" not in state
-        space: Any = self.single_observation_space
+        self.decided = saved.undecided is None
         if not self.decided:
-            self._observations = _saved(state["undecided"], (self.num_envs, *space.shape), space.dtype)
+            self._observations, self._action_masks = saved.undecided, saved.action_masks
             return
-        last_frames = None
-        with contextlib.suppress(KeyError, UserError):
-            last_frames = _saved(state["last_frames"], (self.num_envs, *space.shape[1:]), space.dtype)
         try:
             observations = self._replay()
         except EnvironmentFailedError as error:
-            raise NotReproducedError(f"{error} while its saved actions were played again", last_frames) from error
-        wrong = np.flatnonzero((_crcs(observations) != crcs) | (self._lives != lives))
+            raise _not_reproduced(f"{error} while its saved actions were played again", saved) from error
+        wrong = np.flatnonzero((crcs(observations) != saved.crc32) | (self._lives != saved.lives))
         if wrong.size:
-            raise NotReproducedError(
-                f"the saved actions of environment {wrong[0]} do not lead to its saved screen", last_frames
-            )
+            raise _not_reproduced(f"the saved actions of environment {wrong[0]} do not lead to its saved screen", saved)
+        given = self._action_masks
+        if saved.action_masks is not None and (given is None or not np.array_equal(saved.action_masks, given)):
+            raise _not_reproduced("the saved actions do not lead to the saved action masks", saved)
         self._observations = observations
 
     def close_extras(self, **kwargs: Any) -> None:
@@ -274,6 +297,7 @@ class SeededEpisodes(VectorEnv):
             raise
         except BaseException as error:  # sys.exit or a panic in a game does not end the run unsaid
             raise self._failure(error, state_is_whole=False) from error
+        self._action_masks = getattr(self._inner, "action_masks", None)
         self._played[mask] = 0
         if learned_from:
             self._check_finite(mask, observations, np.zeros(self.num_envs, np.float32), state_is_whole=False)
@@ -303,7 +327,7 @@ class SeededEpisodes(VectorEnv):
         if self._lengths[1]:
             lost = lives < self._lives
             self._forced_by[lost], self._opening_left[lost] = 1, self._lengths[1]
-        self._lives = lives
+        self._lives, self._action_masks = lives, getattr(self._inner, "action_masks", None)
         return observations, rewards, terminated, truncated
 
     def _failure(self, error: BaseException, *, state_is_whole: bool) -> EnvironmentFailedError:
@@ -321,16 +345,18 @@ class SeededEpisodes(VectorEnv):
             EnvironmentFailedError: a reward or a number of the newest frame is NaN or infinite (as float32).
         """
         numbers = np.isfinite(rewards)
-        if observations.dtype.kind == "f":
-            newest = np.isfinite(observations[:, -1]).reshape(self.num_envs, -1)
-            wrong = mask & ~(numbers & newest.all(axis=1))
+        newest, space = observations[:, -1], self.single_observation_space
+        if isinstance(space, ImageAndNumbers):
+            newest = space.numbers_in(newest)
+        if newest.dtype.kind == "f":
+            wrong = mask & ~(numbers & np.isfinite(newest).reshape(self.num_envs, -1).all(axis=1))
         else:
             wrong = mask & ~numbers
         if not wrong.any():
             return
         i = int(np.flatnonzero(wrong)[0])
         what = "a number of its observation" if numbers[i] else "its reward"
-        value = rewards[i] if not numbers[i] else observations[i, -1][~np.isfinite(observations[i, -1])].flat[0]
+        value = rewards[i] if not numbers[i] else newest[i][~np.isfinite(newest[i])][0]
         when = f"at agent step {self._played[i] + 1} of its game" if state_is_whole else "at the start of a game"
         raise EnvironmentFailedError(f"environment {i} failed ({what} is {value} {when})", state_is_whole)
 
@@ -339,9 +365,10 @@ class SeededEpisodes(VectorEnv):
         record = self._record
         observations = self._start(np.ones(self.num_envs, np.bool_), record.seeds, learned_from=False)
         for remaining in range(int(record.lengths.max()), 0, -1):
-            observations, _, terminated, truncated = self._advance(
-                record.actions_before_end(remaining), learned_from=False
-            )
+            actions = record.actions_before_end(remaining)
+            if self._action_masks is not None:
+                actions = np.where(remaining > record.lengths, self._action_masks.argmax(axis=1), actions)
+            observations, _, terminated, truncated = self._advance(actions, learned_from=False)
             # An environment whose record has not begun takes steps without meaning; its seed then undoes them.
             turn = record.lengths == remaining - 1
             start = terminated | truncated | turn
@@ -357,24 +384,13 @@ class SeededEpisodes(VectorEnv):
             raise ValueError(f"actions must be ({self.num_envs},) integers, got {given.shape} {given.dtype}")
         if given.min() < 0 or given.max() >= self._num_actions:
             raise ValueError(f"actions must lie in 0..{self._num_actions - 1}, got {given}")
+        if self._action_masks is not None and not self._action_masks[np.arange(self.num_envs), given].all():
+            raise ValueError(f"actions must be allowed by the action masks, got {given}")
         return given.astype(np.int64)
 
 
-def _saved(array: Any, shape: tuple[int, ...], dtype: Any) -> np.ndarray:
-    """A copy of saved observations or frames.
-
-    Raises:
-        UserError: they have another shape or dtype, or a number is not finite.
-    """
-    if not isinstance(array, np.ndarray) or array.shape != shape or array.dtype != dtype:
-        raise UserError("saved environments: the observations are damaged, or of another game")
-    if array.dtype.kind == "f" and not np.isfinite(array).all():
-        raise UserError("saved environments: an observation is not finite; the checkpoint is damaged")
-    return array.copy()
-
-
-def _crcs(observations: np.ndarray) -> np.ndarray:
-    return np.array([zlib.crc32(one.tobytes()) for one in observations], np.int64)
+def _not_reproduced(reason: str, saved: SavedEpisodes) -> NotReproducedError:
+    return NotReproducedError(reason, saved.last_frames, saved.action_masks)
 
 
 def _as_learned(rewards: np.ndarray) -> np.ndarray:

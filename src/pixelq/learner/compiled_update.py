@@ -10,7 +10,6 @@ Source: PyTorch's documentation of `torch.compile` and of `make_fx`.
 from __future__ import annotations
 
 import copy
-import dataclasses
 from collections.abc import Callable
 from typing import Any
 
@@ -134,4 +133,4 @@ def _not_compiled(error: Exception | str) -> UserError:
 
 
 def _fields(batch: Batch) -> tuple[Tensor, ...]:
-    return tuple(getattr(batch, f.name) for f in dataclasses.fields(batch))
+    return tuple(batch.named_tensors().values())

@@ -32,18 +32,20 @@ def loop(run: Run) -> None:
 
         # Play T agent steps in every environment with the epsilon-greedy policy of the current theta.
         for t in range(config.rollout_length):
-            action, value = policy.act_and_value(state, epsilon(counters.agent_steps))
+            action_mask = envs.action_masks
+            action, value = policy.act_and_value(state, epsilon(counters.agent_steps), action_mask)
             next_state, reward, terminated, truncated, info = envs.step(action)
             target_ends = run.target_ends(terminated, info["life_lost"])
             learning_reward = run.learning_reward(reward, target_ends | truncated)
-            rollout.store(t, state, info["action"], learning_reward, value, target_ends)
+            rollout.store(t, state, info["action"], learning_reward, value, target_ends, action_mask)
             if (truncated & ~terminated).any():
                 # A truncated episode has a future that was not played: bootstrap from its last observation.
-                final = info["final_obs"]
-                rollout.cut(t, truncated & ~terminated, final, policy.q_values(final).max(axis=1))
+                final, final_mask = info["final_obs"], info.get("final_action_mask")
+                final_value = policy.q_values(final, final_mask).max(axis=1)
+                rollout.cut(t, truncated & ~terminated, final, final_value, final_mask)
             state = run.observed(next_state)
             run.count_step(reward, terminated | truncated)
-        rollout.end(state, policy.q_values(state).max(axis=1))
+        rollout.end(state, policy.q_values(state, envs.action_masks).max(axis=1), envs.action_masks)
 
         # R_t = r_t + gamma ((1 - lambda) max_a Q(s_{t+1}, a) + lambda R_{t+1}), or as in pixelq/losses/<loss>.py.
         returns = loss.returns(rollout.played(), loss.options) if loss.returns else None

@@ -32,8 +32,10 @@ def loop(run: Run) -> None:
     while run.goes_on():
         t = counters.agent_steps
 
-        # With probability epsilon select a random action a_t, otherwise a_t = argmax_a Q(s_t, a; theta).
-        action = policy(state, epsilon(t))
+        # With probability epsilon select a random action a_t, otherwise a_t = argmax_a Q(s_t, a; theta); in games with
+        # action masks (None elsewhere) among the actions allowed in s_t.
+        action_mask = envs.action_masks
+        action = policy(state, epsilon(t), action_mask)
 
         # Execute a_t in the emulator and observe reward r_t and state s_{t+1}.
         next_state, reward, terminated, truncated, info = envs.step(action)
@@ -47,6 +49,8 @@ def loop(run: Run) -> None:
             target_ends,
             terminated | truncated,
             info["final_obs"],
+            action_mask,
+            info.get("final_action_mask"),
         )
         state = run.observed(next_state)
         run.count_step(reward, terminated | truncated)

@@ -31,6 +31,9 @@ class Rollout:
         """Last observations `(N, stack, ...)` of the rows in which an episode was truncated."""
         self._values = torch.zeros((length + 1, n))
         self._final_values = torch.zeros((length, n))
+        self._action_masks: Tensor | None = None
+        """bool `(T + 1, N, A)`, from the first mask on."""
+        self._final_masks: dict[int, Tensor] = {}
         self._actions = torch.zeros((length, n), dtype=torch.int64)
         self._rewards = torch.zeros((length, n))
         self._target_ends = torch.zeros((length, n))
@@ -39,25 +42,34 @@ class Rollout:
         self._rows = torch.from_numpy(np.ascontiguousarray(places)).flatten(0, 1)
 
     def store(self, t: int, state: np.ndarray, action: np.ndarray, reward: np.ndarray, value: np.ndarray,
-              target_ends: np.ndarray) -> None:  # fmt: skip
-        """Row t: states `(N, stack, ...)` as observed, actions, rewards, max_a Q(s_t, a), ends, each `(N,)`."""
+              target_ends: np.ndarray, action_mask: np.ndarray | None = None) -> None:  # fmt: skip
+        """Row t: states `(N, stack, ...)` as observed, actions, rewards, max_a Q(s_t, a), ends, each `(N,)`.
+
+        In games with action masks also these, bool `(N, A)`; they are None in others, here and below.
+        """
         if t == 0:
             self._finals.clear()
+            self._final_masks.clear()
         self._states[t] = torch.from_numpy(state)
+        self._keep_mask(t, action_mask)
         self._actions[t] = torch.from_numpy(action)
         self._rewards[t] = torch.from_numpy(reward)
         self._values[t] = torch.from_numpy(value)
         self._target_ends[t] = torch.from_numpy(target_ends)
         self._truncated[t] = 0.0
 
-    def cut(self, t: int, where: np.ndarray, final: np.ndarray, final_values: np.ndarray) -> None:
+    def cut(self, t: int, where: np.ndarray, final: np.ndarray, final_values: np.ndarray,
+            final_mask: np.ndarray | None = None) -> None:  # fmt: skip
         """Mark environments truncated after row t, with their last observations and max_a Q of these, `(N, ...)`."""
         self._truncated[t] = torch.from_numpy(where)
         self._finals[t] = torch.from_numpy(final)
         self._final_values[t] = torch.from_numpy(final_values)
+        if final_mask is not None:
+            self._final_masks[t] = torch.from_numpy(final_mask)
 
-    def end(self, state: np.ndarray, value: np.ndarray) -> None:
+    def end(self, state: np.ndarray, value: np.ndarray, action_mask: np.ndarray | None = None) -> None:
         """What follows the last row: states `(N, stack, ...)` and max_a Q of them `(N,)`."""
+        self._keep_mask(self._length, action_mask)
         self._states[self._length] = torch.from_numpy(state)
         self._values[self._length] = torch.from_numpy(value)
 
@@ -76,12 +88,25 @@ class Rollout:
         """
         state, action = self._taken(chosen), self._actions.view(-1)[chosen]
         weight, rows = torch.ones(len(chosen)), self._rows.index_select(0, chosen)
+        mask = self._masks(chosen)
         if returns is not None:
             target = returns.view(-1)[chosen]
-            return Batch(state, action, target, torch.zeros_like(target), state, weight, rows)
+            return Batch(state, action, target, torch.zeros_like(target), state, weight, rows, mask, mask)
         reward = self._rewards.view(-1)[chosen]
         discount = self._gamma * (1.0 - self._target_ends.view(-1)[chosen])
-        return Batch(state, action, reward, discount, self._next_states(chosen), weight, rows)
+        next_state, next_mask = self._next_states(chosen), self._next_masks(chosen)
+        return Batch(state, action, reward, discount, next_state, weight, rows, mask, next_mask)
+
+    def _keep_mask(self, t: int, action_mask: np.ndarray | None) -> None:
+        if action_mask is None:
+            return
+        if self._action_masks is None:
+            self._action_masks = torch.ones((self._length + 1, *action_mask.shape), dtype=torch.bool)
+        self._action_masks[t] = torch.from_numpy(action_mask)
+
+    def _masks(self, chosen: Tensor) -> Tensor | None:
+        """Masks bool `(B, A)` of states, by flat indices."""
+        return None if self._action_masks is None else self._action_masks.flatten(0, 1).index_select(0, chosen)
 
     def _taken(self, chosen: Tensor) -> Tensor:
         return self._states.flatten(0, 1).index_select(0, chosen)  # copies whole rows; indexing goes byte by byte
@@ -92,3 +117,11 @@ class Rollout:
             t, env = divmod(int(chosen[i]), self._num_envs)
             states[i] = self._finals[t][env]
         return states
+
+    def _next_masks(self, chosen: Tensor) -> Tensor | None:
+        masks = self._masks(chosen + self._num_envs)
+        if masks is not None:
+            for i in self._truncated.view(-1)[chosen].nonzero().flatten().tolist():
+                t, env = divmod(int(chosen[i]), self._num_envs)
+                masks[i] = self._final_masks[t][env]
+        return masks

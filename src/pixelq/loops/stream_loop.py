@@ -29,7 +29,8 @@ def loop(run: Run) -> None:
         t = counters.agent_steps
 
         # With probability epsilon a random action A, otherwise argmax_a q(S, a; w).
-        action, greedy = policy.act_and_greedy(state, epsilon(t))
+        action_mask = envs.action_masks
+        action, greedy = policy.act_and_greedy(state, epsilon(t), action_mask)
 
         # Take A, observe R and S'. The running statistics that normalise states and scale rewards count them first.
         next_state, reward, terminated, truncated, info = envs.step(action)
@@ -40,7 +41,8 @@ def loop(run: Run) -> None:
 
         # delta = R + gamma max_a q(S', a; w) - q(S, A; w); z = gamma lambda z + grad q(S, A; w); w += step delta z.
         # After an action that was not greedy, and at an episode's end, z = 0: later errors are not those of this step.
-        arrays = (state, info["action"], scaled_reward, np.float32(config.gamma) * ~target_ends, following)
+        arrays = [state, info["action"], scaled_reward, np.float32(config.gamma) * ~target_ends, following]
+        arrays += [] if action_mask is None else [action_mask, info["final_action_mask"]]
         transition = Batch.unweighted(*(torch.from_numpy(x) for x in arrays))
         traces_end = target_ends | truncated | (info["action"] != greedy)
         learner.update(transition, alpha(t), bool(traces_end.any()))

@@ -18,6 +18,8 @@ import torch
 from torch import Tensor, nn
 
 from pixelq.config import Config
+from pixelq.networks.masked_network import masked_networks
+from pixelq.networks.network import Network
 from pixelq.replay.batch import Batch
 from pixelq.variants import KINDS
 
@@ -40,6 +42,10 @@ class QNetwork(Protocol):
 
     def q_values(self, state: Tensor, noise: torch.Generator | None = None) -> Tensor:
         """Q(s, .), float32 `(B, A)`."""
+        ...
+
+    def values(self, output: Tensor, state: Tensor) -> Tensor:
+        """Q(s, .) by an output of the head that was asked otherwise: about other quantiles, or a part; `(B, A)`."""
         ...
 
 
@@ -78,10 +84,9 @@ class BoundLoss(NamedTuple):
     returns: Callable[[Played, Any], Tensor] | None
     """Targets of a rollout, if the loss has its own."""
 
-    def __call__(
-        self, network: QNetwork, target_network: QNetwork, batch: Batch, noise: torch.Generator | None
-    ) -> Loss:
-        """The loss of each transition."""
+    def __call__(self, network: Network, target_network: Network, batch: Batch, noise: torch.Generator | None) -> Loss:
+        """The loss of each transition; where actions are masked, networks answer for the allowed ones alone."""
+        network, target_network = masked_networks(batch, network, target_network)
         return self.function(network, target_network, batch, self.options, noise)
 
 

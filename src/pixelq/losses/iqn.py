@@ -70,7 +70,7 @@ def next_quantiles(
         following, chosen_by = both.split([options.target_taus, options.choosing_taus], dim=2)
     else:
         following = chosen_by = head.at(features, taus, noise)
-    return of_action(following, head.values(chosen_by).argmax(dim=1))
+    return of_action(following, target_network.values(chosen_by, next_state).argmax(dim=1))
 
 
 def loss(

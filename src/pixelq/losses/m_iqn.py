@@ -81,12 +81,13 @@ def loss(
     of_all = head.at(features, taus, noise)
     with torch.no_grad():
         if options.bonus_by == "target":
-            q = _q(old, target_network.features(batch.state, noise), options, noise)
+            seen = _some_quantiles(old, target_network.features(batch.state, noise), options, noise)
         elif options.choosing_taus:
-            q = _q(head, features, options, noise)
+            seen = _some_quantiles(head, features, options, noise)
         else:  # the quantiles that learn are at hand
-            q = head.values(of_all)
-        following = _following(old, target_network.features(batch.next_state, noise), options, noise)
+            seen = of_all
+        q = network.values(seen, batch.state)
+        following = _following(target_network, batch.next_state, options, noise)
         augmented = batch.return_n + bonus(q, batch.action, options)
         y = augmented.unsqueeze(1) + batch.discount_n.unsqueeze(1) * following
     quantiles = of_action(of_all, batch.action)
@@ -96,19 +97,22 @@ def loss(
     return Loss(found, priority, quantiles.detach().mean(dim=1))
 
 
-def _q(head: Head, features: Tensor, options: Options, noise: torch.Generator | None) -> Tensor:
-    """Q(s, .), float32 `(B, A)`: the mean of K quantiles, or of N' if K is 0."""
+def _some_quantiles(head: Head, features: Tensor, options: Options, noise: torch.Generator | None) -> Tensor:
+    """K quantiles of each action, or N' if K is 0, whose mean is Q(s, .): float32 `(B, A, K)`."""
     drawn = head.taus(len(features), options.choosing_taus or options.target_taus, noise)
-    return head.values(head.at(features, drawn, noise))
+    return head.at(features, drawn, noise)
 
 
-def _following(head: Head, features: Tensor, options: Options, noise: torch.Generator | None) -> Tensor:
+def _following(network: QNetwork, next_state: Tensor, options: Options, noise: torch.Generator | None) -> Tensor:
     """The soft quantiles of the next states at N' fractions, float32 `(B, N')`; K more make the policy."""
+    head = network.head
+    assert isinstance(head, Head)
+    features = network.features(next_state, noise)
     taus = head.taus(len(features), options.target_taus, noise)
     if not options.choosing_taus:
         quantiles = head.at(features, taus, noise)
-        return soft_quantiles(quantiles, head.values(quantiles), options.temperature)
+        return soft_quantiles(quantiles, network.values(quantiles, next_state), options.temperature)
     choosing = head.taus(len(features), options.choosing_taus, noise)
     both = head.at(features, torch.cat([taus, choosing], dim=1), noise)
     quantiles, chosen_by = both.split([options.target_taus, options.choosing_taus], dim=2)
-    return soft_quantiles(quantiles, head.values(chosen_by), options.temperature)
+    return soft_quantiles(quantiles, network.values(chosen_by, next_state), options.temperature)

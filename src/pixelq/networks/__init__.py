@@ -14,6 +14,7 @@ from torch.nn.utils.parametrize import is_parametrized
 
 from pixelq.config import Config
 from pixelq.errors import UserError
+from pixelq.image_and_numbers import ImageAndNumbers
 from pixelq.networks.frame_normalisation import FrameNormalisation
 from pixelq.networks.layers import Layers
 from pixelq.networks.network import Network
@@ -29,14 +30,15 @@ def build_network(
 
     Args:
         config: `torso`, `linear`, `streams`, `head` with their options, and all that `Layers` reads.
-        observation_space: of one environment: images (stack, H, W) or (stack, H, W, channels), vectors (stack, d).
+        observation_space: of one environment: images (stack, H, W) or (stack, H, W, channels), vectors (stack, d), or
+            `ImageAndNumbers`.
         num_actions: A.
         generator: source of the weights; None: they are left as they lie in memory, because others will be loaded.
 
     Raises:
         UserError: the recipe's torso does not fit the observations, or a variant of one's own fails.
     """
-    _check_fit(config, observation_space.shape)
+    _check_fit(config, _read_by_torso(observation_space).shape)
     # Modules of one's own that draw their first weights from torch's global generator repeat with the seed, too.
     with torch.random.fork_rng(devices=[]):
         if generator is not None:
@@ -61,7 +63,7 @@ def network_sizes(config: Config, observation_space: Box, num_actions: int) -> N
     Raises:
         UserError: as `build_network`.
     """
-    _check_fit(config, observation_space.shape)
+    _check_fit(config, _read_by_torso(observation_space).shape)
     config = dataclasses.replace(config, precision="float32")
     activations = 0
 
@@ -99,21 +101,30 @@ def _built(config: Config, space: Box, num_actions: int, layers: Layers) -> Netw
     head_options = head_kind.read_options(config.head, config.head_options)
     torso_options = torso_kind.read_options(config.torso, config.torso_options)
     try:
-        torso: Any = torso_kind.find(config.torso).Torso(space, torso_options, layers)
+        torso: Any = torso_kind.find(config.torso).Torso(_read_by_torso(space), torso_options, layers)
+        beside = space.shape[0] * space.numbers if isinstance(space, ImageAndNumbers) else 0
         units: tuple[int, ...] = getattr(torso, "hidden", ())
         takes_hidden = getattr(head_class, "TAKES_HIDDEN", False) or _streams_take_hidden(config, head_class)
-        hidden = layers.hidden(torso.features, units[:-1] if takes_hidden else units)
+        hidden = layers.hidden(torso.features + beside, units[:-1] if takes_hidden else units)
         own = {"hidden": units[-1:]} if takes_hidden else {}
         head: nn.Module = head_class(hidden.features, num_actions, head_options, layers, **own)
     except UserError:
         raise
     except Exception as error:
         raise _does_not_read(config, space, error) from error
-    normalisation = FrameNormalisation(space.shape[1:]) if config.normalise_observations else None
+    normalisation = of_numbers = None
+    if config.normalise_observations:
+        normalisation = FrameNormalisation(_read_by_torso(space).shape[1:])
+        of_numbers = FrameNormalisation((space.numbers,)) if isinstance(space, ImageAndNumbers) else None
     return Network(
         torso, hidden, head, observation_space=space, num_actions=num_actions, precision=config.precision,
-        normalisation=normalisation,
+        normalisation=normalisation, numbers_normalisation=of_numbers,
     )  # fmt: skip
+
+
+def _read_by_torso(space: Box) -> Box:
+    """What of a state goes through the torso."""
+    return space.image_space if isinstance(space, ImageAndNumbers) else space
 
 
 def _streams_take_hidden(config: Config, head_class: Any) -> bool:
@@ -133,7 +144,9 @@ def _streams_take_hidden(config: Config, head_class: Any) -> bool:
 def _does_not_read(config: Config, space: Box, error: Exception) -> UserError:
     names = f"torso = {config.torso}, head = {config.head}, linear = {config.linear}"
     reason = f"{type(error).__name__}: {error}".partition("\n")[0]
-    return UserError(f"{names}: no network of them reads observations of shape {space.shape} ({reason})")
+    return UserError(
+        f"{names}: no network of them reads observations of shape {_read_by_torso(space).shape} ({reason})"
+    )
 
 
 def _check_fit(config: Config, shape: tuple[int, ...]) -> None:

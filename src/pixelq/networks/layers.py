@@ -18,8 +18,10 @@ from pixelq.variants import KINDS
 Padding = Literal["valid", "same"]
 Activation = Callable[[Tensor], Tensor]
 
-ACTIVATIONS: dict[str, Activation] = {"relu": F.relu, "leaky_relu": F.leaky_relu}
-"""By name; a leaky one lets 0.01 x through where x is below 0, torch's default."""
+ACTIVATIONS: dict[str, Activation] = {
+    "relu": F.relu, "leaky_relu": F.leaky_relu, "tanh": torch.tanh, "elu": F.elu, "silu": F.silu, "gelu": F.gelu,
+}  # fmt: skip
+"""By name, with torch's defaults; a leaky one lets 0.01 x through where x is below 0."""
 SPARSITY = 0.9
 """Share of each unit's weights that sparse initialisation sets to zero (Elsayed et al. 2024, arXiv 2410.14606)."""
 

@@ -12,6 +12,7 @@ import numpy as np
 import torch
 
 from pixelq import loops
+from pixelq.action_masks import random_actions
 from pixelq.config import Config
 from pixelq.learner.learner import Learner
 from pixelq.loops.rollout import Rollout
@@ -83,8 +84,14 @@ def play_rates(run: Run, seconds: float) -> tuple[PlayRates, RecordedPlay]:
     config, generator = run.config, np.random.default_rng(run.config.seed)
     n = run.parts.envs.num_envs
     run.parts.envs.reset()
-    actions = itertools.cycle(generator.integers(0, run.parts.envs.single_action_space.n, (1000, n)))
-    emulator = n * calls_per_second(lambda: run.parts.envs.step(next(actions)), seconds)
+    count = int(run.parts.envs.single_action_space.n)
+    actions = itertools.cycle(generator.integers(0, count, (1000, n)))
+
+    def step() -> None:
+        masks = run.parts.envs.action_masks
+        run.parts.envs.step(next(actions) if masks is None else random_actions(generator, n, count, masks))
+
+    emulator = n * calls_per_second(step, seconds)
     play = RecordedPlay(run, PLAYED, generator)
     if run.parts.replay is not None:
         replay = run.parts.replay
@@ -171,4 +178,9 @@ def _bootstraps(config: Config) -> bool:
 
 def _without_bootstrap(batches: list[Batch]) -> list[Batch]:
     """The minibatches as the parallel loop makes them: returns are complete targets, nothing is bootstrapped."""
-    return [dataclasses.replace(b, discount_n=torch.zeros_like(b.discount_n), next_state=b.state) for b in batches]
+    return [
+        dataclasses.replace(
+            b, discount_n=torch.zeros_like(b.discount_n), next_state=b.state, next_action_mask=b.action_mask
+        )
+        for b in batches
+    ]

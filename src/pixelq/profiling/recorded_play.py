@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from pixelq.action_masks import random_actions
 from pixelq.replay import Replay
 from pixelq.replay.batch import Batch
 from pixelq.runs.run import Run
@@ -20,10 +21,12 @@ class _Step(NamedTuple):
     target_ends: np.ndarray
     episode_over: np.ndarray
     final_frame: np.ndarray | None
+    action_mask: np.ndarray | None
+    final_action_mask: np.ndarray | None
 
 
 class RecordedPlay:
-    """Agent steps of a run's environments with uniformly random actions, as the run would learn from them.
+    """Agent steps of a run's environments with uniformly random (allowed) actions, as the run would learn from them.
 
     The last step is marked as truncated in every environment, so that no stack mixes the play's end with its start.
 
@@ -39,14 +42,16 @@ class RecordedPlay:
         observations, _ = run.parts.envs.reset()
         n = -(-agent_steps // run.parts.envs.num_envs)
         for i in range(n):
-            drawn = generator.integers(0, run.parts.envs.single_action_space.n, run.parts.envs.num_envs)
+            mask, actions = run.parts.envs.action_masks, int(run.parts.envs.single_action_space.n)
+            drawn = random_actions(generator, run.parts.envs.num_envs, actions, mask)
             following, reward, terminated, truncated, info = run.parts.envs.step(drawn)
             over = terminated | truncated | (i == n - 1)
             final = np.ascontiguousarray(info["final_obs"][:, -1]) if over.any() else None
             ends = run.target_ends(terminated, info["life_lost"])
             frame = np.ascontiguousarray(observations[:, -1])
             learning_reward = run.learning_reward(reward, ends | truncated)
-            self._steps.append(_Step(frame, info["action"], learning_reward, ends, over, final))
+            masks = mask, info.get("final_action_mask")
+            self._steps.append(_Step(frame, info["action"], learning_reward, ends, over, final, *masks))
             observations = following
 
     def fill(self, replay: Replay, transitions: int) -> None:
@@ -56,7 +61,8 @@ class RecordedPlay:
             for step in self._steps:
                 frame = self._stacked(step.frame)
                 final = frame if step.final_frame is None else self._stacked(step.final_frame)
-                replay.add(frame, step.action, step.reward, step.target_ends, step.episode_over, final)
+                masks = step.action_mask, step.final_action_mask
+                replay.add(frame, step.action, step.reward, step.target_ends, step.episode_over, final, *masks)
                 added += len(step.action)
                 if added >= transitions:
                     return

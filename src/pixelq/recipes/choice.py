@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pixelq.config import Config
@@ -14,9 +14,11 @@ from pixelq.errors import UserError
 from pixelq.recipes.keywords import checked_keywords
 from pixelq.recipes.reading import read_recipe, recipe_names
 from pixelq.recipes.shorthands import split, usual_head, with_shorthands
-from pixelq.recipes.values import overridden, with_all_options
+from pixelq.recipes.values import TYPES, overridden, with_all_options
+from pixelq.typed_values import checked
 
 OWN = {
+    "pong": "pong",
     "CartPole-v1": "cartpole",
     "LunarLander-v3": "lunar-lander",
     "Acrobot-v1": "acrobot",
@@ -39,8 +41,8 @@ def configure(
     """
     if not isinstance(game, str) or not game.strip():
         raise UserError(
-            f"game {game!r:.80} is no name; give one as text, such as 'pong' or 'CartPole-v1'; an environment of your "
-            "own needs an id: gymnasium.register('My-v0', entry_point=MyEnv), then pixelq.train('My-v0')"
+            f"game {game!r:.80} is no name; give one as text, such as 'pong' or 'CartPole-v1'; pixelq.train takes "
+            "environments, and functions that make them, too"
         )
     if isinstance(recipe, os.PathLike):
         recipe = os.fspath(recipe)
@@ -49,7 +51,8 @@ def configure(
     found = resolve_game(game)
     overrides = overrides or {}
     keywords = checked_keywords(overrides.get("env_kwargs", {}), "override")
-    config = dataclasses.replace(read_recipe(recipe or recipe_for(found, keywords)), game=full_name(game))
+    wrappers = tuple(checked("wrappers", TYPES["wrappers"], overrides.get("wrappers", ()), "override"))
+    config = dataclasses.replace(read_recipe(recipe or recipe_for(found, keywords, wrappers)), game=full_name(game))
     if isinstance(found, Game) and found.sticky_actions is not None:
         config = dataclasses.replace(config, sticky_actions=found.sticky_actions)
     short, named = split(overrides)
@@ -57,23 +60,28 @@ def configure(
     return with_all_options(with_shorthands(config, short, named))
 
 
-def recipe_for(game: Game | GymnasiumGame, keywords: Mapping[str, Any] | None = None) -> str:
-    """The name of a shipped recipe: `default` for Atari, else the game's own, else one for what the game shows.
+def recipe_for(
+    game: Game | GymnasiumGame, keywords: Mapping[str, Any] | None = None, wrappers: Sequence[str] = ()
+) -> str:
+    """The name of a shipped recipe: the game's own, else `default` for Atari, else one for what the game shows.
 
-    Vectors and Discrete observations take `gymnasium`, images under 36 pixels `minatar`, larger ones
-    `gymnasium-pixels`. The game is opened to look at it, with its keywords.
+    Numbers take `gymnasium`, images under 36 pixels `minatar`, larger ones `gymnasium-pixels`, also with numbers beside
+    them. The game is opened to look at it, with its keywords and wrappers.
 
     Raises:
         UserError: the game cannot be made.
     """
+    if OWN.get(game.name) in recipe_names():
+        return OWN[game.name]
     if isinstance(game, Game):
         return "default"
-    if OWN.get(game.id) in recipe_names():
-        return OWN[game.id]
-    from pixelq.envs.frames import SMALL_SIDE, picture_of  # torch, for which an Atari game's help should not wait
+    # They import torch, for which an Atari game's help should not wait.
+    from pixelq.envs.frames import SMALL_SIDE
+    from pixelq.envs.observation_frames import pictures_in
 
-    with opened_environment(game, keywords) as env:
-        picture = picture_of(env.observation_space)
-    if picture is None:
+    with opened_environment(game, keywords, wrappers) as env:
+        pictures = pictures_in(env.observation_space)
+    if not pictures:
         return "gymnasium"
-    return "minatar" if min(picture.height, picture.width) < SMALL_SIDE else "gymnasium-pixels"
+    small = min(min(picture.height, picture.width) for picture in pictures) < SMALL_SIDE
+    return "minatar" if small else "gymnasium-pixels"

@@ -12,7 +12,7 @@ import tomli_w
 from pixelq.atomic import write_bytes
 from pixelq.config import Config
 from pixelq.errors import UserError
-from pixelq.recipes.validation import validate
+from pixelq.recipes.validation import validate, validate_ranges
 from pixelq.recipes.values import FIELDS, RENAMED, TYPES, config_from_values, in_tables, merged, plain_values
 from pixelq.typed_values import nearest
 from pixelq.variants import KINDS
@@ -29,6 +29,8 @@ LATER = frozenset(
             "wrapper_openings",
             "eval_max_steps",
             "env_kwargs",
+            "wrappers",
+            "keep_policies",
         ),
         *(
             "padding",
@@ -80,8 +82,13 @@ def game_of_recipe(name: str) -> str | None:
     return read_recipe(name).game if "game" in _recipe_values(name, depth=0) else None
 
 
-def read_config(path: Path) -> Config:
+def read_config(path: Path, *, know_variants: bool = True) -> Config:
     """Read a run's `config.toml`.
+
+    Args:
+        path: of the file.
+        know_variants: the variants that it names must be known here; False: whoever only looks at the run does not need
+            them.
 
     Raises:
         UserError: the file is missing, not TOML, or not a complete and valid configuration.
@@ -91,7 +98,10 @@ def read_config(path: Path) -> Config:
     if missing:
         raise UserError(f"{path}: field {missing[0]!r} is missing; restore the file or start a new run")
     config = config_from_values(values, where=str(path))
-    validate(config)
+    if know_variants:
+        validate(config)
+    else:
+        validate_ranges(config)
     return config
 
 

@@ -68,10 +68,12 @@ def _shows_images(config: Config) -> bool:
     game = resolve_game(config.game)
     if isinstance(game, Game) or game.name == "CarRacing-v3":
         return True
-    with opened_environment(game, config.env_kwargs) as env:
-        space = env.observation_space
+    from pixelq.envs.observation_frames import parts_of
+
+    with opened_environment(game, config.env_kwargs, config.wrappers) as env:
+        parts = parts_of(env.observation_space)
     # More than `is_image` takes: whoever reads an array of numbers as an image decides that elsewhere.
-    return len(space.shape or ()) >= 2
+    return any(len(part.space.shape or ()) >= 2 for part in parts)
 
 
 USES = (
@@ -93,7 +95,8 @@ USES = (
         *("gradient_clip", "value", "norm"), who="--gradient-clip value or norm", fields={"gradient_clip_at": None}
     ),
     Use(
-        "an epsilon that falls (--epsilon-schedule linear or exponential)", lambda c: c.epsilon_schedule != "constant",
+        "an epsilon that falls (--epsilon-schedule linear, exponential or ladder)",
+        lambda c: c.epsilon_schedule != "constant",
         lambda c: "this run has a constant one", {"epsilon_begin": 0, "epsilon_end": None, "epsilon_steps": None},
     ),
     Use(
@@ -154,11 +157,12 @@ ALWAYS = frozenset(
             "eval_max_steps",
             "baseline_episodes",
             "checkpoint_every",
+            "keep_policies",
             "log_every",
             "device",
             "threads",
         ),
-        *("deterministic", "track", "env_kwargs", *(kind.options for kind in KINDS.values())),
+        *("deterministic", "track", "env_kwargs", "wrappers", *(kind.options for kind in KINDS.values())),
     }
 )
 """Options that every run uses. The options of variants are theirs: one that is not chosen has none; an environment

@@ -38,6 +38,7 @@ _AT_LEAST_ZERO = (
     "eval_every",
     "eval_max_steps",
     "checkpoint_every",
+    "keep_policies",
     "threads",
     "baseline_episodes",
 )
@@ -74,12 +75,17 @@ def validate(config: Config) -> None:
     Raises:
         UserError: naming the first field that is out of range, its value, and what would do.
     """
+    validate_ranges(config)
+    _validate_variants(config, _requiring(config))
 
-    def require(good: bool, name: str, rule: str) -> None:
-        if not good:
-            flag = "--" + name.replace("_", "-")
-            raise UserError(f"{name} = {getattr(config, name)} is out of range: it must be {rule}; fix it with {flag}")
 
+def validate_ranges(config: Config) -> None:
+    """Check what can be checked without the variants that it names, which may be a stranger's.
+
+    Raises:
+        UserError: as `validate`.
+    """
+    require = _requiring(config)
     require(
         re.fullmatch(r"[\w.-]{1,64}", config.recipe) is not None, "recipe", "letters, digits, '.', '_' or '-' alone"
     )
@@ -117,6 +123,20 @@ def validate(config: Config) -> None:
                 )
     if config.compile:
         _validate_compile(config)
+
+
+def _requiring(config: Config) -> loops.Require:
+    """Refuses a field's value with a rule, where it is not good."""
+
+    def require(good: bool, name: str, rule: str) -> None:
+        if not good:
+            flag = "--" + name.replace("_", "-")
+            raise UserError(f"{name} = {getattr(config, name)} is out of range: it must be {rule}; fix it with {flag}")
+
+    return require
+
+
+def _validate_variants(config: Config, require: loops.Require) -> None:
     with_all_options(config)  # which reads and refuses as this does
     if config.epsilon_schedule == "constant":
         require(config.epsilon_begin == 0, "epsilon_begin", "0 for a schedule that does not fall")

@@ -49,10 +49,7 @@ def batches_ahead(
     calls of `replay.sample`. (A caller that gives up early leaves it one draw further.) The thread ends with the
     iteration, however that ends; its errors reach the caller at the batch they belong to. Unpacking releases the GIL.
 
-    On a CUDA device batches are also copied there, on a stream of their own.
-
-    Args:
-        replay, count, batch_size, generator, device: as for `minibatches`.
+    On a CUDA device batches are also copied there, on a stream of their own. The arguments are those of `minibatches`.
     """
     stream = torch.cuda.Stream(device) if device.type == "cuda" else None
 

@@ -37,22 +37,34 @@ class Batch:
     """float32 (B,): what each loss is multiplied by: importance weights of a sampler, else ones."""
     rows: Tensor
     """int64 (B, 2): environment and position of each, to which a sampler's priorities go back."""
+    action_mask: Tensor | None = None
+    """bool (B, A): which actions are allowed in `state`; None, like the next, in games without action masks."""
+    next_action_mask: Tensor | None = None
+    """bool (B, A): which are in `next_state`; where that is terminal, all."""
 
     @staticmethod
-    def unweighted(state: Tensor, action: Tensor, return_n: Tensor, discount_n: Tensor, next_state: Tensor) -> Batch:
+    def unweighted(
+        state: Tensor, action: Tensor, return_n: Tensor, discount_n: Tensor, next_state: Tensor,
+        action_mask: Tensor | None = None, next_action_mask: Tensor | None = None,
+    ) -> Batch:  # fmt: skip
         """A batch that no sampler has drawn: every weight is 1, every row 0."""
         weight, rows = torch.ones_like(return_n), torch.zeros((len(return_n), 2), dtype=torch.int64)
-        return Batch(state, action, return_n, discount_n, next_state, weight, rows.to(return_n.device))
+        rows = rows.to(return_n.device)
+        return Batch(state, action, return_n, discount_n, next_state, weight, rows, action_mask, next_action_mask)
 
     def map(self, change: Callable[[Tensor], Tensor]) -> Batch:
         """The batch with every tensor changed; one that stands in two fields is changed once and stands in both."""
         changed = {id(x): change(x) for x in self.tensors()}
-        return Batch(*(changed[id(getattr(self, f.name))] for f in dataclasses.fields(self)))
+        return Batch(*(changed[id(x)] for x in self.named_tensors().values()))
 
     def tensors(self) -> list[Tensor]:
         """The batch's tensors in the order of the fields, each once: without a bootstrap one state is both."""
-        fields = (getattr(self, f.name) for f in dataclasses.fields(self))
-        return list({id(x): x for x in fields}.values())
+        return list({id(x): x for x in self.named_tensors().values()}.values())
+
+    def named_tensors(self) -> dict[str, Tensor]:
+        """The batch's tensors by field, in their order: `Batch(*these.values())` is the batch."""
+        fields = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
+        return {name: x for name, x in fields.items() if x is not None}
 
     def to(self, device: torch.device) -> Batch:
         """The same batch on `device`; itself if it is there already."""
@@ -80,3 +92,5 @@ class Drawn(NamedTuple):
     """float (B,)."""
     weight: np.ndarray
     """float (B,)."""
+    action_masks: np.ndarray | None = None
+    """bool (2, B, A): of `state` and of `next_state`; None in games without action masks."""

@@ -95,16 +95,20 @@ class DeviceFrames:
         # Everything in one copy: a copy costs the processor some microseconds, however small.
         integers = np.concatenate([rows.reshape(-1), drawn.action, drawn.envs, drawn.positions])
         floats = np.concatenate([drawn.return_n, drawn.discount_n, drawn.weight])
+        allowed = np.empty(0, np.bool_) if drawn.action_masks is None else drawn.action_masks.reshape(-1)
         split = 8 * len(integers)
-        buffer = staging(split + 4 * len(floats), self._device)
+        end = split + 4 * len(floats)
+        buffer = staging(end + len(allowed), self._device)
         host = buffer.numpy()
         host[:split].view(np.int64)[:] = integers
-        host[split:].view(np.float32)[:] = floats
+        host[split:end].view(np.float32)[:] = floats
+        host[end:] = allowed
         sent = buffer.to(self._device, non_blocking=True)
         places, action, where = sent[:split].view(torch.int64).split([rows.size, b, 2 * b])
-        return_n, discount_n, weight = sent[split:].view(torch.float32).split(b)
+        return_n, discount_n, weight = sent[split:end].view(torch.float32).split(b)
+        masks = (None, None) if drawn.action_masks is None else sent[end:].view(torch.bool).view(2, b, -1).unbind()
         frames = self._rows.index_select(0, places).view(torch.uint8).view(*rows.shape, *self._shape)
-        return Batch(frames[0], action, return_n, discount_n, frames[1], weight, where.view(2, b).t())
+        return Batch(frames[0], action, return_n, discount_n, frames[1], weight, where.view(2, b).t(), *masks)
 
 
 def has_room(device: torch.device, num_bytes: int) -> bool:

@@ -65,3 +65,33 @@ def check_actions(action: np.ndarray) -> None:
     """
     if np.min(action) < 0 or np.max(action) > MAX_ACTION:
         raise UserError(f"replay: actions must be 0 to {MAX_ACTION}; got {np.min(action)} to {np.max(action)}")
+
+
+def check_action_masks(
+    action: np.ndarray, masks: tuple[np.ndarray | None, ...], num_envs: int, num_actions: int | None
+) -> None:
+    """Check the action masks of a step.
+
+    Args:
+        action: int (N,), the actions that were taken.
+        masks: of the states in which they were taken, and of final ones; bool (N, A) both.
+        num_envs: N.
+        num_actions: A of the masks stored before; None: there are none yet.
+
+    Raises:
+        UserError: one is missing or of another shape or dtype, one allows no action, or an action was not allowed.
+    """
+    for mask in masks:
+        if mask is None or mask.dtype != np.bool_ or mask.ndim != 2 or len(mask) != num_envs:
+            found = "missing" if mask is None else f"{mask.dtype} {mask.shape}"
+            raise UserError(f"replay: an action mask is {found}; both must be bool ({num_envs}, actions), each step")
+        if mask.shape[1] != (num_actions := num_actions or mask.shape[1]):
+            raise UserError(f"replay: action masks are of {mask.shape[1]} actions, and those before of {num_actions}")
+        if not mask.any(axis=1).all():
+            env = int(np.flatnonzero(~mask.any(axis=1))[0])
+            raise UserError(f"replay: environment {env} allows no action; fix the environment")
+    taken_in = masks[0]
+    assert taken_in is not None
+    if np.max(action) >= taken_in.shape[1] or not (allowed := taken_in[np.arange(num_envs), action]).all():
+        env = int(np.flatnonzero(~allowed)[0]) if np.max(action) < taken_in.shape[1] else int(np.argmax(action))
+        raise UserError(f"replay: action {action[env]} of environment {env} is not allowed by its action mask")

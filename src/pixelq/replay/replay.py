@@ -12,7 +12,8 @@ from pixelq.replay.array_store import ArrayStore
 from pixelq.replay.batch import Batch, Drawn
 from pixelq.replay.block_store import FRAMES_PER_BLOCK, BlockStore
 from pixelq.replay.device_frames import DeviceFrames, has_room
-from pixelq.replay.limits import check_actions, check_finite, check_observation, check_sizes
+from pixelq.replay.limits import check_action_masks, check_actions, check_finite, check_observation, check_sizes
+from pixelq.replay.mask_ring import MaskRing
 from pixelq.replay.rows import FINAL, OVER, TERMINATED, RowRing
 from pixelq.replay.samplers import Reach, Sampler
 from pixelq.replay.samplers.uniform import Sampler as UniformSampler
@@ -58,6 +59,8 @@ class Replay:
         self.stack, self.n_step, self.gamma = stack, n_step, gamma
         self.rows_per_env = -(-capacity // num_envs)
         self._frames, self._rows = self._empty()
+        self._masks: MaskRing | None = None
+        """Of every row, from the first action mask on."""
         self._on_device: DeviceFrames | None = None
         size = self._rows.size
         self.sampler: Sampler = make_sampler(num_envs, size) if make_sampler else UniformSampler(num_envs, size, None)
@@ -77,8 +80,9 @@ class Replay:
 
     @property
     def nbytes(self) -> int:
-        """Bytes held: frames as their store keeps them, rows and counts."""
-        return self._frames.nbytes + self._rows.rows.nbytes + self._rows.written.nbytes + self._finals.nbytes
+        """Bytes held: frames as their store keeps them, rows, action masks if there are any, and counts."""
+        masks = 0 if self._masks is None else self._masks.bits.nbytes
+        return self._frames.nbytes + self._rows.rows.nbytes + masks + self._rows.written.nbytes + self._finals.nbytes
 
     def add(
         self,
@@ -88,6 +92,8 @@ class Replay:
         terminated: np.ndarray,
         episode_over: np.ndarray,
         final_observation: np.ndarray,
+        action_mask: np.ndarray | None = None,
+        final_action_mask: np.ndarray | None = None,
     ) -> None:
         """Store one agent step of every environment.
 
@@ -99,32 +105,37 @@ class Replay:
             episode_over: bool (N,), the episode ended. Without `terminated` it is a truncation: the return is cut
                 short and bootstraps from the final observation.
             final_observation: (N, stack, *frame_shape), the ended episode's last; read only where `episode_over`.
+            action_mask: bool (N, A), the actions allowed at `observation`; None, like the next, in games without.
+            final_action_mask: bool (N, A), those at `final_observation`; read only where `episode_over`.
 
         Raises:
-            UserError: a wrong shape or dtype, an action out of range, or a frame that is not finite; nothing is stored.
+            UserError: a wrong shape or dtype, an action out of range or not allowed, or a frame that is not finite;
+                nothing is stored.
         """
         check_observation(observation, (self.num_envs, self.stack, *self.frame_shape), self.frame_dtype)
         check_actions(action)
+        self._check_masks(action, action_mask, final_action_mask)
         over = np.flatnonzero(episode_over)
         if len(over):
             check_finite(final_observation[over, -1], over)
         flags = np.asarray(terminated, bool) * TERMINATED + np.asarray(episode_over, bool) * OVER
-        self._append(np.arange(self.num_envs), observation[:, -1], action, reward, flags)
+        self._append(np.arange(self.num_envs), observation[:, -1], action, reward, flags, action_mask)
         if len(over):
-            self._append_final(over, final_observation)
+            self._append_final(over, final_observation, final_action_mask)
 
-    def cut(self, final_observation: np.ndarray) -> None:
+    def cut(self, final_observation: np.ndarray, final_action_mask: np.ndarray | None = None) -> None:
         """Truncate the open episodes, as where a run goes on with new ones.
 
         Args:
             final_observation: (N, stack, *frame_shape) after the last action that was stored.
+            final_action_mask: bool (N, A), the actions allowed there; None in games without action masks.
         """
         written = self._rows.written
         newest = self._rows.at(np.arange(self.num_envs), written - 1)["flags"]
         envs = np.flatnonzero((written > 0) & (newest != FINAL))
         self._rows.rows["flags"][envs, (written[envs] - 1) % self._rows.size] |= OVER
         if len(envs):
-            self._append_final(envs, final_observation)
+            self._append_final(envs, final_observation, final_action_mask)
 
     def sample(self, batch_size: int, generator: np.random.Generator) -> Batch:
         """Draw whole transitions as the sampler has it, with replacement.
@@ -142,7 +153,11 @@ class Replay:
         returns = (rewards * self._discounts[:-1]).sum(1)
         discount = np.where(last_flags & TERMINATED, 0.0, self._discounts[steps])
         older = np.minimum(rows["age"][:, 0].astype(np.int64), self.stack - 1)
-        drawn = Drawn(envs, positions, steps, older, rows["action"][:, 0], returns, discount, weight / weight.max())
+        masks = None
+        if self._masks is not None:
+            masks = np.stack([self._masks.at(envs, positions), self._masks.at(envs, positions + steps)])
+        weight = weight / weight.max()
+        drawn = Drawn(envs, positions, steps, older, rows["action"][:, 0], returns, discount, weight, masks)
         if self._on_device is not None:
             return self._on_device.batch(drawn, self.stack)
         return batch_in_memory(self._frames, self.frame_shape, self._rows.written, drawn, self.stack, self.n_step)
@@ -181,7 +196,7 @@ class Replay:
         Args:
             since: only sealed blocks with this serial or a later one; `meta["next_serial"]` of the last snapshot.
         """
-        return take(self._sizes(), self._frames, self._rows, since)
+        return take(self._sizes(), self._frames, self._rows, self._masks, since)
 
     def restore(self, meta: dict[str, Any], arrays: dict[str, np.ndarray], sealed: Iterable[SealedBlock]) -> None:
         """Become what a snapshot held: the same draws give the same batches, and so do further steps.
@@ -193,8 +208,8 @@ class Replay:
             UserError: it was made with other sizes, a block is missing or damaged, or the parts contradict each other.
         """
         frames, rows = self._empty()
-        fill(self._sizes(), meta, arrays, sealed, frames, rows)
-        self._frames, self._rows = frames, rows
+        masks = fill(self._sizes(), meta, arrays, sealed, frames, rows)
+        self._frames, self._rows, self._masks = frames, rows, masks
         if self._on_device is not None:
             assert isinstance(frames, BlockStore)
             self._on_device.fill(frames, rows.written)
@@ -210,6 +225,17 @@ class Replay:
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Take over a `state_dict`; see `restore`."""
         self.restore(state["meta"], state["arrays"], state["sealed"])
+
+    def _check_masks(self, action: np.ndarray, *given: np.ndarray | None) -> None:
+        """Hold the masks of a step, of its states and of final ones, to each other and to those before.
+
+        Raises:
+            UserError: one is missing, of another shape or dtype, or allows nothing; or an action is not allowed.
+        """
+        if self._masks is None and all(mask is None for mask in given):
+            return
+        num_actions = None if self._masks is None else self._masks.num_actions
+        check_action_masks(action, given, self.num_envs, num_actions)
 
     def _empty(self) -> tuple[FrameStore, RowRing]:
         # Behind the oldest row in reach lie the frames of its stack; blocks are dropped whole, hence one to spare.
@@ -269,8 +295,13 @@ class Replay:
         action: np.ndarray | int,
         reward: np.ndarray | float,
         flags: np.ndarray | int,
+        action_mask: np.ndarray | None,
     ) -> None:
         positions = self._rows.written[envs]
+        if action_mask is not None and self._masks is None:
+            self._masks = MaskRing(self.num_envs, self._rows.size, action_mask.shape[1])
+        if self._masks is not None:
+            self._masks.put(envs, positions, action_mask)
         self._frames.append(envs, positions, frames)
         if self._on_device is not None:
             self._on_device.append(envs, positions, frames)
@@ -282,9 +313,12 @@ class Replay:
         now_final = self._rows.at(envs, self._rows.written[envs] - 1)["flags"] & FINAL != 0
         self._finals[envs] += now_final.astype(np.int64) - (left & was_final)
 
-    def _append_final(self, envs: np.ndarray, final_observation: np.ndarray) -> None:
+    def _append_final(
+        self, envs: np.ndarray, final_observation: np.ndarray, final_action_mask: np.ndarray | None
+    ) -> None:
         """The last frames of ended episodes, which begin no transition; samplers that can hear of it do."""
-        self._append(envs, final_observation[envs, -1], 0, 0, FINAL)
+        mask = None if final_action_mask is None else final_action_mask[envs]
+        self._append(envs, final_observation[envs, -1], 0, 0, FINAL, mask)
         if ended := getattr(self.sampler, "ended", None):
             ended(envs, self._rows.written[envs] - 1)
 

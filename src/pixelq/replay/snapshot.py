@@ -14,6 +14,8 @@ import numpy as np
 from pixelq.errors import UserError
 from pixelq.replay.array_store import ArrayStore
 from pixelq.replay.block_store import FRAMES_PER_BLOCK, BlockStore
+from pixelq.replay.limits import MAX_ACTION
+from pixelq.replay.mask_ring import MaskRing
 from pixelq.replay.rows import ROW, RowRing
 
 FORMAT = 2
@@ -31,7 +33,7 @@ class SealedBlock(NamedTuple):
     payload: bytes
     """The frames, (FRAMES_PER_BLOCK, *frame_shape): bytes as an LZ4 block (no size in front), floats little-endian."""
     rows: bytes
-    """FRAMES_PER_BLOCK rows of `rows.ROW`."""
+    """FRAMES_PER_BLOCK rows of `rows.ROW`; behind them as many of `mask_ring.MaskRing`, in games with action masks."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,9 +41,10 @@ class ReplaySnapshot:
     """A replay's contents, or with `since` what is new in them."""
 
     meta: dict[str, Any]
-    """JSON-able: the replay's sizes, `next_serial`, `oldest_serial`."""
+    """JSON-able: the replay's sizes, `next_serial`, `oldest_serial`; with action masks `masked_actions`, A."""
     arrays: dict[str, np.ndarray]
-    """`written` int64 (N,), `open_frames` (N, F, *frame_shape), `open_rows` uint8 (N, F, 8); F is FRAMES_PER_BLOCK."""
+    """`written` int64 (N,), `open_frames` (N, F, *frame_shape), `open_rows` uint8 (N, F, 8); F is FRAMES_PER_BLOCK.
+    With action masks `open_masks` uint8 (N, F, bytes of one)."""
     sealed: list[SealedBlock]
     """Held blocks by serial, from `since` on."""
 
@@ -51,7 +54,9 @@ class ReplaySnapshot:
         return int(self.meta["oldest_serial"])
 
 
-def take(sizes: dict[str, Any], frames: FrameStore, rows: RowRing, since: int) -> ReplaySnapshot:
+def take(
+    sizes: dict[str, Any], frames: FrameStore, rows: RowRing, masks: MaskRing | None, since: int
+) -> ReplaySnapshot:
     """Copy what changes and list the held blocks with a serial of at least `since`."""
     held = frames.serials > 0
     oldest = int(frames.serials[held].min()) if held.any() else frames.next_serial
@@ -61,13 +66,14 @@ def take(sizes: dict[str, Any], frames: FrameStore, rows: RowRing, since: int) -
     open_number = rows.written // FRAMES_PER_BLOCK
     numbers = open_number[envs] - (open_number[envs] - places) % frames.blocks
     by_block = rows.rows.reshape(len(rows.rows), frames.blocks, FRAMES_PER_BLOCK)
-    all_rows, size = by_block[envs[order], places[order]].tobytes(), FRAMES_PER_BLOCK * ROW.itemsize
+    all_rows = _pieces(by_block[envs[order], places[order]].tobytes(), FRAMES_PER_BLOCK * ROW.itemsize)
+    if masks is not None:
+        bits = _by_block(masks, frames.blocks)
+        all_masks = _pieces(bits[envs[order], places[order]].tobytes(), bits[0, 0].nbytes)
+        all_rows = [one + mask for one, mask in zip(all_rows, all_masks, strict=True)]
     payloads = frames.payloads(envs[order], places[order])
     columns = (column[order].tolist() for column in (serials, envs, numbers))
-    sealed = [
-        SealedBlock(serial, env, number, payload, all_rows[i * size : (i + 1) * size])
-        for i, (serial, env, number, payload) in enumerate(zip(*columns, payloads, strict=True))
-    ]
+    sealed = [SealedBlock(*one) for one in zip(*columns, payloads, all_rows, strict=True)]
     open_rows = by_block[np.arange(len(by_block)), open_number % frames.blocks]
     arrays: dict[str, np.ndarray] = {
         "written": rows.written.copy(),
@@ -75,6 +81,9 @@ def take(sizes: dict[str, Any], frames: FrameStore, rows: RowRing, since: int) -
         "open_rows": open_rows.view(np.uint8).reshape(*open_rows.shape, ROW.itemsize),
     }
     meta = {"format": FORMAT, **sizes, "next_serial": frames.next_serial, "oldest_serial": oldest}
+    if masks is not None:
+        meta["masked_actions"] = masks.num_actions
+        arrays["open_masks"] = bits[np.arange(len(bits)), open_number % frames.blocks]
     return ReplaySnapshot(meta, arrays, sealed)
 
 
@@ -85,14 +94,18 @@ def fill(
     sealed: Iterable[SealedBlock],
     frames: FrameStore,
     rows: RowRing,
-) -> None:
+) -> MaskRing | None:
     """Put a snapshot's contents into an empty store and ring. `sealed` may hold blocks that were dropped since.
+
+    Returns:
+        the action masks, if there are any.
 
     Raises:
         UserError: it does not fit these sizes, something is missing, or its parts contradict each other.
     """
     _check_meta(sizes, meta)
-    _check_arrays(arrays, frames)
+    masks = MaskRing(len(rows.written), rows.size, meta["masked_actions"]) if "masked_actions" in meta else None
+    _check_arrays(arrays, frames, masks)
     rows.written[:] = arrays["written"]
     frames.next_serial = meta["next_serial"]
     num_envs = len(rows.written)
@@ -102,8 +115,14 @@ def fill(
     by_block = rows.rows.reshape(num_envs, frames.blocks, FRAMES_PER_BLOCK)
     open_rows = np.ascontiguousarray(arrays["open_rows"]).view(ROW)[..., 0]
     by_block[np.arange(num_envs), open_number % frames.blocks] = open_rows
+    rows_end = FRAMES_PER_BLOCK * ROW.itemsize
+    lengths = {rows_end}  # also with masks: of a block from before the first one, at which every action was allowed
+    if masks is not None:
+        bits = _by_block(masks, frames.blocks)
+        bits[np.arange(num_envs), open_number % frames.blocks] = arrays["open_masks"]
+        lengths.add(rows_end + bits[0, 0].nbytes)
     for block in sealed:
-        _check_block(block, num_envs, open_number, meta["next_serial"])
+        _check_block(block, num_envs, open_number, meta["next_serial"], lengths)
         if block.number < oldest_number[block.env]:
             continue
         place = block.number % frames.blocks
@@ -113,10 +132,24 @@ def fill(
             )
         frames.check(block.payload, f"block {block.number} of environment {block.env}")
         frames.hold(block.env, place, block.payload, block.serial)
-        by_block[block.env, place] = np.frombuffer(block.rows, ROW)
+        by_block[block.env, place] = np.frombuffer(block.rows[:rows_end], ROW)
+        if masks is not None and len(block.rows) > rows_end:
+            bits[block.env, place] = np.frombuffer(block.rows[rows_end:], np.uint8).reshape(bits.shape[2:])
     _check_serials(frames, open_number, oldest_number)
     for env in range(num_envs):
         rows.check(env, int(oldest_number[env]) * FRAMES_PER_BLOCK)
+    if masks is not None:
+        masks.check()
+    return masks
+
+
+def _pieces(data: bytes, size: int) -> list[bytes]:
+    return [data[i : i + size] for i in range(0, len(data), size)]
+
+
+def _by_block(masks: MaskRing, blocks: int) -> np.ndarray:
+    """The bits of masks, uint8 (N, blocks, FRAMES_PER_BLOCK, bytes of one mask), without copying them."""
+    return masks.bits.reshape(len(masks.bits), blocks, FRAMES_PER_BLOCK, -1)
 
 
 def _check_meta(sizes: dict[str, Any], meta: dict[str, Any]) -> None:
@@ -129,15 +162,20 @@ def _check_meta(sizes: dict[str, Any], meta: dict[str, Any]) -> None:
     serial = meta.get("next_serial")
     if type(serial) is not int or not 1 <= serial < 2**62:
         raise UserError(f"replay: stored next_serial {serial!r} must be a whole number from 1; restore another file")
+    actions = meta.get("masked_actions", 1)
+    if type(actions) is not int or not 1 <= actions <= MAX_ACTION + 1:
+        raise UserError(f"replay: stored masked_actions {actions!r} is no number of actions; restore another file")
 
 
-def _check_arrays(arrays: dict[str, np.ndarray], frames: FrameStore) -> None:
+def _check_arrays(arrays: dict[str, np.ndarray], frames: FrameStore, masks: MaskRing | None) -> None:
     num_envs = frames.open_shape[0]
     wanted: dict[str, tuple[type | np.dtype, tuple[int, ...]]] = {
         "written": (np.int64, (num_envs,)),
         "open_frames": (frames.dtype, frames.open_shape),
         "open_rows": (np.uint8, (num_envs, FRAMES_PER_BLOCK, ROW.itemsize)),
     }
+    if masks is not None:
+        wanted["open_masks"] = (np.uint8, (num_envs, FRAMES_PER_BLOCK, masks.bits.shape[2]))
     for name, (dtype, shape) in wanted.items():
         array = arrays.get(name)
         if array is None or array.dtype != dtype or array.shape != shape:
@@ -151,11 +189,13 @@ def _check_arrays(arrays: dict[str, np.ndarray], frames: FrameStore) -> None:
         raise UserError("replay: stored open_frames holds NaN or infinite numbers; restore another file")
 
 
-def _check_block(block: SealedBlock, num_envs: int, open_number: np.ndarray, next_serial: int) -> None:
+def _check_block(
+    block: SealedBlock, num_envs: int, open_number: np.ndarray, next_serial: int, lengths: set[int]
+) -> None:
     if not 0 <= block.env < num_envs or not 0 <= block.number < open_number[block.env]:
         where = f"block {block.number} of environment {block.env}"
         raise UserError(f"replay: {where} is beyond what was stored; restore another file")
-    if not 0 < block.serial < next_serial or len(block.rows) != FRAMES_PER_BLOCK * ROW.itemsize:
+    if not 0 < block.serial < next_serial or len(block.rows) not in lengths:
         where = f"block {block.number} of environment {block.env}"
         raise UserError(
             f"replay: {where} has serial {block.serial} and {len(block.rows)} bytes of rows; restore another file"

@@ -38,4 +38,6 @@ def batch_in_memory(
         next_state=torch.from_numpy(next_state),
         weight=torch.from_numpy(drawn.weight.astype(np.float32)),
         rows=torch.from_numpy(np.stack([drawn.envs, drawn.positions], axis=1)),
+        action_mask=None if drawn.action_masks is None else torch.from_numpy(drawn.action_masks[0]),
+        next_action_mask=None if drawn.action_masks is None else torch.from_numpy(drawn.action_masks[1]),
     )

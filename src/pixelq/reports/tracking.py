@@ -66,6 +66,8 @@ class Tracker:
     ) -> None:  # fmt: skip
         self._wandb = wandb_run
         self._message = ""
+        self.observer: Callable[[str, Mapping[str, float | int]], None] | None = None
+        """Told of every row, with the file's name."""
         self._write_failed = False
         csv_lengths, sums, event_lengths = _checked(folder, lengths)
         for name in COLUMNS if not as_they_are else ():
@@ -100,7 +102,12 @@ class Tracker:
         columns = COLUMNS[name]
         self._files[name].append(_line(row, columns))
         step = int(row[columns[0]])
-        points = {TAGS[c]: row[c] for c in columns if c in TAGS and not math.isnan(row[c])}
+        self.show({TAGS[c]: row[c] for c in columns if c in TAGS and not math.isnan(row[c])}, step)
+        if self.observer is not None:
+            self.observer(name, row)
+
+    def show(self, points: Mapping[str, float | int], step: int) -> None:
+        """Numbers for TensorBoard and Weights & Biases alone, tag -> number, at an agent step."""
         if self._events is not None:
             self._events.write(points, step)
         if self._wandb is not None:

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from pixelq.action_masks import allowed_values, random_actions
 from pixelq.config import Config
 from pixelq.envs import Game, make_envs, resolve_game
 from pixelq.policy import Acting, Agent
@@ -124,10 +125,12 @@ def evaluate(policy: Agent | Acting | None, config: Config, *, episodes: int, ep
         while shares.any():
             if asked_to_stop():
                 raise Abandoned
-            actions = generator.integers(0, envs.single_action_space.n, num_envs)
+            masks = envs.action_masks
+            actions = random_actions(generator, num_envs, int(envs.single_action_space.n), masks)
             if policy is not None:
                 explore = generator.random(num_envs) < epsilon
-                actions = np.where(explore, actions, policy.q_values(observations).argmax(axis=1))
+                greedy = allowed_values(policy.q_values(observations), masks).argmax(axis=1)
+                actions = np.where(explore, actions, greedy)
             observations, rewards, terminated, truncated, _ = envs.step(actions)
             over = terminated | truncated
             lengths += 1

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,10 +11,11 @@ import safetensors.torch
 import torch
 
 from pixelq.atomic import write_bytes
-from pixelq.command_lines import command_line
 from pixelq.envs.seeded_episodes import EnvironmentFailedError
 from pixelq.errors import RunError, UserError
 from pixelq.learner.means import NotFiniteError
+from pixelq.runs.callbacks import CallbackFailedError
+from pixelq.runs.going_on import resume_line
 from pixelq.runs.run import Run
 from pixelq.variants import from_outside
 
@@ -31,7 +31,7 @@ def explained(run: Run) -> Iterator[None]:
     """Around a loop: save what can be saved of a failure, and tell it as a `RunError`.
 
     Raises:
-        RunError: the loss or a weight was not finite, an environment failed, or memory ran out.
+        RunError: the loss or a weight was not finite, an environment or a callback failed, or memory ran out.
     """
     try:
         yield
@@ -39,13 +39,15 @@ def explained(run: Run) -> Iterator[None]:
         raise RunError(_not_finite(run, error)) from None
     except EnvironmentFailedError as error:
         raise RunError(_environment_failed(run, error)) from error
+    except CallbackFailedError as error:
+        raise RunError(_callback_failed(run, error)) from error
     except (UserError, RunError):
         raise
     except Exception as error:
         if _is_out_of_memory(error):
             raise RunError(
                 f"out of memory at agent step {run.parts.counters.agent_steps:,}; close other programs, then "
-                f"`{command_line('resume', run.folder.path, game=run.config.game)}` goes on from {run.last_good}"
+                f"`{resume_line(run.config, run.folder.path)}` goes on from {run.last_good}"
             ) from None
         if not (variants := from_outside(run.config)):
             raise  # a bug of pixelq's: its whole traceback is wanted
@@ -58,9 +60,9 @@ def _not_finite(run: Run, error: NotFiniteError) -> str:
     tensors = {f"network.{k}": v.detach().cpu().contiguous() for k, v in run.parts.learner.network.state_dict().items()}
     batch = run.parts.learner.last_batch
     if batch is not None:
-        for name in (f.name for f in dataclasses.fields(batch)):
+        for name, tensor in batch.named_tensors().items():
             # Copied: the states of a batch may be views of one array, which safetensors refuses.
-            tensors[f"batch.{name}"] = getattr(batch, name).detach().cpu().clone(memory_format=torch.contiguous_format)
+            tensors[f"batch.{name}"] = tensor.detach().cpu().clone(memory_format=torch.contiguous_format)
     advice = "train anew with a smaller --learning-rate or --gradient-clip norm"
     if batch is not None and (largest := float(batch.return_n.abs().nan_to_num(0.0).max())) >= HUGE_RETURN:
         advice = (
@@ -75,7 +77,7 @@ def _not_finite(run: Run, error: NotFiniteError) -> str:
         saved = f"its batch could not be saved ({refused.strerror})"
     return (
         f"{error} at agent step {counters.agent_steps:,}, update {counters.updates:,}: training stopped; {saved}; "
-        f"`{command_line('resume', run.folder.path, game=run.config.game)}` would go on from {run.last_good} and most "
+        f"`{resume_line(run.config, run.folder.path)}` would go on from {run.last_good} and most "
         f"likely end here again: {advice}"
     )
 
@@ -93,7 +95,27 @@ def _environment_failed(run: Run, error: EnvironmentFailedError) -> str:
         saved = f"the rest could not be saved ({refused.strerror})"
     return (
         f"{error}, at agent step {step:,} of {run.config.game} (details in {folder / FAILURE}); {saved}: "
-        f"`{command_line('resume', folder, game=run.config.game)}` goes on from {run.last_good}"
+        f"`{resume_line(run.config, folder)}` goes on from {run.last_good}"
+    )
+
+
+def _callback_failed(run: Run, error: CallbackFailedError) -> str:
+    """Save everything, for callbacks are told where the run is whole; and the traceback."""
+    step, folder = run.parts.counters.agent_steps, run.folder.path
+    with contextlib.suppress(OSError):
+        write_bytes(folder / FAILURE, "".join(traceback.format_exception(error)).encode())
+    saved = "everything is saved"
+    try:
+        try:
+            state = run.state()
+        except CallbackFailedError as unsaid:
+            state, saved = run.state(with_callbacks=False), f"all but the callbacks is saved ({unsaid})"
+        run.checkpoints.write_now(step, state, run.parts.replay)
+    except OSError as refused:
+        saved = f"the last steps could not be saved ({refused.strerror})"
+    return (
+        f"{error}, at agent step {step:,}: training stopped, details in {folder / FAILURE}; {saved}: "
+        f"`{resume_line(run.config, folder)}` goes on from {run.last_good}, without callbacks"
     )
 
 
@@ -105,7 +127,7 @@ def _variant_failed(run: Run, variants: list[str], error: Exception) -> str:
     return (
         f"training stopped at agent step {run.parts.counters.agent_steps:,} ({type(error).__name__}: {reason}), in "
         f"{', '.join(variants)} or what called it: details in {folder / FAILURE}; once that is put right, "
-        f"`{command_line('resume', folder, game=run.config.game)}` goes on from {run.last_good}"
+        f"`{resume_line(run.config, folder)}` goes on from {run.last_good}"
     )
 
 

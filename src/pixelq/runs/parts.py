@@ -26,7 +26,7 @@ from pixelq.learner.learner import Learner
 from pixelq.loops import has_replay
 from pixelq.loops.counters import Counters
 from pixelq.memory import check_memory
-from pixelq.networks import build_network
+from pixelq.networks import Network, build_network
 from pixelq.policy import Acting, EpsilonGreedy
 from pixelq.replay import Replay
 from pixelq.replay.samplers import Sampler
@@ -84,6 +84,17 @@ class Parts:
                 self._global_generators.restore()
                 self._global_generators = None
 
+    def examine(self) -> None:
+        """Look at what the environments show before a new run begins, on some made for it.
+
+        Raises:
+            UserError: an observation is not what its space says, an action mask is none, or masks take too much memory.
+        """
+        self.envs.examine()
+        if self.envs.masked_actions:
+            observations: Any = self.envs.single_observation_space
+            check_memory(self.config, observations, self.envs.masked_actions)
+
     def _build(self, config: Config) -> None:
         self.config = config
         self.device, self.device_reason = choose_device(config.device)
@@ -101,7 +112,7 @@ class Parts:
         self.envs = self._envs = make_envs(config, num_envs=config.num_envs, seed=streams[0], threads=self.threads)
         actions: Any = self.envs.single_action_space
         observations: Any = self.envs.single_observation_space
-        network = build_network(config, observations, int(actions.n), _generator(streams[1], torch.device("cpu")))
+        network = initial_network(config, observations, int(actions.n))
         check_memory(config, observations)
         if config.normalise_observations and self.device.type not in ("cpu", "cuda"):
             raise UserError(
@@ -129,6 +140,12 @@ class Parts:
         self.not_reproduced = ""
         """Why the checkpoint's open episodes could not be played again, in words; empty if they could."""
         self.clock = Clock()
+
+
+def initial_network(config: Config, observations: Any, num_actions: int) -> Network:
+    """The network that a run of this configuration begins with, on the CPU; its seed decides the weights."""
+    seed = np.random.SeedSequence(config.seed).spawn(2)[1]  # as the second of the run's streams
+    return build_network(config, observations, num_actions, _generator(seed, torch.device("cpu")))
 
 
 def _generator(seed: np.random.SeedSequence, device: torch.device) -> torch.Generator:

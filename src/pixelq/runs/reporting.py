@@ -11,6 +11,7 @@ from collections.abc import Callable
 import numpy as np
 
 from pixelq.atomic import remedy, write_bytes
+from pixelq.checkpoints.kept_policies import kept_policy_folder
 from pixelq.checkpoints.policy_file import recorded_score, save_policy
 from pixelq.envs.seeded_episodes import EnvironmentFailedError
 from pixelq.errors import UserError
@@ -164,13 +165,24 @@ class Reporting:
             OSError: they cannot be written.
         """
         facts = {name: value for name, value in self.metrics().items() if value is not None}
-        if self._config.baseline_episodes:
+        if self._config.baseline_episodes and not self.baseline_pending:
             random = read_table(self._folder.path / baseline.FILE, baseline.COLUMNS)
             facts["random_agent_games"] = len(random["score"])
             facts["random_agent_mean_score"] = float(random["score"].mean())
             facts["random_agent_mean_length"] = float(random["length"].mean())
         save_policy(self._folder.final, self._parts.learner.averaged_network, self._config, facts)
         write_bytes(self._folder.final / METRICS, json.dumps(facts, indent=1).encode())
+
+    def keep_policy(self) -> None:
+        """Keep the policy as it is for good, beside those of other agent steps."""
+        now = self._parts.counters.agent_steps
+        facts = {name: value for name, value in self.metrics().items() if value is not None and name != "best_score"}
+        try:
+            folder = kept_policy_folder(self._folder.path, now)
+            save_policy(folder, self._parts.learner.averaged_network, self._config, facts)
+        except OSError as error:
+            reason = f"{error.strerror}; training goes on: {remedy(error)}"
+            self._progress.say(f"the policy at agent step {now:,} could not be kept: {reason}")
 
     def plot(self, at_once: bool = False) -> None:
         """Draw plots/progress (and plots/episodes) from what has been written, unless they were drawn a moment ago."""

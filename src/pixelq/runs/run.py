@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -12,12 +13,13 @@ from pixelq.atomic import remedy
 from pixelq.checkpoints.reader import LoadedCheckpoint
 from pixelq.checkpoints.store import CheckpointStore
 from pixelq.checkpoints.writer import CheckpointWriter
-from pixelq.command_lines import command_line
 from pixelq.config import Config
 from pixelq.errors import RunError
 from pixelq.memory import available_memory, free_swap, transition_bytes
 from pixelq.reports.progress import Progress
 from pixelq.reports.tracking import Tracker
+from pixelq.runs.callbacks import Callbacks
+from pixelq.runs.going_on import resume_line
 from pixelq.runs.memory_watch import MemoryWatch
 from pixelq.runs.parts import Parts
 from pixelq.runs.reporting import Reporting
@@ -39,13 +41,15 @@ class Run:
 
     Args:
         config: validated.
+        callbacks: see `pixelq.runs.callbacks`.
 
     Raises:
-        UserError: the game, the device or the memory is not there.
+        UserError: the game, the device or the memory is not there, or a callback is none.
     """
 
-    def __init__(self, config: Config) -> None:
+    def __init__(self, config: Config, callbacks: Sequence[Any] = ()) -> None:
         self.config = config
+        self.callbacks = Callbacks(callbacks)
         self.parts = Parts(config)
         self.stop_requested = False
         self._resumed = False
@@ -78,9 +82,14 @@ class Run:
         lengths = resumed.state.get("tracker", {}) if resumed else None
         self.progress = Progress(self.config)
         self.tracker = Tracker(folder.path, lengths, wandb_run, shorter_logs)
+        if self.callbacks:
+            self.tracker.observer = self.callbacks.note
         self.checkpoints = CheckpointWriter(store, self.tracker.paths)
         self.reporting = Reporting(self.parts, folder, self.tracker, self.progress, lambda: self.stop_requested)
         self.progress.begin(self.parts.counters.agent_steps)
+        self.progress.say(self.callbacks.load_state_dict(resumed.state.get("callbacks")) if resumed else "")
+        if resumed is None and self.config.keep_policies:
+            self.reporting.keep_policy()
 
     def choose_threads(self) -> str:
         """From now on compute with the number of threads that is faster, if the configuration leaves it open.
@@ -111,7 +120,9 @@ class Run:
     def first_observations(self) -> np.ndarray:
         """Observations `(N, stack, ...)` to act on first: of new episodes, or of those left open."""
         if not self._resumed:
-            return self.observed(np.asarray(self.parts.envs.reset()[0]))
+            self.observed(np.asarray(self.parts.envs.reset()[0]))
+        if self.callbacks:
+            self.callbacks.start(self)
         if self.parts.evaluations.pending:
             self.reporting.evaluate()
         return self.parts.envs.observations
@@ -164,7 +175,7 @@ class Run:
 
         Raises:
             NotFiniteError: the loss or a weight is NaN or infinite; nothing of it has been kept.
-            RunError: checkpoints cannot be written, or memory is about to end.
+            RunError: checkpoints cannot be written, memory is about to end, or a callback has failed.
         """
         config, now = self.config, self.parts.counters.agent_steps
         if self._threads is not None:
@@ -172,15 +183,18 @@ class Run:
             if self._updates_until_ready >= 0 and self.parts.counters.updates > self._updates_until_ready:
                 self._updates_until_ready = -1
                 self._threads.start_anew()
-        row, evaluation, checkpoint = (
-            crossed(since, now, every) for every in (config.log_every, config.eval_every, config.checkpoint_every)
-        )
-        if row or evaluation or checkpoint:
+        intervals = (config.log_every, config.eval_every, config.checkpoint_every, config.keep_policies)
+        row, evaluation, checkpoint, policy = (crossed(since, now, every) for every in intervals)
+        if row or evaluation or checkpoint or policy:
             self.parts.learner.check_finite()
         if row:
             self.reporting.log()
+        if policy:
+            self.reporting.keep_policy()
         if evaluation:
             self.reporting.evaluate()
+        if self.callbacks:  # before a checkpoint, which holds what they have been told
+            self.callbacks.iteration(self)
         if checkpoint and not self.stop_requested:  # else `finish` writes one at this very step
             self._checkpoint()
         if row or checkpoint:
@@ -192,10 +206,10 @@ class Run:
     # --- the end ------------------------------------------------------------------------------------------------
 
     def finish(self) -> None:
-        """Write the last checkpoint, the plots and, if the run is complete, the final policy.
+        """Write the last checkpoint, the plots and, if the run is complete or a callback ended it, the final policy.
 
         Raises:
-            RunError: the disk refused the last checkpoint or policy.
+            RunError: the disk refused the last checkpoint or policy, or a callback has failed.
             NotFiniteError: as `do_what_is_due`.
         """
         self.parts.learner.check_finite()
@@ -203,11 +217,13 @@ class Run:
             self.checkpoints.write_now(self.parts.counters.agent_steps, self.state(), self.parts.replay)
             if self._steps_are_over():
                 self.reporting.play_baseline()
-            if self.complete:
+            if self.complete or self.callbacks.stopped_by:
                 self.reporting.keep_final()
         except OSError as error:
             raise RunError(self._not_written(error)) from None
         self.reporting.plot(at_once=True)
+        if self.callbacks:
+            self.callbacks.end(self)
 
     @property
     def last_good(self) -> str:
@@ -239,13 +255,16 @@ class Run:
         enough = 0 < games <= self.parts.counters.episodes
         return self.parts.counters.agent_steps >= self.config.steps or enough or solved
 
-    def state(self) -> dict[str, Any]:
+    def state(self, with_callbacks: bool = True) -> dict[str, Any]:
         """Everything that decides the run's future, but the replay; see `run_state`.
 
         Raises:
             OSError: the CSV files, whose lengths are a part of it, could not be written.
+            CallbackFailedError: a callback's state cannot be saved.
         """
-        return run_state(self.parts, self.tracker.state_dict(), self.reporting.metrics())
+        state = run_state(self.parts, self.tracker.state_dict(), self.reporting.metrics())
+        callbacks = self.callbacks.state_dict() if with_callbacks else {}
+        return state | {"callbacks": callbacks} if callbacks else state
 
     def _stop_without_checkpoints(self) -> None:
         """End a run of which nothing would be left: of checkpoints that cannot be written, the second ends it.
@@ -278,14 +297,14 @@ class Run:
             saved = f"the last steps could not be saved ({error.strerror})"
         raise RunError(
             f"{reason}; training stopped at agent step {now:,}, {saved}: make room, then "
-            f"`{command_line('resume', self.folder.path, game=self.config.game)}` goes on from {self.last_good}, or "
+            f"`{resume_line(self.config, self.folder.path)}` goes on from {self.last_good}, or "
             f"train anew with --replay-capacity {fitting}"
         )
 
     def _not_written(self, error: OSError) -> str:
         return (
             f"{error.filename or self.folder.path}: cannot be written ({error.strerror}); {remedy(error)}, then "
-            f"`{command_line('resume', self.folder.path, game=self.config.game)}` goes on from {self.last_good}"
+            f"`{resume_line(self.config, self.folder.path)}` goes on from {self.last_good}"
         )
 
     def _checkpoint(self) -> None:

@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 
 from pixelq.atomic import remove_temporaries, sync_folder
+from pixelq.checkpoints.kept_policies import FOLDER
 from pixelq.command_lines import command_line
 from pixelq.config import Config
 from pixelq.errors import UserError
@@ -32,8 +33,9 @@ class RunFolder:
         self.best = path / "best"
         self.final = path / "final"
         self.plots = path / "plots"
+        self.policies = path / FOLDER
         # Training writes, cuts and deletes in here, which must not reach what a stranger's link points to.
-        for part in (*path.glob("*"), *path.glob("checkpoints/*")):
+        for part in (*path.glob("*"), *path.glob("checkpoints/*"), *path.glob(f"{FOLDER}/*")):
             if part.is_symlink():
                 raise UserError(f"{part}: a link inside a run folder; put the real file or folder in its place")
         try:
@@ -43,7 +45,7 @@ class RunFolder:
 
     def remove_temporaries(self) -> None:
         """Delete what a dead process left half-written (checkpoints see to their own)."""
-        for folder in (self.path, self.best, self.final, self.plots):
+        for folder in (self.path, self.best, self.final, self.plots, *self.policies.glob("*")):
             remove_temporaries(folder)
 
     def close(self) -> None:

@@ -87,12 +87,12 @@ def _restore_episodes(parts: Parts, state: dict[str, Any]) -> None:
         parts.envs.load_state_dict(state)
         if parts.envs.decided:
             return
-        last_frames = parts.envs.observations[:, -1]
+        last_frames, last_masks = parts.envs.observations[:, -1], parts.envs.action_masks
     except NotReproducedError as error:
         if error.last_frames is None:
             raise
-        parts.not_reproduced, last_frames = error.reason, error.last_frames
+        parts.not_reproduced, last_frames, last_masks = error.reason, error.last_frames, error.last_masks
     if parts.replay is not None:
-        parts.replay.cut(last_frames[:, None])
+        parts.replay.cut(last_frames[:, None], last_masks)
     parts.scores.drop_open()
     parts.envs.reset()

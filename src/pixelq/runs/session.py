@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import shutil
-from dataclasses import dataclass
+from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 from torch import Tensor
 
-from pixelq.checkpoints.policy_file import FILE, find_policy, read_weights
+from pixelq.checkpoints.policy_file import FILE, find_policy, read_weights, recorded_score
 from pixelq.checkpoints.reader import LoadedCheckpoint
 from pixelq.checkpoints.store import CheckpointStore
 from pixelq.command_lines import command_line
@@ -28,9 +29,12 @@ from pixelq.runs.arithmetic import difference
 from pixelq.runs.changes import record_changes, recorded_changes, written
 from pixelq.runs.episode_limit import with_episodes
 from pixelq.runs.failures import explained
+from pixelq.runs.going_on import of_this_session, resume_line
+from pixelq.runs.result import Result
 from pixelq.runs.run import Run
 from pixelq.runs.run_folder import check_not_taken, create_run_folder, open_run_folder
 from pixelq.runs.signals import stopped_by_signals
+from pixelq.sharing.place import lasting, opened
 from pixelq.typed_values import checked, nearest
 from pixelq.variants import KINDS
 
@@ -49,34 +53,29 @@ FREE = ("steps", "episodes", "threads", "device")
 MAY_CHANGE = (
     *(*FREE, *LEARNING, "stop_score", "track"),
     *("eval_every", "eval_episodes", "eval_max_steps", "checkpoint_every", "log_every"),
+    "keep_policies",
 )
 """Fields of a run's configuration that may change between its sessions."""
 
 
 SAME_WEIGHTS = (
     *("game", "torso", "torso_options", "padding", "norm", "linear", "linear_options", "head", "head_options"),
-    *("frame_stack", "screen_size", "grayscale", "full_action_set", "env_kwargs"),
+    *("frame_stack", "screen_size", "grayscale", "full_action_set", "env_kwargs", "wrappers"),
     *("activation", "normalise_observations"),
 )
 """Fields that decide which weights a network has, and what they mean."""
 
 
-@dataclass(frozen=True)
-class Result:
-    """How a session of a run ended."""
+def start(
+    config: Config, run_dir: Path | None = None, *, callbacks: Sequence[Any] = (), notes: Sequence[str] = ()
+) -> Result:
+    """Train a new run to its end, or until a signal or a callback stops it.
 
-    folder: Path
-    agent_steps: int
-    mean_score: float
-    """Mean of the last 100 training games, in points; NaN if none ended."""
-    signal: int | None
-    """The signal that stopped it before its end; None: it ran to the end."""
-    game: str = ""
-    """The name of the run's game."""
-
-
-def start(config: Config, run_dir: Path | None = None) -> Result:
-    """Train a new run to its end, or until a signal stops it.
+    Args:
+        config: with all options.
+        run_dir: the run's folder; None: one below `runs/`.
+        callbacks: see `pixelq.runs.callbacks`.
+        notes: lines to be said at the start.
 
     Raises:
         UserError: something about the configuration, the machine or the folder; nothing has been written then.
@@ -89,7 +88,7 @@ def start(config: Config, run_dir: Path | None = None) -> Result:
         check_not_taken(run_dir)
     _check_disk_space(run_dir or Path("runs"))
     check_wandb(config)
-    run = Run(config)
+    run = Run(config, callbacks)
     try:
         _begin_with(run, weights)
         folder = create_run_folder(config, run_dir)
@@ -107,6 +106,11 @@ def start(config: Config, run_dir: Path | None = None) -> Result:
     origin = f", weights from {config.load}" if config.load else ""
     run.progress.say(f"run folder {folder.path} ({run.parts.device_reason}; {run.parts.threads} threads{origin})")
     run.progress.say(run.parts.envs.reads)
+    for note in notes:
+        run.progress.say(note)
+    if of_this_session(config):
+        line = resume_line(config, folder.path)
+        run.progress.say(f"parts of it are objects of this Python session, which no command brings back: `{line}`")
     if not run.parts.envs.decided:
         run.progress.say(
             f"seed and actions do not decide the episodes of {config.game} (other randomness, or something kept from "
@@ -115,13 +119,14 @@ def start(config: Config, run_dir: Path | None = None) -> Result:
     return _train(run)
 
 
-def resume(path: Path, *, fallback: bool = False, **overrides: Any) -> Result:
+def resume(path: Path, *, fallback: bool = False, callbacks: Sequence[Any] = (), **overrides: Any) -> Result:
     """Continue a run from its last checkpoint, or from agent step 0 if it died before its first.
 
     Args:
         path: the run folder.
         fallback: go on although something is damaged: from the checkpoint before a damaged one, with the
             checkpoint's configuration for a damaged `config.toml`, without rows that the CSV files have lost.
+        callbacks: see `pixelq.runs.callbacks`.
         overrides: fields of `Config` among `MAY_CHANGE`; written into `changes.csv` with the agent step.
 
     Raises:
@@ -139,7 +144,7 @@ def resume(path: Path, *, fallback: bool = False, **overrides: Any) -> Result:
         config = with_episodes(overridden(saved, overrides))
         validate(config)
         check_wandb(config)
-        run = Run(config)
+        run = Run(config, callbacks)
         if checkpoint is None:
             if not fallback:
                 _check_no_checkpoints_lost(path, config)
@@ -180,8 +185,17 @@ def _train(run: Run) -> Result:
             run.finish()
     finally:
         run.close()
-    caught = received[0] if received and not run.complete else None
-    return Result(run.folder.path, run.parts.counters.agent_steps, run.parts.scores.mean, caught, run.config.game)
+    best = recorded_score(run.folder.best)
+    return Result(
+        folder=run.folder.path,
+        agent_steps=run.parts.counters.agent_steps,
+        mean_score=run.parts.scores.mean,
+        signal=received[0] if received and not run.complete else None,
+        game=run.config.game,
+        complete=run.complete,
+        stopped_by=run.callbacks.stopped_by,
+        best_score=math.nan if best is None else best,
+    )
 
 
 # --- which configuration ----------------------------------------------------------------------------------------------
@@ -304,11 +318,14 @@ def _with_new_episodes(run: Run, changes: str) -> str:
 
 
 def _read_initial_weights(config: Config) -> dict[str, Tensor] | None:
-    return read_weights(find_policy(Path(config.load))) if config.load else None
+    if not config.load:
+        return None
+    with opened(config.load) as place:
+        return read_weights(find_policy(place.path))
 
 
 def _begin_with(run: Run, weights: dict[str, Tensor] | None) -> None:
-    run.parts.envs.examine()
+    run.parts.examine()
     if weights is not None:
         run.parts.learner.start_from(weights, where=run.config.load)
 
@@ -317,7 +334,7 @@ def _initial_weights(config: Config) -> Path | None:
     if not config.load:
         return None
     if config.load != "auto":
-        return find_policy(Path(config.load))
+        return lasting(config.load)
     own = with_all_options(config)
     runs = sorted(Path("runs").glob("*/config.toml"), key=lambda p: p.stat().st_mtime, reverse=True)
     for file in runs:

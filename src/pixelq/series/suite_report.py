@@ -24,10 +24,9 @@ from pixelq.series.run_facts import score_at, standing
 from pixelq.series.seeds import points
 from pixelq.series.statistics import Aggregate, bootstrap_interval, interquartile_mean, mean, median
 from pixelq.series.suite_figure import Drawn, draw_suite
-from pixelq.viewing.comparison import MILLION
 from pixelq.viewing.figures import write_figure
 from pixelq.viewing.protocol import PUBLISHED
-from pixelq.viewing.reference import read_curves
+from pixelq.viewing.reference import MILLION, read_curves
 
 LEAST_SHARE = 0.5
 """A run that is less than this share as far as the furthest is left out: all are compared where the least far is."""

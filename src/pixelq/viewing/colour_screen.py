@@ -104,6 +104,8 @@ class ColourAtari:
         self.single_observation_space = games.single_observation_space
         self.single_action_space = games.single_action_space
         self.height, self.width, self.action_names = screen.height, screen.width, screen.action_names
+        self.seen: tuple[float, float, float, float] | None = (0.0, 0.0, 1.0, 1.0)
+        """Its observations are the whole screen, made smaller."""
         self.rate = Fraction(EMULATOR_RATE)
         """Screens per second."""
         self.screens: list[np.ndarray] = []

@@ -28,7 +28,7 @@ UNIMPORTANT = frozenset(
     {
         *("game", "recipe", "seed", "steps", "episodes", "stop_score", "averaged_network_tau"),
         *("eval_every", "eval_episodes", "eval_max_steps", "eval_epsilon", "baseline_episodes", "checkpoint_every"),
-        *("log_every", "device", "threads", "compile", "deterministic", "track"),
+        *("log_every", "device", "threads", "compile", "deterministic", "track", "keep_policies"),
     }
 )
 """Fields that change no training game: how long a run is, what it tests, what it reports, where it computes."""
@@ -48,18 +48,25 @@ class Aspect:
         return self.run != self.reference
 
 
-def protocol(config: Config, reference: Config, *, seeds: int | None = None) -> list[Aspect]:
-    """Every aspect of a run's protocol beside that of a reference.
+def protocol(
+    config: Config, reference: Config, *, seeds: int | None = None, reference_seeds: int = DOPAMINES_RUNS
+) -> list[Aspect]:
+    """Every aspect of a run's protocol beside that of a reference, and the fields without words that differ.
 
     Args:
         config: the run's.
         reference: the reference's.
-        seeds: how many runs there are, beside Dopamine's five; None: not compared.
+        seeds: how many runs there are; None: not compared.
+        reference_seeds: how many runs the reference has.
     """
     run, other = described(config), described(reference)
     aspects = [Aspect("score", "training games", "training games")]
-    aspects += [Aspect(name, run.get(name, "-"), other.get(name, "-")) for name in {**run, **other}]
-    return aspects if seeds is None else [*aspects, Aspect("runs", str(seeds), str(DOPAMINES_RUNS))]
+    aspects += [
+        Aspect(name, run.get(name, "-"), other.get(name, "-"))
+        for name in {**run, **other}
+        if name in ASPECTS or run.get(name) != other.get(name)  # a field without words only where it differs
+    ]
+    return aspects if seeds is None else [*aspects, Aspect("runs", str(seeds), str(reference_seeds))]
 
 
 def described(config: Config) -> dict[str, str]:

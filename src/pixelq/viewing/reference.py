@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,23 +18,47 @@ from pixelq.recipes.reading import read_recipe, recipe_names
 from pixelq.viewing.protocol import protocol
 
 CURVE_COLUMNS = ("game", "agent", "million_frames", "mean_return", "min_run", "max_run", "runs")
+"""Of a file of curves. `agent_steps` may stand for `million_frames`, and `recipe` and `how` may follow."""
+MILLION = 1_000_000
+FRAMES_OF_A_STEP = 4
+"""Frames of an agent step in every published curve that is here."""
 SCORE_COLUMNS = ("source", "algorithm", "game", "agent_steps", "score", "spread", "protocol")
+
+
+class NoCurveError(UserError):
+    """A file of curves has none of a game."""
 
 
 @dataclass(frozen=True)
 class ReferenceCurve:
-    """Training return of a published agent. Point m covers the games that ended in the m-th million frames."""
+    """Training return of a published agent."""
 
     agent: str
     million_frames: np.ndarray
-    """int64 `(points,)`."""
+    """float64 `(points,)`."""
     mean: np.ndarray
     """Mean over the runs, in points, float64 `(points,)`."""
     low: np.ndarray
-    """The lowest run, float64 `(points,)`."""
+    """The lowest run, float64 `(points,)`; NaN where it is not known."""
     high: np.ndarray
-    """The highest run, float64 `(points,)`."""
+    """The highest run, float64 `(points,)`; NaN where it is not known."""
     runs: int
+    by_million: bool = True
+    """Point m is the mean of the games that ended in the m-th million frames; else of the last games by then."""
+    recipe: str = ""
+    """The shipped recipe that has the same settings, as far as it can; empty: not known."""
+    how: str = ""
+    """Where the numbers are from, where they are not the source's own."""
+
+    def at(self, million_frames: float) -> float:
+        """Mean at so many frames, in points; NaN before its first and after its last point.
+
+        By millions it is that of the last million that is over by then, else between two points.
+        """
+        if self.by_million:
+            i = int(np.searchsorted(self.million_frames, million_frames + 1e-9)) - 1
+            return float(self.mean[i]) if i >= 0 and million_frames < self.million_frames[i] + 1 else math.nan
+        return float(np.interp(million_frames, self.million_frames, self.mean, math.nan, math.nan))
 
 
 @dataclass(frozen=True)
@@ -48,6 +73,8 @@ class PublishedScore:
     protocol: str
     recipe: str = ""
     """The shipped recipe that has the same settings, as far as it can; empty: none has."""
+    kind: str = ""
+    """paper or library; empty: not told."""
 
 
 # --- reading --------------------------------------------------------------------------------------------------------
@@ -56,22 +83,34 @@ class PublishedScore:
 def read_curves(path: Path, game: str) -> dict[str, ReferenceCurve]:
     """Every agent's curve of one game, by agent name, from a CSV with `CURVE_COLUMNS`.
 
+    `same` in `how` means that of the row above.
+
     Raises:
-        UserError: the file is missing or damaged, or has no curve of this game.
+        NoCurveError: it has no curve of this game.
+        UserError: the file is missing or damaged.
     """
-    rows: dict[str, list[tuple[float, ...]]] = {}
     key = _key(resolve_game(game).name)
-    for line, row in _rows(path, CURVE_COLUMNS):
-        if _key(row["game"]) == key:
-            values = tuple(_number(path, line, row, name) for name in CURVE_COLUMNS[2:])
-            rows.setdefault(row["agent"], []).append(values)
-    if not rows:
-        raise UserError(f"{path}: no curve of {game}; give another file with --reference")
+    rows = _rows(path, CURVE_COLUMNS)
+    by_million = "million_frames" in rows[0][1] if rows else True
+    x = "million_frames" if by_million else "agent_steps"
+    points: dict[str, list[tuple[float, ...]]] = {}
+    sources: dict[str, tuple[str, str]] = {}
+    how = ""
+    for line, row in rows:
+        how = how if row.get("how", "") == "same" else row.get("how", "")
+        if _key(row["game"]) != key:
+            continue
+        band = [_number(path, line, row, name) if row[name] else math.nan for name in ("min_run", "max_run")]
+        ends = (_number(path, line, row, name) for name in (x, "mean_return", "runs"))
+        points.setdefault(row["agent"], []).append((*ends, *band))
+        sources.setdefault(row["agent"], (_recipe(path, line, row), how))
+    if not points:
+        raise NoCurveError(f"{path}: no curve of {game}; give another file with --reference")
     curves = {}
-    for agent, points in rows.items():
-        table = np.array(sorted(points))
-        million, mean, low, high, runs = table.T
-        curves[agent] = ReferenceCurve(agent, million.astype(np.int64), mean, low, high, int(runs.max()))
+    for agent, its in points.items():
+        at, mean, runs, low, high = np.array(sorted(its)).T
+        at = at if by_million else at * FRAMES_OF_A_STEP / MILLION
+        curves[agent] = ReferenceCurve(agent, at, mean, low, high, int(runs.max()), by_million, *sources[agent])
     return curves
 
 
@@ -96,6 +135,7 @@ def read_scores(path: Path, game: str) -> list[PublishedScore]:
                     spread=_number(path, line, row, "spread") if row["spread"] else None,
                     protocol=protocol,
                     recipe=_recipe(path, line, row),
+                    kind=row.get("kind", ""),
                 )
             )
     return scores
@@ -110,11 +150,13 @@ def _rows(path: Path, columns: Sequence[str]) -> list[tuple[int, dict[str, str]]
             found = reader.fieldnames or []
     except FileNotFoundError:
         raise UserError(
-            f"{path}: no such file; --reference takes a CSV with the columns {', '.join(columns)}"
+            f"{path}: no such file; --reference takes dopamine, papers, cleanrl, or a CSV with the columns "
+            f"{', '.join(columns)}"
         ) from None
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise UserError(f"{path}: cannot be read as CSV ({error})") from None
-    missing = [name for name in columns if name not in found]
+    steps = {"million_frames": "agent_steps"}
+    missing = [name for name in columns if name not in found and steps.get(name) not in found]
     if missing:
         raise UserError(f"{path} line 1: column {missing[0]!r} is missing; it needs {', '.join(columns)}")
     for line, row in rows:

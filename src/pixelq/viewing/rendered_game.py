@@ -52,12 +52,16 @@ class RenderedGame:
         games: one environment.
         action_names: by action number.
         rate: agent steps per second in the game's own time.
+        seen: see `video.Recordable`.
     """
 
     num_envs = 1
 
-    def __init__(self, games: Drawing, action_names: list[str], rate: Fraction) -> None:
+    def __init__(
+        self, games: Drawing, action_names: list[str], rate: Fraction, seen: tuple[float, float, float, float] | None
+    ) -> None:
         self._games = games
+        self.seen = seen
         self.single_observation_space = games.single_observation_space
         self.single_action_space: Discrete = games.single_action_space
         self.action_names = action_names
@@ -67,6 +71,12 @@ class RenderedGame:
             self.height, self.width = games.render().shape[:2]
         self.screens: list[np.ndarray] = []
         """The picture after the last agent step."""
+
+    @property
+    def action_masks(self) -> np.ndarray | None:
+        """Which actions are allowed now, bool `(1, A)`; None in games without action masks."""
+        masks: np.ndarray | None = getattr(self._games, "action_masks", None)
+        return masks
 
     def reset_some(self, seeds: np.ndarray, mask: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Restart the game; see `SeededStarts.reset_some`."""
@@ -92,18 +102,19 @@ def rendered_game(config: Config, game: GymnasiumGame) -> RenderedGame:
     """
     with quiet_pygame():
         if game.id == "CarRacing-v3":
-            from pixelq.envs.car_racing import ACTION_NAMES, CarRacings
+            from pixelq.envs.car_racing import ACTION_NAMES, ROAD_SEEN, CarRacings
 
-            return RenderedGame(CarRacings(config, num_envs=1), list(ACTION_NAMES), Fraction(50, config.frame_skip))
-        with opened_environment(game, config.env_kwargs) as env:
+            rate = Fraction(50, config.frame_skip)
+            return RenderedGame(CarRacings(config, num_envs=1), list(ACTION_NAMES), rate, ROAD_SEEN)
+        with opened_environment(game, config.env_kwargs, config.wrappers) as env:
             metadata = env.metadata or {}
         if "rgb_array" not in (metadata.get("render_modes") or ()):
             raise UserError(f"game {game.id} draws no pictures (render mode rgb_array), so it cannot be recorded")
         games = GymnasiumEnvs(config, game, num_envs=1, render_mode="rgb_array")
-        names = action_names(games.first, game, int(games.single_action_space.n))
+        names = games.action_names or action_names(games.first, game, int(games.single_action_space.n))
         rate = frames_per_second(metadata.get("render_fps")) / config.frame_skip
         try:
-            return RenderedGame(games, names, rate)
+            return RenderedGame(games, names, rate, (0.0, 0.0, 1.0, 1.0) if game.id.startswith("MinAtar/") else None)
         except BaseException:
             games.close()
             raise

@@ -11,7 +11,7 @@ from pixelq.viewing.curves import RunCurves
 
 _NOT_LEARNING = {
     *("seed", "steps", "stop_score", "device", "threads", "deterministic", "track", "log_every", "checkpoint_every"),
-    *("eval_every", "eval_episodes", "eval_epsilon", "compile"),
+    *("eval_every", "eval_episodes", "eval_epsilon", "eval_max_steps", "baseline_episodes", "compile", "keep_policies"),
 }
 
 

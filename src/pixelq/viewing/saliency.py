@@ -44,7 +44,7 @@ def perturbation_saliency(values: Values, state: Tensor, stride: int | None = No
     blurred = gaussian_blur(frames, max(LEAST_BLUR, BLUR_SIGMA * scale))
     sigma = max(LEAST_MASK, MASK_SIGMA * scale)
     rows, columns = _places(height, stride), _places(width, stride)
-    down, across = _bump(rows, height, sigma), _bump(columns, width, sigma)
+    down, across = (_bump(*side, sigma).to(state.device) for side in ((rows, height), (columns, width)))
     masks = (down[:, None, :, None] * across[None, :, None, :]).flatten(0, 1)
     with torch.inference_mode():
         usual = values(state)
@@ -53,7 +53,9 @@ def perturbation_saliency(values: Values, state: Tensor, stride: int | None = No
             perturbed = frames + some[:, None] * (blurred - frames)
             found.append(0.5 * (values(_as_state(perturbed, state)) - usual).square().sum(dim=1))
         grid = torch.cat(found).reshape(1, 1, len(rows), len(columns))
-        whole: np.ndarray = F.interpolate(grid, (height, width), mode="bilinear", align_corners=False)[0, 0].numpy()
+        whole: np.ndarray = (
+            F.interpolate(grid, (height, width), mode="bilinear", align_corners=False)[0, 0].cpu().numpy()
+        )
     return whole
 
 
@@ -73,14 +75,14 @@ def gradient_saliency(values: Values, state: Tensor) -> np.ndarray:
     size = gradient[0].abs()
     if size.dim() == 4:
         size = size.amax(dim=3)
-    largest: np.ndarray = size.amax(dim=0).numpy()
+    largest: np.ndarray = size.amax(dim=0).cpu().numpy()
     return largest
 
 
 def gaussian_blur(frames: Tensor, sigma: float) -> Tensor:
     """Pictures float32 `(1, n, H, W)` blurred with a Gaussian of `sigma` pixels; beyond an edge its pixels repeat."""
     reach = max(1, math.ceil(3 * sigma))
-    kernel = torch.exp(-0.5 * (torch.arange(-reach, reach + 1) / sigma).square())
+    kernel = torch.exp(-0.5 * (torch.arange(-reach, reach + 1, device=frames.device) / sigma).square())
     kernel = (kernel / kernel.sum()).view(1, 1, 1, -1)
     n = frames.shape[1]
     padded = F.pad(frames, (reach, reach, reach, reach), mode="replicate").transpose(0, 1)

@@ -1,21 +1,18 @@
-"""A whole game as an MP4: the game's own picture, and beside it the Q-values from which each action was chosen."""
+"""A whole game as a video: the game's own picture, and beside it the Q-values from which each action was chosen."""
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable, Generator
-from contextlib import closing, suppress
+from contextlib import closing
 from dataclasses import dataclass
 from fractions import Fraction
-from itertools import islice
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
-import av
 import numpy as np
-from av.video.reformatter import ColorRange, Colorspace
 
+from pixelq.action_masks import allowed_values, random_actions
 from pixelq.config import Config
 from pixelq.envs import resolve_game
 from pixelq.envs.atari import AtariGames, opening_fire
@@ -25,37 +22,20 @@ from pixelq.errors import UserError
 from pixelq.policy import Agent
 from pixelq.runs.evaluation import TELL_SECONDS
 from pixelq.viewing.colour_screen import EMULATOR_RATE, ColourAtari, ColourScreen
-from pixelq.viewing.q_panel import WIDTH, QPanel
+from pixelq.viewing.gif_file import FASTEST
 from pixelq.viewing.rendered_game import rendered_game
+from pixelq.viewing.scene import LEAST_HEIGHT, Look, Moment, Picture, Player, Scene, usual_scale
+from pixelq.viewing.video_file import check_video, is_gif, new_video
 
-LEAST_HEIGHT = 420
-"""Pixels that the panel of Q-values needs."""
-
-USUAL_WIDTH = 1_920
-"""Pixels up to which a game's picture is enlarged where a person names no scale."""
-
-MOST_PIXELS = 16_384
-"""On a side of a video; libx264's limit."""
+USUAL_RATE = {"mp4": 30, "gif": 15}
+"""Pictures per second of an Atari video."""
+MOST_OF_A_GIF = 25
+"""Pictures per second of a GIF of another game, where a person names no rate."""
 
 
-class Player(Protocol):
-    """A policy that can be recorded; `pixelq.policy.Agent` is one."""
-
-    config: Config
-
-    def q_values(self, observations: np.ndarray) -> np.ndarray:
-        """Q-values float32 `(N, A)` of observations `(N, stack, ...)`, as `pixelq.envs.make_envs` gives them."""
-        ...
-
-
-class Recordable(SeededStarts, Protocol):
+class Recordable(Picture, SeededStarts, Protocol):
     """One game that can be recorded while it is played."""
 
-    height: int
-    """Height of its picture, in pixels."""
-    width: int
-    """Width of its picture, in pixels."""
-    action_names: list[str]
     rate: Fraction
     """Screens per second in the game's own time."""
     screens: list[np.ndarray]
@@ -77,19 +57,112 @@ class RecordedGame:
 
 
 @dataclass(frozen=True)
-class Moment:
-    """One agent step of a recorded game."""
+class Timing:
+    """Which part of a game is shown, and how fast."""
 
-    screens: list[np.ndarray]
-    """The pictures of this step (Atari: every frame), each uint8 `(height, width, 3)`."""
-    q_values: np.ndarray
-    """float32 `(A,)`, of the state before the action."""
-    action: int
-    greedy: bool
-    """Whether the agent chose the action because it has the highest Q-value."""
-    score: float
-    """Points after the action."""
-    over: bool
+    fps: int | None = None
+    """Pictures per second, at most; Atari: a divisor of 60. None: in Atari 30, of a GIF 15; other games have one
+    picture per agent step, of a GIF at most 25 a second."""
+    begin_at: int = 0
+    """Agent steps played before the first picture."""
+    max_agent_steps: int | None = None
+    """Agent steps shown, at most; None: to the game's end."""
+
+    def check(self) -> None:
+        """Hold the numbers to their ranges.
+
+        Raises:
+            UserError: one is out of range.
+        """
+        if self.fps is not None and not 1 <= self.fps <= EMULATOR_RATE:
+            raise UserError(f"fps = {self.fps} is out of range: it must be between 1 and {EMULATOR_RATE}")
+        if self.begin_at < 0:
+            raise UserError(f"begin_at = {self.begin_at} is out of range: it must be at least 0")
+        if self.max_agent_steps is not None and self.max_agent_steps < 1:
+            raise UserError(f"max_agent_steps = {self.max_agent_steps} is out of range: it must be at least 1")
+
+    def of(self, shown: Recordable, gif: bool) -> tuple[int, Fraction]:
+        """How many screens of a game make one picture, and pictures per second.
+
+        Raises:
+            UserError: Atari's 60 screens cannot be shared out so.
+        """
+        if isinstance(shown, ColourAtari):
+            fps = self.fps or USUAL_RATE["gif" if gif else "mp4"]
+            fitting = [rate for rate in range(1, FASTEST if gif else EMULATOR_RATE + 1) if EMULATOR_RATE % rate == 0]
+            if fps not in fitting:
+                kind = "a GIF of an Atari game" if gif else "an Atari game"
+                raise UserError(f"fps = {fps}: {kind} is shown at {', '.join(map(str, fitting))} pictures a second")
+            return EMULATOR_RATE // fps, Fraction(fps)
+        most = self.fps or (MOST_OF_A_GIF if gif else shown.rate)
+        together = max(1, int(-(-shown.rate // most)))
+        return together, shown.rate / together
+
+
+class Recording:
+    """One game, played while its pictures are asked for.
+
+    Args:
+        agent: the policy; its config says how the game is observed.
+        seed: of the game and of the random actions.
+        epsilon: probability of a random action.
+        look: what is shown besides the game.
+        timing: which part of the game is shown, and how fast.
+        caption: below the game; see `Scene`.
+        scale: screen pixels per game pixel, 1 to 8; None: such that the picture is about `height` pixels high.
+        height: pixels.
+        gif: whether the pictures become a GIF, which has fewer of them.
+
+    Raises:
+        UserError: an unknown game, a missing ROM or package, a game that draws no pictures, an opening FIRE in a game
+            without that action, or something that this game or this policy cannot show.
+    """
+
+    def __init__(
+        self, agent: Player, *, seed: int, epsilon: float, look: Look, timing: Timing, caption: str = "",
+        scale: int | None = None, height: int = LEAST_HEIGHT, gif: bool = False,
+    ) -> None:  # fmt: skip
+        self._agent, self._seed, self._epsilon, self._timing = agent, seed, epsilon, timing
+        self.score, self.agent_steps, self.finished = 0.0, 0, False
+        shown, self._envs = open_game(agent.config, seed)
+        try:
+            if isinstance(agent, Agent):
+                agent.check_plays(self._envs.single_observation_space, self._envs.single_action_space)
+            together, self.rate = timing.of(shown, gif)
+            self.scene = Scene(
+                agent, shown, self._envs.single_observation_space, look, caption=caption, epsilon=epsilon,
+                scale=scale or usual_scale(shown, isinstance(shown, ColourAtari), height), together=together,
+            )  # fmt: skip
+        except BaseException:
+            self._envs.close()
+            raise
+        self._shown = shown
+
+    def pictures(self) -> Generator[np.ndarray]:
+        """Play the game; pictures uint8 `(scene.height, scene.width, 3)`, each overwritten by the next one.
+
+        Raises:
+            UserError: the game ends before the first picture.
+        """
+        last = self._timing.begin_at + (self._timing.max_agent_steps or 2**62)
+        with closing(played(self._agent, self._shown, self._envs, seed=self._seed, epsilon=self._epsilon)) as moments:
+            for moment in moments:
+                self.agent_steps += 1
+                self.score, self.finished = moment.score, moment.over
+                if self.agent_steps > self._timing.begin_at:
+                    yield from self.scene.pictures(moment, self.agent_steps)
+                if self.agent_steps == last:
+                    break
+        if self.agent_steps <= self._timing.begin_at:
+            raise UserError(
+                f"begin_at = {self._timing.begin_at}: the game of seed {self._seed} is over after "
+                f"{self.agent_steps:,} agent steps; begin earlier"
+            )
+        yield from self.scene.last()
+
+    def close(self) -> None:
+        """Free the game."""
+        self._envs.close()
 
 
 def record_game(
@@ -100,75 +173,76 @@ def record_game(
     epsilon: float = 0.01,
     scale: int | None = None,
     fps: int | None = None,
+    begin_at: int = 0,
     max_agent_steps: int | None = None,
+    look: Look | None = None,
+    caption: str = "",
+    width: int | None = None,
+    colours: int | None = None,
     tell: Callable[[str], None] = lambda text: None,
 ) -> RecordedGame:
-    """Play one game and write it as an MP4 (h264, yuv420p) in the game's own time; Atari: 60 emulator frames a second.
+    """Play one game and write it as an MP4 (h264, yuv420p) or as a looping GIF, in the game's own time.
 
-    The game is at the left, at its own size (Atari: mostly 160x210) times `scale`; the Q-values are at the right. At 30
-    pictures a second each is the maximum of two emulator frames, because many games draw a sprite only in every other
-    frame. Other games have one picture per agent step. The same agent, seed and epsilon give the same game. The file
-    appears when it is complete.
+    The game is at the left, at its own size (Atari: mostly 160x210) times `scale`; then what `look` says, at the right
+    the Q-values. In Atari, which has 60 screens a second, each picture is the maximum of two of them, because many
+    games draw a sprite only in every other one. The same agent, seed and epsilon give the same game. The file appears
+    when it is complete.
 
     Args:
         agent: the policy; its config says how the game is observed.
-        path: of the video; its folder is made.
+        path: of the video, .mp4 or .gif; its folder is made.
         seed: of the game and of the random actions.
         epsilon: probability of a random action.
-        scale: screen pixels per game pixel, at least 1; even values keep every game pixel's colour exactly. None: 2
-            for Atari, otherwise such that the picture is about as high as the panel, and not very wide.
-        fps: pictures per second of an Atari video: 15, 30 (None) or 60.
-        max_agent_steps: stop after this many; None: the whole game.
+        scale: screen pixels per game pixel, 1 to 8; even values keep every game pixel's colour exactly. None: 2 for
+            Atari, otherwise such that the picture is about as high as the panel, and not very wide.
+        fps: see `Timing`.
+        begin_at: likewise.
+        max_agent_steps: likewise.
+        look: what is shown besides the game; None: Q-values.
+        caption: a line below it; empty: none.
+        width: of the video, in pixels; what is wider is made smaller. None: as it is.
+        colours: of a GIF; None: 64.
         tell: called with how far the game is, every 10 seconds.
 
     Raises:
-        UserError: a value out of range, an unknown game, a missing ROM or package, a game that draws no pictures or
-            very large ones, or a file that cannot be written.
+        UserError: a value out of range, what `Recording` refuses, or a file that cannot be written.
         RuntimeError: the colour screen does not show the game that the agent plays.
     """
-    _check(path, epsilon=epsilon, scale=scale, fps=fps, max_agent_steps=max_agent_steps)
-    shown, envs = open_game(agent.config, seed, fps=fps)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    timing = Timing(fps, begin_at, max_agent_steps)
+    check_recording(path, timing, epsilon=epsilon, scale=scale, width=width, colours=colours)
+    recording = Recording(
+        agent, seed=seed, epsilon=epsilon, look=look or Look(), timing=timing, caption=caption, scale=scale,
+        gif=is_gif(path),
+    )  # fmt: skip
+    told = time.monotonic()
     try:
-        if isinstance(agent, Agent):
-            agent.check_plays(envs.single_observation_space, envs.single_action_space)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        video = VideoFile(temporary, shown, agent.config, scale=scale, fps=fps, epsilon=epsilon)
-        steps, told = 0, time.monotonic()
-        try:
-            with closing(played(agent, shown, envs, seed=seed, epsilon=epsilon)) as moments:
-                for moment in islice(moments, max_agent_steps):
-                    steps += 1
-                    video.add(moment, steps)
-                    if time.monotonic() - told >= TELL_SECONDS:
-                        told = time.monotonic()
-                        tell(f"recording: agent step {steps:,}, score {moment.score:g}")
-        finally:
-            video.close()
-        os.replace(temporary, path)
-    except OSError as error:
-        raise UserError(f"{path}: cannot be written ({error.strerror}); choose another place with --out") from None
+        scene = recording.scene
+        with (
+            new_video(path, scene.height, scene.width, recording.rate, to_width=width, colours=colours) as video,
+            closing(recording.pictures()) as pictures,
+        ):
+            for picture in pictures:
+                video.add(picture)
+                if time.monotonic() - told >= TELL_SECONDS:
+                    told = time.monotonic()
+                    tell(f"recording: agent step {recording.agent_steps:,}, score {recording.score:g}")
     finally:
-        envs.close()
-        with suppress(OSError):
-            temporary.unlink()
-    return RecordedGame(path, moment.score, steps, video.pictures, moment.over)
+        recording.close()
+    return RecordedGame(path, recording.score, recording.agent_steps, video.pictures, recording.finished)
 
 
-def open_game(config: Config, seed: int, *, fps: int | None = None) -> tuple[Recordable, SeededEpisodes]:
+def open_game(config: Config, seed: int) -> tuple[Recordable, SeededEpisodes]:
     """Open one game for a video: the game that is shown, and the same game as `pixelq.envs` plays it.
 
     The caller closes the second.
 
     Raises:
-        UserError: an unknown game, a missing ROM or package, a game that draws no pictures, an opening FIRE in a game
-            without that action, or `fps` for a game that is not an Atari game.
+        UserError: an unknown game, a missing ROM or package, a game that draws no pictures, or an opening FIRE in a
+            game without that action.
     """
     game = resolve_game(config.game)
     game_seed = np.random.SeedSequence(seed).spawn(2)[0]
     if not isinstance(game, Game):
-        if fps is not None:
-            raise UserError(f"fps = {fps}: {game.id} is recorded once each agent step, at its rate; leave --fps out")
         rendered = rendered_game(config, game)
         return rendered, SeededEpisodes(rendered, game_seed)
     games = AtariGames(config, game, num_envs=1, threads=1)
@@ -187,89 +261,28 @@ def played(agent: Player, shown: Recordable, envs: SeededEpisodes, *, seed: int,
     observations, _ = envs.reset()
     score, over = 0.0, False
     while not over:
+        before = observations[0].copy()
         q_values = agent.q_values(observations)[0]
-        explore = generator.random() < epsilon
-        chosen = int(generator.integers(len(q_values))) if explore else int(q_values.argmax())
+        explore, masks = generator.random() < epsilon, envs.action_masks
+        best = int(allowed_values(q_values[None], masks).argmax())
+        chosen = int(random_actions(generator, 1, len(q_values), masks)[0]) if explore else best
         observations, rewards, terminated, truncated, info = envs.step(np.array([chosen]))
         action = int(info["action"][0])
         score, over = score + float(rewards[0]), bool(terminated[0] | truncated[0])
-        yield Moment(shown.screens, q_values, action, not explore and action == chosen, score, over)
+        yield Moment(before, shown.screens, q_values, action, not explore and action == chosen, score, over)
 
 
-class VideoFile:
-    """Writes an MP4: game at the left, panel at the right; in Atari one picture per `60 / fps` frames."""
+def check_recording(
+    path: Path, timing: Timing, *, epsilon: float, scale: int | None, width: int | None, colours: int | None
+) -> None:
+    """Hold the numbers of a recording to their ranges, before anything is opened or written.
 
-    def __init__(
-        self, path: Path, shown: Recordable, config: Config, *, scale: int | None, fps: int | None, epsilon: float
-    ) -> None:
-        atari = isinstance(shown, ColourAtari)
-        enlarged = min(round(LEAST_HEIGHT / shown.height), USUAL_WIDTH // shown.width)
-        scale = scale or (2 if atari else max(1, enlarged))
-        rate = Fraction(fps or 30) if atari else shown.rate
-        game_height, game_width = shown.height * scale, shown.width * scale
-        height, width = max(game_height, LEAST_HEIGHT), game_width + WIDTH
-        if max(height, width) > MOST_PIXELS:
-            raise UserError(
-                f"game {config.game}: a video of {width} x {height} pixels is too large for h264 (at most "
-                f"{MOST_PIXELS:,} on a side); use a smaller --scale, or have the game draw less"
-            )
-        # yuv420p has half the resolution for colours in both directions, so both sides must be even.
-        self._picture = np.zeros((height + height % 2, width + width % 2, 3), np.uint8)
-        presses = config.opening_fire_max or config.fire_on_life_loss or config.wrapper_openings
-        otherwise = "random, or opening FIRE" if presses else f"random (epsilon {epsilon:g})"
-        title = resolve_game(config.game).title
-        self._panel = QPanel(len(self._picture), title, shown.action_names, otherwise)
-        top = (len(self._picture) - game_height) // 2
-        self._game = self._picture[top : top + game_height, :game_width]
-        self._scale = scale
-        self._together = EMULATOR_RATE // int(rate) if atari else 1
-        self._waiting: list[np.ndarray] = []
-        self.pictures = 0
-        self._container = av.open(str(path), "w", format="mp4", options={"movflags": "faststart"})
-        self._stream: Any = self._container.add_stream(
-            "libx264", rate=rate, options={"crf": "17", "preset": "veryfast"}
-        )
-        self._stream.height, self._stream.width = self._picture.shape[:2]
-        self._stream.pix_fmt = "yuv420p"
-        # The conversion from RGB uses these. Without the tags a browser may read a large video as BT.709.
-        self._stream.codec_context.colorspace = Colorspace.ITU601
-        self._stream.codec_context.color_range = ColorRange.MPEG
-
-    def add(self, moment: Moment, agent_step: int) -> None:
-        """Add one agent step."""
-        self._picture[:, -WIDTH:] = self._panel.draw(
-            moment.q_values, moment.action, greedy=moment.greedy, score=moment.score, agent_step=agent_step
-        )
-        for screen in moment.screens:
-            self._waiting.append(screen)
-            if len(self._waiting) == self._together:
-                self._write_picture()
-
-    def close(self) -> None:
-        """Write the last picture and finish the file."""
-        if self._waiting:
-            self._write_picture()
-        for packet in self._stream.encode(None):
-            self._container.mux(packet)
-        self._container.close()
-
-    def _write_picture(self) -> None:
-        newest = np.maximum.reduce(self._waiting[-2:])
-        self._waiting.clear()
-        self._game[:] = newest.repeat(self._scale, axis=0).repeat(self._scale, axis=1)
-        for packet in self._stream.encode(av.VideoFrame.from_ndarray(self._picture, format="rgb24")):
-            self._container.mux(packet)
-        self.pictures += 1
-
-
-def _check(path: Path, *, epsilon: float, scale: int | None, fps: int | None, max_agent_steps: int | None) -> None:
-    if path.is_dir():
-        raise UserError(f"{path} is a folder; give a file name that ends in .mp4")
+    Raises:
+        UserError: one is out of range.
+    """
+    check_video(path, width=width, colours=colours)
     if not 0 <= epsilon <= 1:
         raise UserError(f"epsilon = {epsilon:g} is out of range: it must be between 0 and 1")
     if scale is not None and not 1 <= scale <= 8:
         raise UserError(f"scale = {scale} is out of range: it must be between 1 and 8")
-    if fps not in (None, 15, 30, 60):
-        raise UserError(f"fps = {fps}: choose 15, 30 or 60 pictures a second")
-    if max_agent_steps is not None and max_agent_steps < 1:
-        raise UserError(f"max_agent_steps = {max_agent_steps} is out of range: it must be at least 1")
+    timing.check()

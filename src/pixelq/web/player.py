@@ -9,9 +9,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from pixelq.action_masks import allowed_values, random_actions
 from pixelq.envs import make_envs, resolve_game
 from pixelq.envs.seeded_episodes import SeededEpisodes
 from pixelq.errors import UserError
+from pixelq.image_and_numbers import by_images, images_of
 from pixelq.learner.learner import load_weights
 from pixelq.networks import Network, build_network
 from pixelq.recipes.reading import read_config
@@ -86,7 +88,7 @@ class LivePlayer:
     def introduction(self) -> dict[str, Any]:
         """What does not change while the run is played; JSON."""
         count = int(self._envs.single_action_space.n)
-        names = self._shown.action_names if self._shown is not None else [f"ACTION {i}" for i in range(count)]
+        names = self._envs.action_names or [f"ACTION {i}" for i in range(count)]
         shape = self._envs.single_observation_space.shape or ()
         return {
             "kind": "introduction",
@@ -128,7 +130,8 @@ class LivePlayer:
     def decide(self) -> None:
         """Look at the current state, and choose an action: the best one, with probability epsilon a random one."""
         count = int(self._envs.single_action_space.n)
-        explore, random_action = self._generator.random() < self.epsilon, int(self._generator.integers(count))
+        explore, masks = self._generator.random() < self.epsilon, self._envs.action_masks
+        random_action = int(random_actions(self._generator, 1, count, masks)[0])
         self._q = self._output = None
         self._action, self._reason = random_action, "random"
         if self._network is not None:
@@ -137,14 +140,12 @@ class LivePlayer:
                 self._output = network(self._state())
                 self._q = network.head.values(self._output)[0].numpy()  # type: ignore[operator]
             if not explore:
-                self._action, self._reason = int(self._q.argmax()), "greedy"
-        if self.held is not None:
-            self._action, self._reason = self.held, "person"
+                self._action, self._reason = int(allowed_values(self._q[None], masks).argmax()), "greedy"
+        self._obey()
 
     def act(self) -> None:
         """Take the action that was chosen, or the one that a person holds by now."""
-        if self.held is not None:
-            self._action, self._reason = self.held, "person"
+        self._obey()
         self._observations, rewards, terminated, truncated, info = self._envs.step(np.array([self._action]))
         taken = int(info["action"][0])
         if taken != self._action:
@@ -158,6 +159,12 @@ class LivePlayer:
             game = {"score": _short(self._score), "steps": self._steps}
             self._games = [*self._games[1 - GAMES_TOLD :], game]
             self._score, self._steps = 0.0, 0
+
+    def _obey(self) -> None:
+        """Choose what a person holds, unless the game's action mask does not allow it."""
+        masks = self._envs.action_masks
+        if self.held is not None and (masks is None or masks[0, self.held]):
+            self._action, self._reason = self.held, "person"
 
     def moment(self) -> tuple[dict[str, Any], list[bytes]]:
         """The current state, what the policy thinks of it, and what has happened since the last call.
@@ -185,7 +192,7 @@ class LivePlayer:
         blobs = []
         if observation.ndim > 2:
             header["parts"].append("frames")
-            blobs.append(png(frames_side_by_side(observation)))
+            blobs.append(png(frames_side_by_side(images_of(self._envs.single_observation_space, observation))))
         else:
             header["numbers"] = [[_short(value) for value in row] for row in observation.tolist()]
         if self._shown is not None and self._shown.screens and not self._fresh:
@@ -212,10 +219,8 @@ class LivePlayer:
             header["method"], header["numbers"] = "gradient", scaled_to_bytes(found).tolist()
             header["largest"] = _short(float(found.max()))
             return header, []
-        if kind == "gradient":
-            found = gradient_saliency(self._network.q_values, self._state())
-        else:
-            found = perturbation_saliency(self._network.q_values, self._state(), stride)
+        values, state = by_images(self._envs.single_observation_space, self._network.q_values, self._state())
+        found = gradient_saliency(values, state) if kind == "gradient" else perturbation_saliency(values, state, stride)
         header["largest"] = _short(float(found.max()))
         header["parts"].append("saliency")
         return header, [png(scaled_to_bytes(found))]

@@ -92,6 +92,11 @@ class RunReader:
         steps = [next(iter(table.columns.values())) for table in self._tables.values()]
         return max((column[-1] for column in steps if column), default=0.0)
 
+    def table(self, name: str) -> dict[str, np.ndarray]:
+        """A copy of what has been read of episodes, progress or evaluations: column -> float64 `(rows,)`."""
+        with self._lock:
+            return {column: np.array(values) for column, values in self._tables[name].columns.items()}
+
     def quiet_seconds(self) -> float:
         """Seconds since a CSV file changed; infinite if there is none."""
         times = []

@@ -19,7 +19,7 @@ BLOCK = 4
 class PlainInput(NamedTuple):
     """Images in channels_last, or vectors, and weights as they are.
 
-    Args:
+    Attributes:
         scale: what the first weight is multiplied by, so that observations need not be.
     """
 
@@ -46,7 +46,7 @@ class PlainInput(NamedTuple):
 class BlockInput(NamedTuple):
     """Blocks of 4x4 pixels with a channel for each of their pixels, for a convolution of stride 4 over bytes.
 
-    Args:
+    Attributes:
         scale: what the first weight is multiplied by, so that observations need not be.
     """
 

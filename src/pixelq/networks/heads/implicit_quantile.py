@@ -82,7 +82,7 @@ class Head(nn.Module):
 
     def forward(self, features: Tensor, noise: torch.Generator | None = None) -> Tensor:
         """Features `(B, d)` -> quantiles float32 `(B, A, K)`."""
-        return self.at(features, self.taus(len(features), self.acting_taus, noise), noise)
+        return self.at(features, self.taus(features.shape[0], self.acting_taus, noise), noise)
 
     def values(self, output: Tensor) -> Tensor:
         """Quantiles `(B, A, N)` -> Q-values `(B, A)`."""

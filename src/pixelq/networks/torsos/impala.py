@@ -147,6 +147,6 @@ class SameConvolution(nn.Conv2d):
 
 def _float32(device: torch.device) -> AbstractContextManager[object]:
     """Inside, nothing is computed in bfloat16, which is too coarse for singular values."""
-    if torch.amp.is_autocast_available(device.type):
+    if torch.amp.is_autocast_available(device.type) and torch.is_autocast_enabled(device.type):
         return torch.autocast(device.type, enabled=False)
     return nullcontext()

@@ -1,0 +1,172 @@
+"""The tables of `pixelq compare`."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from pixelq.envs import Game, resolve_game
+from pixelq.errors import UserError
+from pixelq.viewing.comparison import (
+    BAND_WORDS,
+    GameComparison,
+    agent_steps,
+    aspects,
+    differences,
+    group_means,
+)
+from pixelq.viewing.curves import Band, RunCurves
+from pixelq.viewing.equal_steps import EqualSteps, Estimate
+from pixelq.viewing.protocol import Aspect
+from pixelq.viewing.reference import FRAMES_OF_A_STEP, MILLION, PublishedScore, ReferenceCurve, score_differences
+
+MOST_PROTOCOLS = 3
+"""Groups times references of one game whose protocols are shown aspect by aspect; else only what differs is said."""
+
+
+def print_tables(console: Console, comparisons: Sequence[GameComparison], equal: EqualSteps | None, band: Band) -> None:
+    """Curves of each game, all runs at one agent step, protocols, final scores."""
+    for one in comparisons:
+        if one.references:
+            console.print(_curve_table(one, band))
+    if equal is not None:
+        console.print(_equal_table(equal))
+        if equal.left_out:
+            text = f"left out, not as far (--at names another agent step): {', '.join(equal.left_out)}"
+            console.print(text, markup=False, highlight=False)
+    pairs = [(label, members, curve) for one in comparisons for label, members in one.groups.items()
+             for curve in one.references]  # fmt: skip
+    if len(comparisons) == 1 and len(pairs) <= MOST_PROTOCOLS:
+        for label, members, curve in pairs:
+            console.print(_protocol_table(label, curve, aspects(members, curve)))
+    else:
+        for text in differences(comparisons):
+            console.print(f"protocol: {text}", markup=False, highlight=False)
+    for one in comparisons:
+        for label, members in one.groups.items():
+            console.print(_score_table(one.game, label, members, one.scores))
+
+
+def _curve_table(one: GameComparison, band: Band) -> Table:
+    counted = "that ended in each million frames" if one.by_million else "(the last 100) by then"
+    several = any(len(members) > 1 for members in one.groups.values())
+    spread = f"in brackets: {BAND_WORDS[band]}; references: lowest to highest run" if several else ""
+    table = Table(title=f"{escape(one.game)}: mean score of the training games {counted}", caption=spread or None)
+    for name in ("million frames", "agent steps"):
+        table.add_column(name, justify="right")
+    for label in (*one.groups, *(f"{curve.agent}, {curve.runs} runs" for curve in one.references)):
+        table.add_column(escape(label), justify="right", overflow="fold")
+    points = one.references[0].million_frames
+    columns = [group_means(members, points, by_million=one.by_million, band=band) for members in one.groups.values()]
+    for i, million in enumerate(points.tolist()):
+        if million > one.furthest:
+            break
+        cells = [_cell(mean[i], low[i], high[i]) for mean, low, high in columns]
+        for curve in one.references:
+            at = curve.million_frames == million
+            cells.append(_cell(curve.mean[at][0], curve.low[at][0], curve.high[at][0]) if at.any() else "-")
+        table.add_row(f"{million:g}", f"{million * MILLION / FRAMES_OF_A_STEP:,.0f}", *cells)
+    if not table.rows:
+        table.caption = f"No run has played {_amount(points[0])} yet."
+    return table
+
+
+def _amount(million: float) -> str:
+    return "a million frames" if million == 1 else f"{million:g} million frames"
+
+
+def _cell(mean: float, low: float, high: float) -> str:
+    if math.isnan(mean):
+        return "-"
+    return f"{mean:,.2f}" if math.isnan(low) or low == high else f"{mean:,.2f} ({low:,.2f} to {high:,.2f})"
+
+
+def _equal_table(equal: EqualSteps) -> Table:
+    where = "equal agent steps of a game" if equal.agent_step is None else f"{equal.agent_step:,.0f} agent steps"
+    table = Table(title=f"At {where}: mean of the last 100 training games by then")
+    table.add_column("game", overflow="fold")
+    table.add_column("", overflow="fold")
+    for name in ("agent steps", "million frames", "seeds", "score (points)", "human-normalized"):
+        table.add_column(name, justify="right")
+    game = equal.rows[0].game
+    for row in equal.rows:
+        if row.game != game:
+            table.add_section()
+            game = row.game
+        name = f"published: {row.name}" if row.published else row.name
+        table.add_row(
+            escape(row.game or f"all games, {row.statistic}"), escape(name),
+            f"{row.agent_step:,.0f}",
+            "" if math.isnan(row.million_frames) else f"{row.million_frames:.4g}", str(row.seeds),
+            _estimate(row.score, 2), _estimate(row.normalized, 3),
+        )  # fmt: skip
+    table.caption = (
+        "Human-normalized: 0 is a random agent, 1 a human. In brackets: 95% bootstrap interval over seeds. Published: "
+        "means of its training games at as many agent steps."
+    )
+    return table
+
+
+def _estimate(one: Estimate, digits: int) -> str:
+    if math.isnan(one.value):
+        return "-"
+    value = f"{one.value:,.{digits}f}"
+    return value if math.isnan(one.low) else f"{value} ({one.low:,.{digits}f} to {one.high:,.{digits}f})"
+
+
+def _protocol_table(label: str, curve: ReferenceCurve, found: Sequence[Aspect] | None) -> Table | str:
+    if found is None:
+        return escape(
+            f"The protocol of {curve.agent} is not known here: only scores are compared, whatever they were made with."
+        )
+    differing = [aspect.name for aspect in found if aspect.differs]
+    verdict = f"differs in {', '.join(differing)}" if differing else "same protocol"
+    title = f"Protocol of the training scores: {label} and {curve.agent}"
+    table = Table(title=escape(title), caption=escape(verdict))
+    for name in ("", "run", "reference", ""):
+        table.add_column(name)
+    for aspect in found:
+        words = (aspect.name, aspect.run, aspect.reference, "differs" if aspect.differs else "same")
+        table.add_row(*map(escape, words))
+    return table
+
+
+def _score_table(game: str, label: str, members: Sequence[RunCurves], scores: Sequence[PublishedScore]) -> Table:
+    table = Table(title=f"{escape(game)}: final scores")
+    for name in ("source", "algorithm"):
+        table.add_column(name, overflow="fold")
+    for name in ("agent steps", "score"):
+        table.add_column(name, justify="right")
+    for name in ("protocol", f"differs from the training games of {escape(label)}"):
+        table.add_column(name)
+    sticky = f", sticky actions {members[0].config.sticky_actions:g}" if _is_atari(game) else ""
+    for run in members:
+        config, games, tests = run.config, run.episodes["score"][-100:], run.evaluations
+        name, recipe = escape(run.folder.name), escape(config.recipe)
+        if len(games):
+            how = f"training games, mean of the last {len(games)}{sticky}"
+            table.add_row(name, recipe, f"{agent_steps(run):,.0f}", f"{games.mean():,.2f}", how, "")
+        if len(tests["mean"]):
+            how = f"{tests['episodes'][-1]:.0f} test games at epsilon {config.eval_epsilon:g}{sticky}"
+            at, score = f"{tests['agent_steps'][-1]:,.0f}", f"{tests['mean'][-1]:,.2f} ± {tests['std'][-1]:,.2f}"
+            table.add_row(name, recipe, at, score, how, "test games")
+    table.add_section()
+    for row in scores:
+        spread = "" if row.spread is None else f" ± {row.spread:,g}"
+        table.add_row(
+            *(escape(row.source), escape(row.algorithm), f"{row.agent_steps:,}", f"{row.score:,g}{spread}"),
+            escape(row.protocol),
+            escape("; ".join(score_differences(members[0].config, row)) or "same protocol"),
+        )
+    return table
+
+
+def _is_atari(game: str) -> bool:
+    try:
+        return isinstance(resolve_game(game), Game)
+    except UserError:
+        return False

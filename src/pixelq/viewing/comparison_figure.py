@@ -1,0 +1,162 @@
+"""The figure of runs beside published curves: one panel for each game, the differences in protocol underneath."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Callable, Sequence
+from itertools import cycle
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, MaxNLocator
+
+from pixelq.viewing.comparison import BAND_WORDS, GameComparison, differences, group_means, million_frames
+from pixelq.viewing.curves import Band, RunCurves, moving_mean
+from pixelq.viewing.figures import COLOURS, GREY, count_label, say, style
+from pixelq.viewing.reference import MILLION, PublishedScore, ReferenceCurve
+
+ROW = 6.0
+"""Inches of a panel with its axes and their labels."""
+POINTS = 200
+"""Of a group's line where no reference says at which frames."""
+OUT_OF_SIGHT = 2.5
+"""A level that is so many times as high as all else is only named, or the curves would lie flat at the bottom."""
+
+
+def draw_comparison(comparisons: Sequence[GameComparison], band: Band = "interval") -> Figure:
+    """Training curves of runs and references against frames, up to the longest run's end.
+
+    Args:
+        comparisons: one for each game.
+        band: what the bands over seeds show.
+    """
+    columns = min(2, len(comparisons))
+    rows = -(-len(comparisons) // columns)
+    wide = 11 if columns == 1 else 15
+    caption = [_explained(comparisons, band), *differences(comparisons)]
+    lines = [line for paragraph in caption for line in textwrap.wrap(paragraph, 138 * wide // 11)]
+    below = 0.8 + 0.2 * len(lines)
+    height = below + rows * ROW
+    figure = Figure(figsize=(wide, height))
+    name = comparisons[0].game if len(comparisons) == 1 else f"{len(comparisons)} games"
+    figure.text(
+        0.8 / wide, 1 - 0.3 / height, _plain(f"{name}: runs beside published curves"), fontsize=15, fontweight="bold",
+        va="center",
+    )  # fmt: skip
+    figure.text(
+        0.8 / wide, 0.15 / height, _plain("\n".join(lines)), fontsize=9.5, color=GREY, va="bottom", linespacing=1.45
+    )
+    across = (wide - 0.2) / columns
+    for i, comparison in enumerate(comparisons):
+        row, column = divmod(i, columns)
+        left, bottom = 0.8 + column * across, below + (rows - 1 - row) * ROW
+        axes = figure.add_axes((left / wide, bottom / height, (across - 0.85) / wide, 4.7 / height))
+        _draw_panel(axes, comparison, band, titled=len(comparisons) > 1)
+    return figure
+
+
+def _explained(comparisons: Sequence[GameComparison], band: Band) -> str:
+    parts = []
+    if any(one.by_million for one in comparisons):
+        parts.append(
+            "Large dots: mean of the training games that ended in that million frames (what the reference counts)."
+        )
+    parts.append("Thin lines: mean of the last 100 training games.")
+    if any(len(members) > 1 for one in comparisons for members in one.groups.values()):
+        parts.append(f"Coloured bands: {BAND_WORDS[band]}.")
+    if any(one.references for one in comparisons):
+        parts.append("Reference: mean of its runs, grey band = lowest to highest run where they are known.")
+    told = {curve.how.partition(" within")[0] for one in comparisons for curve in one.references if curve.how}
+    return " ".join([*parts, *(f"{how[:1].upper()}{how[1:]}." for how in sorted(told))])
+
+
+def _draw_panel(axes: Axes, comparison: GameComparison, band: Band, *, titled: bool) -> None:
+    score = "score of a training game (points)"
+    style(axes, x="million frames (emulator)", y=_plain(f"{comparison.game}: {score}" if titled else score))
+    furthest = comparison.furthest
+    if not any(len(run.episodes["score"]) for run in comparison.runs):
+        say(axes, "no finished game yet")
+        return
+    _draw_references(axes, comparison.references, furthest)
+    for colour, (label, members) in zip(cycle(COLOURS), comparison.groups.items(), strict=False):
+        _draw_group(axes, label, members, colour, comparison, band)
+    _draw_levels(axes, comparison.levels)
+    axes.set_xlim(0, 1.04 * furthest)
+    axes.xaxis.set_major_locator(MaxNLocator(8, steps=[1, 2, 5, 10]))
+    axes.legend(fontsize=10, loc="best", framealpha=0.8, edgecolor="none")
+    skips = {run.config.frame_skip for run in comparison.runs}
+    if len(skips) == 1:
+        _add_agent_steps(axes, skips.pop())
+
+
+def _draw_references(axes: Axes, references: Sequence[ReferenceCurve], furthest: float) -> None:
+    for dashes, curve in zip(cycle(("-", "--", ":", "-.")), references, strict=False):
+        first = float(curve.million_frames[0])
+        if furthest < first:  # the runs end before it begins: its first value, as the level that is to be reached
+            if np.isfinite(curve.low[0]):
+                axes.axhspan(curve.low[0], curve.high[0], color="#888888", alpha=0.25, linewidth=0)
+            axes.axhline(
+                curve.mean[0], linestyle=dashes, color="#333333", linewidth=1.6,
+                label=_plain(
+                    f"reference: {curve.agent} ({curve.runs} runs), its first value, at {first:g} million frames"
+                ),
+            )  # fmt: skip
+            continue
+        # One point beyond the end of the runs, so that the line reaches the edge.
+        shown = slice(0, int(np.searchsorted(curve.million_frames, furthest)) + 1)
+        x = curve.million_frames[shown]
+        axes.fill_between(x, curve.low[shown], curve.high[shown], color="#888888", alpha=0.25, linewidth=0)
+        axes.plot(
+            x, curve.mean[shown], dashes, color="#333333", marker="s", markersize=5 if len(x) < 30 else 2.5,
+            linewidth=1.6, label=_plain(f"reference: {curve.agent} ({curve.runs} runs)"),
+        )  # fmt: skip
+
+
+def _draw_group(
+    axes: Axes, label: str, members: list[RunCurves], colour: str, comparison: GameComparison, band: Band
+) -> None:
+    for run in members:
+        x = run.episodes["agent_step"] * run.config.frame_skip / MILLION
+        axes.plot(x, moving_mean(run.episodes["score"], 100), color=colour, linewidth=0.9, alpha=0.6)
+    if comparison.by_million:
+        x = comparison.references[0].million_frames
+    else:
+        x = np.linspace(0, min(million_frames(run) for run in members), POINTS)
+    mean, low, high = group_means(members, x, by_million=comparison.by_million, band=band)
+    count = f", {len(members)} seeds" if len(members) > 1 else ""
+    axes.plot(
+        x, mean, "o-" if comparison.by_million else "-", color=colour, linewidth=2.2,
+        markersize=7 if comparison.furthest < 30 else 3, label=_plain(f"{label}{count}"), zorder=5,
+    )  # fmt: skip
+    if len(members) > 1:
+        axes.fill_between(x, low, high, color=colour, alpha=0.2, linewidth=0)
+
+
+def _draw_levels(axes: Axes, levels: Sequence[PublishedScore]) -> None:
+    low, high = axes.get_ylim()
+    for dashes, level in zip(cycle((":", "--", "-.")), levels, strict=False):
+        told = f"{level.algorithm}, {level.score:,g} after {count_label(level.agent_steps)} agent steps: {level.source}"
+        if low - (high - low) <= level.score <= low + OUT_OF_SIGHT * (high - low):
+            axes.axhline(level.score, linestyle=dashes, color="#333333", linewidth=1.4, label=_plain(told))
+        else:
+            axes.plot([], [], linestyle="none", label=_plain(f"not in this picture: {told}"))
+
+
+def _add_agent_steps(axes: Axes, skip: int) -> None:
+    top = axes.secondary_xaxis("top", functions=(_times(MILLION / skip), _times(skip / MILLION)))
+    top.xaxis.set_major_formatter(FuncFormatter(count_label))
+    top.xaxis.set_major_locator(MaxNLocator(8, steps=[1, 2, 2.5, 5, 10]))
+    top.tick_params(labelsize=9.5, colors=GREY)
+    top.set_xlabel("agent steps", fontsize=10, color=GREY, labelpad=7)
+    top.spines["top"].set_visible(False)
+
+
+def _times(factor: float) -> Callable[[Any], Any]:
+    return lambda x: np.asarray(x) * factor
+
+
+def _plain(text: str) -> str:
+    """Text that matplotlib does not take for mathematics: a `$` of a stranger's name."""
+    return text.replace("$", r"\$")

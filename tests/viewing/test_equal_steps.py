@@ -1,0 +1,85 @@
+import math
+
+import numpy as np
+import pytest
+
+from pixelq.viewing.comparison import GameComparison
+from pixelq.viewing.curves import read_run
+from pixelq.viewing.equal_steps import at_equal_steps, score_at
+from pixelq.viewing.reference import ReferenceCurve
+from pixelq.viewing.run_groups import by_game, grouped
+
+CURVE = ReferenceCurve("DQN", np.array([1.0, 2.0]), np.array([-20.0, -10.0]), *np.full((2, 2), np.nan), 5)
+PONG, BREAKOUT = (-20.7, 14.6), (1.7, 30.5)
+"""Scores of a random agent and of a human."""
+
+
+def compared(*runs, references=()):
+    return [GameComparison(game, groups, list(references)) for game, groups in by_game(grouped(runs)).items()]
+
+
+def normalized(score, ends):
+    return (score - ends[0]) / (ends[1] - ends[0])
+
+
+def test_all_are_measured_where_the_least_far_run_is_and_human_normalized(make_run):
+    long = read_run(make_run("long", [-20, -10, 0, 10], every=250_000, seed=1))
+    short = read_run(make_run("short", [-20, 0], every=250_000, seed=2))
+    table = at_equal_steps(compared(long, short, references=[CURVE]))
+    assert table.agent_step == 500_000
+    ours, published = table.rows
+    assert (ours.name, ours.seeds, ours.million_frames) == ("default", 2, 2.0)
+    assert ours.score.value == pytest.approx(-12.5)
+    assert (ours.score.low, ours.score.high) == (-15, -10)
+    assert ours.normalized.value == pytest.approx(normalized(-12.5, PONG))
+    assert (published.name, published.published, published.score.value) == ("DQN", True, -10)
+    assert published.normalized.value == pytest.approx(normalized(-10, PONG))
+    assert table.left_out == []
+
+
+def test_another_agent_step_may_be_named_and_runs_that_are_not_there_are_told(make_run):
+    long = read_run(make_run("long", [-20, -10, 0, 10], every=250_000, seed=1))
+    short = read_run(make_run("short", [-20, 0], every=250_000, seed=2))
+    table = at_equal_steps(compared(long, short), at=1_000_000)
+    assert [(row.seeds, row.score.value) for row in table.rows] == [(1, -5.0)]
+    assert math.isnan(table.rows[0].score.low)
+    assert table.left_out == [f"{short.folder} (500,000)"]
+    assert at_equal_steps(compared(long, short), at=2_000_000) is None
+
+
+def test_a_run_that_has_just_begun_does_not_decide_where_the_others_are_measured(make_run):
+    runs = [read_run(make_run(f"r{i}", [1.0] * 10, every=1000, seed=i)) for i in (1, 2)]
+    begun = read_run(make_run("begun", [1.0], every=1000, seed=3))
+    table = at_equal_steps(compared(*runs, begun))
+    assert table.agent_step == 10_000
+    assert table.left_out == [f"{begun.folder} (1,000)"]
+
+
+def test_over_games_there_are_median_and_interquartile_mean(make_run):
+    pong = [read_run(make_run(f"p{i}", [score] * 4, every=1000, seed=i)) for i, score in ((1, -20.7), (2, 14.6))]
+    breakout = read_run(make_run("b", [30.5] * 4, every=1000, game="breakout"))
+    rows = {(row.game, row.statistic): row for row in at_equal_steps(compared(*pong, breakout)).rows}
+    assert rows["", "median"].normalized.value == pytest.approx((0.5 + 1) / 2)
+    assert rows["", "interquartile mean"].normalized.value == pytest.approx((0 + 1 + 1) / 3)
+    assert rows["", "median"].normalized.low == pytest.approx(0.5)
+    assert math.isnan(rows["", "median"].score.value)
+
+
+def test_games_that_are_not_alike_in_length_have_their_own_agent_step_and_no_mean_over_games(make_run):
+    pole = read_run(make_run("pole", [20.0] * 5, every=100, game="CartPole-v1"))
+    pong = read_run(make_run("pong", [-20.0] * 5, every=10_000))
+    table = at_equal_steps(compared(pole, pong))
+    assert table.agent_step is None
+    assert {row.game: row.agent_step for row in table.rows} == {"CartPole-v1": 500, "pong": 50_000}
+    assert math.isnan(table.rows[0].normalized.value)  # no scores of a human
+
+
+def test_runs_without_a_finished_game_have_no_table(make_run):
+    assert at_equal_steps(compared(read_run(make_run("run")))) is None
+    assert at_equal_steps([]) is None
+
+
+def test_a_score_counts_the_games_that_ended_by_the_step(make_run):
+    run = read_run(make_run("run", np.arange(1.0, 6.0), every=10))
+    assert score_at(run, 20) == 1.5
+    assert math.isnan(score_at(run, 9))

@@ -1,0 +1,112 @@
+import csv
+
+import numpy as np
+import pytest
+
+from pixelq.errors import UserError
+from pixelq.recipes.reading import read_recipe, recipe_names
+from pixelq.viewing.curves import read_run
+from pixelq.viewing.protocol import PUBLISHED
+from pixelq.viewing.reference import NoCurveError, read_curves, read_scores
+from pixelq.viewing.reference_choice import Choice, compared
+
+
+def run(make_run, game, **config):
+    return read_run(make_run(game.replace("/", "-"), [1.0, 2.0], game=game, **config))
+
+
+def test_atari_has_dopamines_curves_and_other_games_nothing_unless_one_is_named(make_run):
+    runs = [run(make_run, "pong"), run(make_run, "CartPole-v1")]
+    (pong, pole), notes = compared(runs, Choice())
+    assert [curve.agent for curve in pong.references] == ["DQN (Adam + MSE in JAX)"]
+    assert pole.references == []
+    assert {score.source for score in pole.scores} >= {"CleanRL docs, dqn.py"}
+    assert notes == []
+    _, (note,) = compared(runs, Choice("dopamine"))
+    assert "no curve of CartPole-v1" in note
+
+
+def test_cleanrl_gives_the_curves_of_the_runs_kind_of_loop_or_its_final_scores(make_run):
+    games = [run(make_run, "breakout"), run(make_run, "CartPole-v1")]
+    (breakout, pole), notes = compared(games, Choice("cleanrl"))
+    loop = games[0].config.loop
+    assert [read_recipe(curve.recipe).loop for curve in breakout.references] == [loop] * len(breakout.references)
+    assert breakout.references
+    assert breakout.levels == []
+    assert {level.algorithm for level in pole.levels} == {"DQN", "C51", "PQN"}
+    assert all(score.source.startswith("CleanRL") for score in breakout.scores)
+    assert notes == []
+    (named,), _ = compared(games[:1], Choice("cleanrl", agents=("CleanRL PQN", "CleanRL C51")))
+    assert [curve.agent for curve in named.references] == ["CleanRL PQN", "CleanRL C51"]
+
+
+def test_papers_give_final_scores_and_a_game_without_one_is_told(make_run):
+    runs = [run(make_run, "breakout"), run(make_run, "freeway")]
+    (breakout, freeway), (note,) = compared(runs, Choice("papers"))
+    assert [(level.algorithm, level.score) for level in breakout.levels] == [("DQN 2013", 168), ("DQN 2015", 401.2)]
+    assert freeway.levels == []
+    assert note == "no paper's score of freeway is known here"
+
+
+@pytest.mark.parametrize(
+    ("game", "choice", "message"),
+    [
+        ("freeway", Choice("papers"), "no paper's score of freeway"),
+        ("CartPole-v1", Choice("dopamine"), "no curve of CartPole-v1"),
+        ("pong", Choice("nowhere"), "takes dopamine, papers, cleanrl"),
+        ("pong", Choice("cleanrl", agents=("IQN",)), "the reference has 'CleanRL DQN', 'CleanRL C51', 'CleanRL PQN'"),
+    ],
+)
+def test_a_reference_that_has_nothing_is_refused(make_run, game, choice, message):
+    with pytest.raises(UserError, match=message):
+        compared([run(make_run, game)], choice)
+
+
+def test_the_shipped_curves_end_where_cleanrls_tables_do_and_name_their_figure():
+    """Read off figures of means over 3 runs; the tables have the mean of the last games."""
+    scores = {
+        (game, f"CleanRL {score.algorithm}"): score
+        for game in ("breakout", "pong", "beam_rider", "ms_pacman")
+        for score in read_scores(PUBLISHED / "published_scores.csv", game)
+        if score.source in {f"CleanRL docs, {name}.py" for name in ("dqn_atari", "c51_atari", "pqn_atari_envpool")}
+    }
+    assert len(scores) == 10
+    for (game, agent), score in scores.items():
+        curve = read_curves(PUBLISHED / "cleanrl_curves.csv", game)[agent]
+        assert "read off CleanRL's docs/rl-algorithms/" in curve.how
+        assert curve.recipe in recipe_names()
+        assert abs(curve.mean[-1] - score.score) <= 0.05 * abs(score.score) + 700 * (game == "beam_rider")
+        assert not curve.by_million
+
+
+def test_pqn_on_breakout_is_what_was_read_off_by_eye():
+    curve = read_curves(PUBLISHED / "cleanrl_curves.csv", "breakout")["CleanRL PQN"]
+    by_eye = {1: 16, 2: 37, 3: 67, 4: 105, 5: 185, 6: 252, 7: 308}
+    for million, score in by_eye.items():
+        assert curve.at(4 * million) == pytest.approx(score, abs=10)
+    assert np.isnan(curve.at(41))
+
+
+def test_every_row_of_the_shipped_scores_says_whether_it_is_of_a_paper():
+    with (PUBLISHED / "published_scores.csv").open(newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    assert {(row["kind"], row["source"].startswith("Mnih")) for row in rows} == {("paper", True), ("library", False)}
+
+
+def test_a_curve_by_agent_steps_lies_at_its_frames_and_needs_no_band(tmp_path):
+    file = tmp_path / "curves.csv"
+    file.write_text(
+        "game,agent,agent_steps,mean_return,min_run,max_run,runs\npong,A,500000,1,,,2\npong,A,250000,0,-1,1,2\n"
+    )
+    curve = read_curves(file, "pong")["A"]
+    assert curve.million_frames.tolist() == [1, 2]
+    np.testing.assert_array_equal(curve.low, [-1, np.nan])
+    assert (curve.at(1.5), curve.recipe, curve.how) == (0.5, "", "")
+    with pytest.raises(NoCurveError):
+        read_curves(file, "breakout")
+
+
+def test_by_millions_a_curve_has_the_value_of_the_last_whole_million():
+    dopamine = read_curves(PUBLISHED / "dopamine_curves.csv", "pong")["DQN (Adam + MSE in JAX)"]
+    assert dopamine.at(2.9) == dopamine.mean[1]
+    assert np.isnan(dopamine.at(0.99))
