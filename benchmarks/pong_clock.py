@@ -9,7 +9,8 @@ is then ended, and its best policy plays as many games again, with other seeds a
 get there in time counts as that: none is left out.
 
 Recipes named by --beside are trained with seed 1 for as long as the slowest seed took. Each run leaves its
-config.toml, CSV files and plot, the median seed its policy; clock.json has the figures and clock.png the curves.
+config.toml, CSV files and plot, the median seed its policy; clock.json has the figures and clock.png the curves,
+which `clock_figure.py` draws again.
 """
 
 from __future__ import annotations
@@ -29,13 +30,12 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from matplotlib.figure import Figure
 from rich.console import Console
 from rich.table import Table
 
 import pixelq
+from clock_figure import draw
 from keep_result import current_commit, keep, machine
-from pixelq.viewing.curves import moving_mean, read_run
 
 COMMAND = " ".join(["python benchmarks/pong_clock.py", *sys.argv[1:]])
 ENVIRONMENT = os.environ | {
@@ -110,27 +110,6 @@ def play_again(run: Path, games: int) -> float:
     return float(json.loads(done.stdout)["mean"])
 
 
-def draw(races: list[Race], folder: Path, file: Path) -> None:
-    """Training scores and test means against minutes."""
-    figure = Figure(figsize=(9, 5), layout="constrained")
-    axes = figure.subplots()
-    colours = {recipe: f"C{i}" for i, recipe in enumerate(dict.fromkeys(r.recipe for r in races))}
-    for one in races:
-        curves = read_run(folder / one.name)
-        score, minutes = curves.episodes["score"], curves.episodes["seconds"] / 60
-        label = one.recipe if one.seed == next(r.seed for r in races if r.recipe == one.recipe) else None
-        axes.plot(minutes, moving_mean(score, 100), color=colours[one.recipe], label=label)
-        if one.passed:
-            axes.plot(one.seconds / 60, one.mean, "*", markersize=12, color=colours[one.recipe])
-    axes.axhline(18, color="gray", linestyle="--", linewidth=1)
-    axes.set_xlabel("minutes of wall-clock time (star: the test games' mean that stopped the clock)")
-    axes.set_ylabel("mean score of the last 100 training games")
-    axes.set_title("Pong from a cold start on this machine's CPU")
-    axes.grid(True, color="#e3e5e8")
-    axes.legend()
-    figure.savefig(file, dpi=110)
-
-
 def show(races: list[Race]) -> None:
     """Print a table."""
     table = Table(title="Pong against the clock")
@@ -145,7 +124,7 @@ def show(races: list[Race]) -> None:
 def main() -> None:
     """Run every seed, then what is shown beside them."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--recipe", default="default")
+    parser.add_argument("--recipe", default="pong")
     parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3])
     parser.add_argument("--beside", nargs="*", default=[], help="recipes trained for as long as the slowest seed")
     parser.add_argument("--bar", type=float, default=18.0, help="mean score of the test games that stops the clock")
@@ -190,17 +169,18 @@ def main() -> None:
             keep(runs / one.name, args.out / one.name, COMMAND, commit, "see clock.json")
         found = held or {"command": COMMAND, "commit": commit, "machine": machine()}
         found["median_seconds"] = median if math.isfinite(median) else None
-        report(found, races, min(seeds, key=lambda r: abs(r.seconds - median)), args.out)
+        report(found, races, min(seeds, key=lambda r: abs(r.seconds - median)), args)
 
 
-def report(found: dict[str, Any], races: list[Race], chosen: Race, out: Path) -> None:
+def report(found: dict[str, Any], races: list[Race], chosen: Race, args: argparse.Namespace) -> None:
     """Write the figures and the curves beside the kept runs, of which only the `chosen` keeps its policy."""
+    out: Path = args.out
     for one in races:
         if one is not chosen:
             (out / one.name / "policy.safetensors").unlink(missing_ok=True)
     found["races"] = [asdict(r) for r in races]
     (out / "clock.json").write_text(json.dumps(found, indent=1) + "\n")
-    draw(races, out, out / "clock.png")
+    draw(found["races"], out, out / "clock.png", games=args.games, bar=args.bar)
 
 
 if __name__ == "__main__":

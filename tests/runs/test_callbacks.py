@@ -208,7 +208,7 @@ def test_a_callback_that_fails_is_named_and_the_run_is_saved_and_goes_on_exactly
         ([type("Typo", (), {"on_evalution": print})()], "there is no event 'on_evalution'; did you mean on_evaluation"),
         ([object()], "is no function"),
     ],
-    ids=str,
+    ids=["a number", "a class", "no list", "a typing mistake", "no function"],
 )
 def test_what_is_no_callback_is_one_line_before_anything_is_written(
     callbacks: Any, words: str, in_folder: Path
