@@ -1,8 +1,10 @@
 """Names of a person's own objects: what brings them back, and what does not."""
 
 import functools
+import sys
 from typing import Any
 
+import gymnasium
 import pytest
 from gymnasium.wrappers import FlattenObservation
 from hypothesis import given
@@ -71,6 +73,22 @@ def test_no_name_of_a_file_finds_anything_but_gymnasiums_wrappers(module: str, p
         with pytest.raises(UserError) as caught:
             find(name, "game", "x({})")
         assert str(caught.value)
+
+
+def test_a_file_names_gymnasiums_wrappers_and_nothing_that_their_modules_have_imported() -> None:
+    wrappers = [w for w in vars(gymnasium.wrappers).values() if isinstance(w, type)]
+    assert len(wrappers) > 20
+    for wrapper in wrappers:
+        assert find(f"gymnasium.wrappers:{wrapper.__name__}", "wrapper", "{}") is wrapper
+        assert find(name_of(wrapper), "wrapper", "{}") is wrapper
+    for module in ("gymnasium.wrappers.rendering", "gymnasium.wrappers.common", "gymnasium.wrappers"):
+        for name, thing in vars(sys.modules[module]).items():
+            if not (isinstance(thing, type) and thing.__module__.startswith("gymnasium.wrappers.")):
+                with pytest.raises(UserError):
+                    find(f"{module}:{name}", "game", "{}")
+    for name in ("rendering:os.system", "rendering:os.abort", "rendering:gym.make", "rendering:RecordVideo.close"):
+        with pytest.raises(UserError, match="it is no wrapper of Gymnasium"):
+            find(f"gymnasium.wrappers.{name}", "game", "{}")
 
 
 def test_a_module_that_was_named_gives_its_own_objects_and_not_those_that_it_imported(

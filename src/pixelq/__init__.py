@@ -7,6 +7,7 @@ actions = agent.act(observations)
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -142,8 +143,9 @@ def load(run: Path | str, device: str = "cpu", **variants: Any) -> Agent | Table
     """Load a trained policy: the best of a run folder, a `policy.safetensors`, an export (folder or zip) or one from
     the Hugging Face hub (`hf:owner/name`, `hf:owner/name@revision`); of `pixelq tabular`'s run the table.
 
-    Both act by `act(observations, epsilon=0.0)`, a table on states int64 `(N,)`. A network's policy plays
-    environments of `gymnasium.make` by `player(env)`.
+    Both act by `act(observations, epsilon=0.0)`, a table on states int64 `(N,)`. Of a run that was stopped before its
+    first evaluation it is the newest checkpoint's network, which a line on standard error says. A network's policy
+    plays environments of `gymnasium.make` by `player(env)`.
 
     Args:
         run: where the policy is.
@@ -167,10 +169,14 @@ def load(run: Path | str, device: str = "cpu", **variants: Any) -> Agent | Table
     from pixelq.device import choose_device
     from pixelq.named_objects import handed_over
     from pixelq.runs.python_calls import variants_again
-    from pixelq.sharing.place import opened
+    from pixelq.sharing.checkpoint_policy import playable
 
-    with opened(given) as place, handed_over(variants_again(variants)):
+    with handed_over(variants_again(variants)), playable(given, _tell) as place:
         return load_agent(place.path, choose_device(device)[0])
+
+
+def _tell(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
 
 
 def __getattr__(name: str) -> Any:

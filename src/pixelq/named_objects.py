@@ -119,6 +119,8 @@ def find(name: str, what: str, again: str) -> Any:
     found = _attribute(name)
     if found is None:
         raise UserError(f"{what} {name}: the module {module} has no {path}; is it called otherwise now?")
+    if own and name not in _NAMED and not _is_wrapper_of_gymnasium(found):
+        raise UserError(f"{what} {name}: it is no wrapper of Gymnasium, and only those may be named by a file")
     home = getattr(found, "__module__", module)
     # What a module has merely imported was named by nobody: `from os import abort`.
     if home != module and not own and name not in _NAMED:
@@ -136,6 +138,13 @@ def _attribute(name: str) -> Any:
         except ImportError:  # of modules whose parts are imported when they are asked for
             return None
     return found
+
+
+def _is_wrapper_of_gymnasium(thing: Any) -> bool:
+    """Whether it is a wrapper's class: its modules have imported others' functions, too, such as all of `os`."""
+    from gymnasium import Wrapper  # late: what needs no game should not wait for it
+
+    return isinstance(thing, type) and issubclass(thing, Wrapper) and thing.__module__.startswith(f"{ITS_OWN}.")
 
 
 def _shown(value: Any) -> str:

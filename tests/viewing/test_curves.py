@@ -78,6 +78,8 @@ def test_a_file_that_has_just_begun_reads_as_empty(tmp_path, text):
         (b"agent_step,score\n1,2\n3,4x\n", 3, "score = '4x' is not a number"),
         (b"agent_step,score\n1,\x00\x00\n", 2, "score = '\\x00\\x00' is not a number"),
         (b"agent_step,score\n1,2\n,3\n", 3, "agent_step is empty"),
+        (b"agent_step,score\n1,2\n1e308,3\n", 3, "no count of agent steps"),
+        (b"agent_step,score\n-1,2\n", 2, "no count of agent steps"),
         (b"agent_step,score\n1000,2\n2000,3\n900,4\n", 4, "agent_step falls from 2000 to 900"),
         (b"agent_step,score\n1,2\n2,\xff\xfe\n", 3, "not text"),
     ],

@@ -55,6 +55,11 @@ def test_a_run_that_has_just_begun_does_not_decide_where_the_others_are_measured
     assert table.left_out == [f"{begun.folder} (1,000)"]
 
 
+def test_of_a_run_without_a_finished_game_that_is_said(make_run):
+    run, young = read_run(make_run("run", [1.0] * 10, seed=1)), read_run(make_run("young", seed=2))
+    assert at_equal_steps(compared(run, young)).left_out == [f"{young.folder} (no finished game)"]
+
+
 def test_over_games_there_are_median_and_interquartile_mean(make_run):
     pong = [read_run(make_run(f"p{i}", [score] * 4, every=1000, seed=i)) for i, score in ((1, -20.7), (2, 14.6))]
     breakout = read_run(make_run("b", [30.5] * 4, every=1000, game="breakout"))

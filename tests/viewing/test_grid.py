@@ -9,6 +9,7 @@ from PIL import Image
 
 from pixelq.config import Config
 from pixelq.errors import UserError
+from pixelq.recipes.choice import configure
 from pixelq.viewing.grid import Cell, Grid, record_grid
 from pixelq.viewing.scene import CAPTION
 from pixelq.viewing.video import Timing
@@ -85,3 +86,13 @@ def test_what_cannot_stand_side_by_side_is_refused_and_leaves_nothing(tmp_path, 
     with pytest.raises(UserError, match=message):
         record_grid(cells(*agents), tmp_path / "a.mp4")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_games_of_unlike_rates_are_refused_with_one_that_fits_all(tmp_path):
+    pole = Still(0)
+    pole.config = configure("CartPole-v1", None, {})
+    both = cells(Still(0), pole)
+    with pytest.raises(UserError, match="these have 30 and 50 pictures a second; --fps 10 fits all of them"):
+        record_grid(both, tmp_path / "a.mp4")
+    games = record_grid(both, tmp_path / "a.mp4", timing=Timing(fps=10, max_agent_steps=4))
+    assert len(frames_of(games[0].path)) == games[0].frames

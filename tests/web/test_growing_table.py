@@ -68,6 +68,7 @@ def test_only_what_is_new_is_parsed(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         (HEADER + "1,1,2\n2,1\n3,1,4\n9,9,9,9\n", [1, 3], "2 damaged lines"),
         (HEADER + "5,1,2\n4,1,2\n6,1,2\n", [5, 6], "line 3"),
         (HEADER + "nan,1,2\ninf,1,2\n6,1,2\n", [6], "2 damaged lines"),
+        (HEADER + "-1,1,2\n6,1,2\n1e308,1,2\n7,1,2\n", [6, 7], "2 damaged lines"),
         ("a,b,c\n1,2,3\n", [], "line 1"),
         ("\x00\xff\n\x00,,\n", [], "line 1"),
         ("", [], ""),

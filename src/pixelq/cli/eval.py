@@ -78,11 +78,11 @@ def evaluate_run(args: Args) -> tuple[dict[str, Any], Path]:
     from pixelq.checkpoints.policy_file import FILE, find_policy, load_agent
     from pixelq.device import choose_device, prepare_cpu
     from pixelq.runs.game_report import report_games
-    from pixelq.sharing.place import opened
+    from pixelq.sharing.checkpoint_policy import playable
 
     device, _ = choose_device(args.device)
     threads = prepare_cpu(args.threads)
-    with opened(args.run, _tell) as place:
+    with playable(args.run, _tell) as place:
         chosen = place.path / args.policy / FILE
         file = chosen if chosen.is_file() else find_policy(place.path)
         out = result_file(args.out, place.result("eval.json"))

@@ -73,6 +73,7 @@ def run(argv: list[str]) -> int:
     _check(args)
     # Imported late: torch, the emulator and PyAV take seconds, and a wrong argument should not wait for them.
     from pixelq.device import choose_device
+    from pixelq.sharing.checkpoint_policy import playable
     from pixelq.sharing.place import opened
     from pixelq.tabular.table_run import is_table_run
 
@@ -81,7 +82,8 @@ def run(argv: list[str]) -> int:
         return _record_tables(args, tables)
     device = choose_device(args.device)[0]
     with _stopped_by_sigterm(), ExitStack() as stack:
-        places = [stack.enter_context(opened(run, _tell)) for run in args.runs]
+        open_place = opened if args.stages or args.policy not in ("best", "final") else playable
+        places = [stack.enter_context(open_place(run, _tell)) for run in args.runs]
         if args.stages:
             return _record_stages(args, places[0], device)
         policies = [_policy_file(args, place) for place in places]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -56,16 +57,17 @@ class Result:
         return find_policy(self.folder)
 
     def agent(self, device: str = "cpu") -> Agent:
-        """The run's best policy, else its final one; as `pixelq.load`.
+        """The run's best policy, else its final one, else its newest checkpoint's network; as `pixelq.load`.
 
         Raises:
             UserError: there is none yet.
         """
         from pixelq.checkpoints.policy_file import load_agent
         from pixelq.device import choose_device
+        from pixelq.sharing.checkpoint_policy import playable
 
-        with handed_over(self.handed):
-            return load_agent(self.folder, choose_device(device)[0])
+        with handed_over(self.handed), playable(self.folder, _tell) as place:
+            return load_agent(place.path, choose_device(device)[0])
 
     def evaluate(self, episodes: int = 30, epsilon: float | None = None, seed: int = 1_000_000) -> Evaluation:
         """Play whole test games with the best policy, as `pixelq eval`; nothing is written.
@@ -100,3 +102,7 @@ class Result:
         scores = "" if math.isnan(self.mean_score) else f", mean score of the last games {self.mean_score:.4g}"
         best = "" if math.isnan(self.best_score) else f", best policy {self.best_score:.4g}"
         return f"<{self.game or 'run'}: {self.agent_steps:,} agent steps, {ended}{scores}{best}; {self.folder}>"
+
+
+def _tell(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)

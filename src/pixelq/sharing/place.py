@@ -38,6 +38,8 @@ class Place:
     """The folder that results go to, unless a person names another."""
     prefix: str
     """What results' names begin with in that folder; empty where it is the policy's own."""
+    source: str = ""
+    """The checkpoint that the policy's file was made of; empty: the file lies there by itself."""
 
     def result(self, name: str) -> Path:
         """Where a result of this name goes."""
@@ -45,6 +47,8 @@ class Place:
 
     def named(self, file: Path) -> str:
         """A file of this place as a person knows it."""
+        if self.source:
+            return self.source
         return f"{self.given}/{file.relative_to(self.path).as_posix()}" if self.prefix else str(file)
 
 

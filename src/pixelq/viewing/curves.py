@@ -17,6 +17,9 @@ from pixelq.recipes.reading import read_config
 Table = dict[str, np.ndarray]
 """Column name -> float64 `(rows,)`; an empty cell is NaN."""
 
+MOST_STEPS = 2**53
+"""Agent steps beyond which float64 skips some: no run has as many, and arithmetic with a damaged number overflows."""
+
 Band = Literal["range", "interval"]
 """What a band over seeds shows: range (lowest to highest run) or interval (95% interval of the mean)."""
 
@@ -117,9 +120,9 @@ def _is_number(cell: str) -> bool:
 
 
 def _check_steps(path: Path, name: str, steps: np.ndarray) -> None:
-    bad = ~np.isfinite(steps)
+    bad = ~((steps >= 0) & (steps <= MOST_STEPS))  # so also what is no number
     if bad.any():
-        raise _damaged(path, int(bad.argmax()) + 2, f"{name} is empty or not finite")
+        raise _damaged(path, int(bad.argmax()) + 2, f"{name} is empty, or no count of agent steps")
     falls = np.diff(steps) < 0
     if falls.any():
         at = int(falls.argmax())

@@ -98,7 +98,8 @@ def at_equal_steps(comparisons: Sequence[GameComparison], at: float | None = Non
                 rows.append(Row(one.game, curve.agent, True, curve.runs, Estimate(value), there, step, frames))
     if not any(not row.published for row in rows):
         return None
-    left_out = [f"{run.folder} ({reached[id(run)]:,.0f})" for run in runs if id(run) in missing]
+    how_far = {run: f"{far:,.0f}" if far else "no finished game" for run, far in reached.items()}
+    left_out = [f"{run.folder} ({how_far[id(run)]})" for run in runs if id(run) in missing]
     kept = [run for run in runs if id(run) not in missing]
     if len(set(steps)) > 1:
         return EqualSteps(None, rows, left_out)

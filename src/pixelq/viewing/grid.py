@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack, closing
@@ -85,7 +86,10 @@ def record_grid(
         rates = {recording.rate for recording in recordings}
         if len(rates) > 1:
             shown = " and ".join(f"{float(rate):g}" for rate in sorted(rates))
-            raise UserError(f"a grid shows games of one rate, and these have {shown} pictures a second")
+            # What divides the rates of all divides the games' own rates, too, so each can be shown at it.
+            common = math.gcd(*(int(rate) for rate in rates)) if all(rate.denominator == 1 for rate in rates) else 0
+            remedy = f"--fps {common} fits all of them" if common else "choose one that fits all by --fps"
+            raise UserError(f"a grid shows games of one rate, and these have {shown} pictures a second; {remedy}")
         grid = Grid([(recording.scene.height, recording.scene.width) for recording in recordings])
         told = time.monotonic()
         width = width or USUAL_WIDTH["gif" if is_gif(path) else "mp4"]

@@ -102,16 +102,21 @@ def _from_file(file: Path, device: torch.device) -> Make:
 
 
 def _from_place(place: PolicyPlace, config: Config, device: torch.device) -> Make:
+    return lambda: agent_at(place, config, device)
+
+
+def agent_at(place: PolicyPlace, config: Config, device: torch.device) -> Agent:
+    """The policy that lies there; for that of a checkpoint the run's game is opened, which says how large it is.
+
+    Raises:
+        UserError: it is gone or damaged, does not fit its configuration, or its game cannot be made.
+    """
     if place.kind != "checkpoint":
-        return _from_file(place.path, device)
-
-    def make() -> Agent:
-        weights = weights_at(place)
-        network = _with_spaces(config, lambda envs: _network(config, envs))
-        load_weights(network, weights, where=str(place.path))
-        return Agent(network.to(device), config, device)
-
-    return make
+        return load_agent(place.path, device)
+    weights = weights_at(place)
+    network = _with_spaces(config, lambda envs: _network(config, envs))
+    load_weights(network, weights, where=str(place.path))
+    return Agent(network.to(device), config, device)
 
 
 def _untrained(config: Config, device: torch.device) -> Make:

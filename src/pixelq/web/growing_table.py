@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import math
 import os
 import stat
 from array import array
 from collections.abc import Sequence
 from pathlib import Path
+
+from pixelq.viewing.curves import MOST_STEPS
 
 TAIL = 256
 """Bytes before the place read up to that must still be the same, or the file was cut and has grown again."""
@@ -107,7 +108,7 @@ class GrowingTable:
                 raise ValueError
             values = [float(cells[place] or b"nan") for place in self._places]
             steps = self.columns[self._names[0]]
-            if not math.isfinite(values[0]) or (steps and values[0] < steps[-1]):
+            if not 0 <= values[0] <= MOST_STEPS or (steps and values[0] < steps[-1]):
                 raise ValueError
         except ValueError:
             self._damaged += 1

@@ -1,0 +1,63 @@
+"""A run that was stopped before its first evaluation plays with its newest checkpoint's network."""
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import pixelq
+from pixelq.cli import main
+from pixelq.sharing.checkpoint_policy import playable
+
+
+@pytest.fixture
+def young(run: Path) -> Path:
+    """The run without a policy. Its last checkpoint is of the moment at which the final policy was saved."""
+    for name in ("best", "final"):
+        shutil.rmtree(run / name)
+    (run / "eval.json").unlink()
+    return run
+
+
+def test_eval_record_and_load_take_the_newest_checkpoints_network_and_say_so_in_one_line(
+    trained: Path, young: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    newest = sorted((young / "checkpoints").glob("step-*"))[-1]
+    said = f"{young}: it has no policy before its first evaluation; its newest checkpoint plays: agent step 600"
+    states = np.random.default_rng(0).normal(size=(5, 1, 4)).astype(np.float32)
+
+    agent = pixelq.load(young)
+    assert np.array_equal(agent.q_values(states), pixelq.load(trained / "final").q_values(states))
+    assert capfd.readouterr().err.splitlines() == [said]
+
+    assert main(["eval", str(young), "--episodes", "2", "--threads", "1"]) == 0
+    assert json.loads((young / "eval.json").read_text())["policy"] == str(newest)
+    assert capfd.readouterr().err.splitlines().count(said) == 1
+
+    assert main(["record", str(young), "--max-agent-steps", "2"]) == 0
+    assert [file.name for file in (young / "videos").iterdir()] == ["checkpoint-seed0.mp4"]
+    assert capfd.readouterr().err.splitlines().count(said) == 1
+    assert not (young / "best").exists()
+
+
+def test_a_run_with_a_policy_or_without_a_checkpoint_is_opened_as_before(run: Path) -> None:
+    with playable(run) as place:
+        assert place.path == run
+    for name in ("best", "final", "checkpoints"):
+        shutil.rmtree(run / name)
+    with playable(run) as place:
+        assert place.path == run
+    assert main(["eval", str(run)]) == 2
+
+
+def test_a_damaged_checkpoint_is_named_in_one_line(young: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    file = sorted((young / "checkpoints").glob("step-*/tensors.safetensors"))[-1]
+    content = bytearray(file.read_bytes())
+    content[-1] ^= 1
+    file.write_bytes(content)
+    assert main(["eval", str(young)]) == 2
+    error = capfd.readouterr().err
+    assert str(file.parent) in error
+    assert error.count("\n") == 1
