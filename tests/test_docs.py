@@ -372,6 +372,10 @@ def test_the_examples_work(page: Path, tmp_path: Path, monkeypatch: pytest.Monke
                 checks += sum(isinstance(node, ast.Assert) for node in ast.walk(ast.parse(block.text)))
     finally:
         torch.set_num_threads(threads)
+        # What lay in the page's folder is another module elsewhere.
+        for name, module in [*sys.modules.items()]:
+            if (getattr(module, "__file__", None) or "").startswith(str(tmp_path)):
+                del sys.modules[name]
     assert checks, f"{page.name}: its examples check nothing of what they did"
 
 

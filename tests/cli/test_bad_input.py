@@ -312,17 +312,28 @@ def test_a_bad_recipe_file_is_refused_in_one_line(name: str, here: Path, capsys:
     assert part in refused(["train", *game, "--recipe", "recipe.toml"], capsys)
 
 
-@pytest.mark.parametrize("command", ["resume", "eval", "record", "compare"])
-def test_a_strangers_run_may_not_have_a_module_imported(
-    command: str, here: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+@pytest.fixture
+def strangers(here: Path) -> Path:
+    """A folder with a run whose game is of a module that lies beside it."""
     (here / "strange_module.py").write_text("open('pwned', 'w')")
     for file in (here / "run").rglob("config.toml"):
         file.write_text(file.read_text().replace('game = "pong"', 'game = "strange_module:Foo-v0"'))
     shutil.rmtree(here / "run" / "checkpoints")
-    line = refused([command, "run"], capsys)
-    assert "--import strange_module" in line
-    assert not (here / "pwned").exists()
+    return here
+
+
+@pytest.mark.parametrize("command", ["resume", "eval", "record"])
+def test_a_strangers_run_may_not_have_a_module_imported(
+    command: str, strangers: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert "--import strange_module" in refused([command, "run"], capsys)
+    assert not (strangers / "pwned").exists()
+
+
+@pytest.mark.parametrize("command", ["compare", "report", "plot"])
+def test_who_only_looks_at_a_strangers_run_needs_no_module_of_it(command: str, strangers: Path) -> None:
+    assert main([command, "run"]) == 0
+    assert not (strangers / "pwned").exists()
 
 
 def test_a_recipe_that_is_not_text_is_refused(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
