@@ -10,6 +10,8 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).parent))
 
+from browser import Browser, browsing, chromium
+
 
 def pytest_configure(config: pytest.Config) -> None:
     """Tests run in several processes, one thread each: two that wait for each other's cores take many times as long."""
@@ -34,3 +36,12 @@ def one_thread() -> Iterator[None]:
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(threads)
+
+
+@pytest.fixture(scope="session")
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
+    """A real Chromium; without one the test is skipped."""
+    if chromium() is None:
+        pytest.skip("no Chromium on this machine: apt-get install chromium")
+    with browsing(tmp_path_factory.mktemp("chromium")) as opened:
+        yield opened

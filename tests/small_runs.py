@@ -5,7 +5,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from pixelq.cli.verify import verify
 from pixelq.config import Config
 from pixelq.recipes.choice import configure
 from pixelq.runs.run import Run
+from pixelq.runs.session import resume, start
 
 SMALL: dict[str, Any] = {
     "screen_size": 36,
@@ -35,6 +36,24 @@ SMALL: dict[str, Any] = {
     "device": "cpu",
     "deterministic": True,
 }
+
+QUICK: dict[str, Any] = {
+    "recipe": "gymnasium",
+    "steps": 200,
+    "num_envs": 4,
+    "rollout_length": 5,
+    "batch_size": 10,
+    "epsilon_steps": 300,
+    "learning_rate_end": None,
+    "log_every": 50,
+    "checkpoint_every": 60,
+    "eval_every": 120,
+    "eval_episodes": 1,
+    "threads": 1,
+    "device": "cpu",
+    "deterministic": True,
+}
+"""Overrides of `pixelq.train` on a small game of Gymnasium: a second with a log, checkpoints and test games."""
 
 
 def small(recipe: str = "nature2015", game: str = "breakout", **overrides: Any) -> Config:
@@ -87,3 +106,13 @@ def facts(folder: Path) -> dict[str, Any]:
     assert report.damaged == []
     last = max(report.checkpoints)
     return {"last": last, **report.checkpoints[last], **report.csv, **report.policies}
+
+
+def checkpoints_of_a_run_that_survives_a_kill(config: Config, step: int, monkeypatch: Any) -> list[dict[str, str]]:
+    """Train twice, once killed at an agent step and resumed: both end alike. The unbroken digests, oldest first."""
+    start(config, Path("unbroken"))
+    with at_agent_step(monkeypatch, step, die), suppress(Killed):
+        start(config, Path("broken"))
+    resume(Path("broken"))
+    assert facts(Path("broken")) == facts(Path("unbroken"))
+    return [*verify(Path("unbroken")).checkpoints.values()]

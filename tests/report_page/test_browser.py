@@ -13,7 +13,7 @@ from small_reports import page_of, written_run
 
 pytestmark = pytest.mark.skipif(chromium() is None, reason="no Chromium on this machine: apt-get install chromium")
 
-FILM = Path(__file__).parents[2] / "results" / "cartpole" / "film.mp4"
+VIDEO = Path(__file__).parents[2] / "results" / "cartpole" / "video.mp4"
 # A hostile name comes first, so its game does, too.
 SCORE = "section[data-game='1'] .tall .plot"
 DRAWN = f"document.querySelector({json.dumps(SCORE + ' path.line')}) !== null"
@@ -29,8 +29,8 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
     written_run(runs / "faster", [5.0] * 8, every=125_000, learning_rate=0.5)
     written_run(runs / HOSTILE, [float(n) for n in range(5)], game="CartPole-v1", frame_skip=1)
     (written_run(runs / "damaged", [1.0]) / "config.toml").write_text("?")
-    if FILM.is_file():
-        shutil.copy(FILM, runs / "film.mp4")
+    if VIDEO.is_file():
+        shutil.copy(VIDEO, runs / "video.mp4")
     path = runs / "report.html"
     write_report(path, page_of(runs, videos_limit=10**7))
     return path
@@ -151,10 +151,10 @@ def test_a_hostile_name_is_shown_and_does_nothing(opened: Browser) -> None:
     assert HOSTILE in move_to(opened, 0.995, "section[data-game='0'] .tall .plot")
 
 
-@pytest.mark.skipif(not FILM.is_file(), reason="the repository's film is not here")
+@pytest.mark.skipif(not VIDEO.is_file(), reason="the repository's video is not here")
 def test_a_video_plays_from_the_page(opened: Browser) -> None:
     opened.run("Object.assign(document.querySelector('video'), {muted: true}).play()")
-    opened.until("document.querySelector('video').currentTime > 0.05")
+    assert opened.until("document.querySelector('video').currentTime > 0.05")
 
 
 def test_damaged_runs_are_told_at_the_top(opened: Browser) -> None:

@@ -13,24 +13,7 @@ import torch
 import pixelq
 from pixelq.errors import RunError, UserError
 from pixelq.runs.callbacks import EVENTS
-from small_runs import Killed, at_agent_step, die, facts
-
-QUICK: dict[str, Any] = {
-    "recipe": "gymnasium",
-    "steps": 200,
-    "num_envs": 4,
-    "rollout_length": 5,
-    "batch_size": 10,
-    "epsilon_steps": 300,
-    "learning_rate_end": None,
-    "log_every": 50,
-    "checkpoint_every": 60,
-    "eval_every": 120,
-    "eval_episodes": 1,
-    "threads": 1,
-    "device": "cpu",
-    "deterministic": True,
-}
+from small_runs import QUICK, Killed, at_agent_step, die, facts
 
 
 class Notes(pixelq.Callback):

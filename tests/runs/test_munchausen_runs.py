@@ -1,6 +1,5 @@
 """A short real training of Munchausen's recipes, FQF and BTR: after a kill it ends as if there had been none."""
 
-import contextlib
 from pathlib import Path
 from typing import Any
 
@@ -8,9 +7,8 @@ import pytest
 import torch
 
 import pixelq
-from pixelq.cli.verify import verify
-from pixelq.runs.session import resume, start
-from small_runs import Killed, at_agent_step, die, facts, small
+from pixelq.runs.session import start
+from small_runs import checkpoints_of_a_run_that_survives_a_kill, small
 
 FEW = {"steps": 84, "replay_start": 40, "checkpoint_every": 30, "eval_every": 0, "log_every": 42}
 SMALL_BTR = {"num_envs": 2, "train_every": 6, "channels": (2, 3), "blocks": 1, "hidden": (8,), "beta_begin": 40}
@@ -27,13 +25,7 @@ def test_a_killed_and_resumed_run_ends_as_an_unbroken_one(
     recipe: str, in_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     config = small(recipe, **(FEW | CASES[recipe]))
-    start(config, Path("unbroken"))
-    with at_agent_step(monkeypatch, 67, die), contextlib.suppress(Killed):
-        start(config, Path("broken"))
-    resume(Path("broken"))
-    unbroken = facts(Path("unbroken"))
-    assert facts(Path("broken")) == unbroken
-    before, after = verify(Path("unbroken")).checkpoints.values()
+    before, after = checkpoints_of_a_run_that_survives_a_kill(config, 67, monkeypatch)
     assert before["network"] != after["network"]
     assert before["network"] == after["target network"]  # copied at agent step 60
     assert before["generators"] != after["generators"]

@@ -24,25 +24,9 @@ from pixelq.cli import main
 from pixelq.envs.given import given_environment
 from pixelq.envs.seeded_episodes import SeededEpisodes
 from pixelq.errors import UserError
-from small_runs import Killed, at_agent_step, die, facts, python
+from small_runs import QUICK, Killed, at_agent_step, die, facts, python
 
 OUTSIDE = Path(__file__).parents[1] / "outside"
-QUICK: dict[str, Any] = {
-    "recipe": "gymnasium",
-    "steps": 200,
-    "num_envs": 4,
-    "rollout_length": 5,
-    "batch_size": 10,
-    "epsilon_steps": 300,
-    "learning_rate_end": None,
-    "log_every": 50,
-    "checkpoint_every": 60,
-    "eval_every": 120,
-    "eval_episodes": 1,
-    "threads": 1,
-    "device": "cpu",
-    "deterministic": True,
-}
 UNTESTED = {name: value for name, value in QUICK.items() if name != "eval_episodes"} | {"eval_every": 0}
 
 

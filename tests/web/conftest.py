@@ -1,4 +1,4 @@
-"""One server and one browser for all tests of the live page, over a folder of small real runs."""
+"""A server for the tests of the live page, over a folder of small real runs."""
 
 import shutil
 from collections.abc import Iterator
@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 
-from browser import Browser, browsing, chromium
 from pixelq.recipes.choice import configure
 from pixelq.runs.session import start
 from small_pages import CART_POLE, MINATAR, PONG, Site, serving
@@ -36,12 +35,3 @@ def served(trained: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
         shutil.copytree(run, root / run.name)
     with serving(root) as site:
         yield site
-
-
-@pytest.fixture(scope="session")
-def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
-    """A real Chromium; without one the test is skipped."""
-    if chromium() is None:
-        pytest.skip("no Chromium on this machine: apt-get install chromium")
-    with browsing(tmp_path_factory.mktemp("chromium")) as opened:
-        yield opened

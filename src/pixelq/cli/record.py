@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import signal
 import sys
-import threading
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from types import FrameType
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from tyro.conf import Positional, arg
 
 from pixelq.cli.arguments import Paths, parse
 from pixelq.errors import UserError
+from pixelq.runs.signals import terminated_as_interrupted
 
 if TYPE_CHECKING:
     import torch
@@ -81,7 +78,7 @@ def run(argv: list[str]) -> int:
     if tables:
         return _record_tables(args, tables)
     device = choose_device(args.device)[0]
-    with _stopped_by_sigterm(), ExitStack() as stack:
+    with terminated_as_interrupted(), ExitStack() as stack:
         open_place = opened if args.stages or args.policy not in ("best", "final") else playable
         places = [stack.enter_context(open_place(run, _tell)) for run in args.runs]
         if args.stages:
@@ -287,20 +284,3 @@ def _named(args: Args, number: int) -> Path | None:
         return None
     out = args.out if args.out.suffix else args.out.with_suffix(".mp4")
     return out if args.episodes * len(args.runs) == 1 else out.with_stem(f"{out.stem}-{number + 1}")
-
-
-@contextmanager
-def _stopped_by_sigterm() -> Iterator[None]:
-    """Inside, SIGTERM ends as Ctrl-C does, so that nothing half-written is left."""
-
-    def interrupt(number: int, frame: FrameType | None) -> None:
-        raise KeyboardInterrupt
-
-    if threading.current_thread() is not threading.main_thread() or signal.getsignal(signal.SIGTERM) != signal.SIG_DFL:
-        yield
-        return
-    signal.signal(signal.SIGTERM, interrupt)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, signal.SIG_DFL)

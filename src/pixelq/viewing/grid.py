@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
@@ -83,17 +84,11 @@ def record_grid(
             )  # fmt: skip
             stack.callback(recording.close)
             recordings.append(recording)
-        rates = {recording.rate for recording in recordings}
-        if len(rates) > 1:
-            shown = " and ".join(f"{float(rate):g}" for rate in sorted(rates))
-            # What divides the rates of all divides the games' own rates, too, so each can be shown at it.
-            common = math.gcd(*(int(rate) for rate in rates)) if all(rate.denominator == 1 for rate in rates) else 0
-            remedy = f"--fps {common} fits all of them" if common else "choose one that fits all by --fps"
-            raise UserError(f"a grid shows games of one rate, and these have {shown} pictures a second; {remedy}")
+        rate = _common_rate(recordings)
         grid = Grid([(recording.scene.height, recording.scene.width) for recording in recordings])
         told = time.monotonic()
         width = width or USUAL_WIDTH["gif" if is_gif(path) else "mp4"]
-        with new_video(path, grid.height, grid.width, recordings[0].rate, to_width=width, colours=colours) as video:
+        with new_video(path, grid.height, grid.width, rate, to_width=width, colours=colours) as video:
             streams = [stack.enter_context(closing(recording.pictures())) for recording in recordings]
             going = set(range(len(cells)))
             while True:
@@ -111,6 +106,22 @@ def record_grid(
                     steps = max(recording.agent_steps for recording in recordings)
                     tell(f"recording: agent step {steps:,}, {len(going)} of {len(cells)} games going on")
         return [RecordedGame(path, r.score, r.agent_steps, video.pictures, r.finished) for r in recordings]
+
+
+def _common_rate(recordings: Sequence[Recording]) -> Fraction:
+    """Pictures a second at which all games are shown.
+
+    Raises:
+        UserError: they are shown at different rates.
+    """
+    rates = {recording.rate for recording in recordings}
+    if len(rates) > 1:
+        shown = " and ".join(f"{float(rate):g}" for rate in sorted(rates))
+        # What divides the rates of all divides the games' own rates, too, so each can be shown at it.
+        common = math.gcd(*(int(rate) for rate in rates)) if all(rate.denominator == 1 for rate in rates) else 0
+        remedy = f"--fps {common} fits all of them" if common else "choose one that fits all by --fps"
+        raise UserError(f"a grid shows games of one rate, and these have {shown} pictures a second; {remedy}")
+    return rates.pop()
 
 
 class Grid:

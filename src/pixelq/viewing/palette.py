@@ -1,4 +1,4 @@
-"""The colours of a film with few of them: exact where they suffice, else those that stand for most of the pictures."""
+"""The colours of a video with few of them: exact where they suffice, else those that stand for most of the pictures."""
 
 from __future__ import annotations
 
