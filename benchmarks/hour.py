@@ -7,11 +7,13 @@ imports, the emulators' start and the recipe's own test games are counted. When 
 Ctrl-C stops it, if it has not ended by itself. Its policy then plays 30 games with fresh seeds, off the clock: the best
 one of its test games, or the last one where the recipe has none.
 
-`--out` holds `hour.json`, `hour.csv`, `hour.png` and a folder for each run with what proves it. What is there already
-is not run again, so a broken series goes on with the same command.
+`--out` holds `hour.json`, `hour.csv`, `hour.png` and a folder for each run with what proves it. A game and seed that
+are there already are not run again, so a broken series goes on with the same command; figures and median are of
+everything that is there, so a series may be made of several commands.
 
-Beside each score stand a random agent's and a human's (DQN Zoo, after Wang et al. 2016), Dopamine's DQN after the same
-number of agent steps (training games, sticky actions: another protocol), and CleanRL's PQN after 10M agent steps.
+Beside each test score stand a random agent's and a human's (DQN Zoo, after Wang et al. 2016); beside the mean of the
+last 100 training games CleanRL's PQN (training games too, the same wrappers, three seeds) and Dopamine's DQN (training
+games, sticky actions: another protocol), both after the same number of agent steps.
 """
 
 from __future__ import annotations
@@ -19,6 +21,7 @@ from __future__ import annotations
 import argparse
 import csv
 import json
+import math
 import os
 import signal
 import statistics
@@ -35,10 +38,9 @@ from rich.console import Console
 from rich.table import Table
 
 from keep_result import current_commit, keep, machine
-from pixelq.errors import UserError
 from pixelq.runs.evaluation import human_normalized, random_and_human
 from pixelq.viewing.curves import moving_mean, read_run
-from pixelq.viewing.reference import read_curves, read_scores
+from pixelq.viewing.reference import FRAMES_OF_A_STEP, MILLION, NoCurveError, ReferenceCurve, read_curves
 from pong_clock import ENVIRONMENT, last_row
 
 COMMAND = " ".join(["python benchmarks/hour.py", *sys.argv[1:]])
@@ -75,8 +77,8 @@ def test(run: Path, games: int) -> dict[str, Any]:
     return dict(json.loads(done.stdout))
 
 
-def one(game: str, seed: int, args: argparse.Namespace) -> dict[str, Any]:
-    """Train, test and keep one run; its figures."""
+def one(game: str, seed: int, args: argparse.Namespace) -> None:
+    """Train, test and keep one run with its figures."""
     name = f"{game}-{seed}"
     run = args.runs / name
     seconds = play(game, seed, run, args)
@@ -84,66 +86,104 @@ def one(game: str, seed: int, args: argparse.Namespace) -> dict[str, Any]:
     tested = test(run, args.games)
     steps = int(last_row(run / "progress.csv")["agent_steps"])
     keep(run, args.out / name, COMMAND, current_commit(), f"{seconds / 60:.1f} minutes; load of 15 minutes {load:.2f}")
-    published = random_and_human(game) or (None, None)
     found = {
         "game": game, "seed": seed, "minutes": seconds / 60, "agent_steps": steps, "load": load,
         "games": args.games, "mean": tested["mean"], "scores": [played["score"] for played in tested["games"]],
-        "human_normalized": human_normalized(tested["mean"], game),
-        "random": published[0], "human": published[1],
-        "dopamine_dqn_at_these_steps": dopamine(game, steps), "cleanrl_pqn_10m": cleanrl_pqn(game),
     }  # fmt: skip
     (args.out / name / "hour.json").write_text(json.dumps(found, indent=1) + "\n")
-    return found
 
 
-def dopamine(game: str, agent_steps: int) -> float | None:
-    """Training return of Dopamine's DQN in the million frames that end at so many agent steps."""
+# --- what stands beside a run -----------------------------------------------------------------------------------------
+
+
+def beside(row: dict[str, Any], out: Path) -> dict[str, Any]:
+    """What `one` found, its last training games, and what is published of its game after as many agent steps."""
+    game, steps = row["game"], row["agent_steps"]
+    random, human = random_and_human(game) or (None, None)
+    measured = ("game", "seed", "minutes", "agent_steps", "load", "games", "mean", "scores")
+    return {name: row[name] for name in measured} | {
+        "human_normalized": human_normalized(row["mean"], game),
+        "random": random,
+        "human": human,
+        "training_games": float(read_run(out / f"{game}-{row['seed']}").episodes["score"][-100:].mean()),
+        "cleanrl_pqn_at_these_steps": at(cleanrl_pqn(game), steps),
+        "dopamine_dqn_at_these_steps": at(dopamine_dqn(game), steps),
+    }
+
+
+def cleanrl_pqn(game: str) -> ReferenceCurve | None:
+    """The curve of CleanRL's PQN, read off its figure; None: it has none of the game."""
+    return published("cleanrl_curves.csv", game, "CleanRL PQN")
+
+
+def dopamine_dqn(game: str) -> ReferenceCurve | None:
+    """The curve of Dopamine's DQN; None: it has none of the game."""
+    return published("dopamine_curves.csv", game, "DQN (Adam + MSE in JAX)")
+
+
+def published(file: str, game: str, agent: str) -> ReferenceCurve | None:
+    """A shipped curve, if there is one."""
     try:
-        curve = read_curves(PUBLISHED / "dopamine_curves.csv", game)["DQN"]
-    except (UserError, KeyError):
+        return read_curves(PUBLISHED / file, game).get(agent)
+    except NoCurveError:
         return None
-    return float(np.interp(4 * agent_steps / 1e6, curve.million_frames, curve.mean))
 
 
-def cleanrl_pqn(game: str) -> float | None:
-    """Training return of CleanRL's PQN after 10M agent steps, from its documentation."""
-    scores = read_scores(PUBLISHED / "published_scores.csv", game)
-    return next((s.score for s in scores if s.algorithm == "PQN" and s.source.startswith("CleanRL")), None)
+def at(curve: ReferenceCurve | None, agent_steps: int) -> float | None:
+    """A curve's mean after so many agent steps, between two of its points; None before its first and after its last."""
+    frames = FRAMES_OF_A_STEP * agent_steps / MILLION
+    if curve is None or not curve.million_frames[0] <= frames <= curve.million_frames[-1]:
+        return None
+    return float(np.interp(frames, curve.million_frames, curve.mean))
+
+
+# --- figures of all runs ----------------------------------------------------------------------------------------------
 
 
 def draw(found: list[dict[str, Any]], out: Path, file: Path) -> None:
-    """Training scores against minutes, a panel for each game."""
+    """Scores against minutes, a panel for each game; CleanRL's curve at the minutes of as many agent steps."""
     games = list(dict.fromkeys(row["game"] for row in found))
     figure = Figure(figsize=(4.2 * min(3, len(games)), 3.2 * -(-len(games) // 3)), layout="constrained")
     panels = figure.subplots(-(-len(games) // 3), min(3, len(games)), squeeze=False).flatten()
     for axes, game in zip(panels, games, strict=False):
-        rows = [row for row in found if row["game"] == game]
-        for row in rows:
+        for row in (row for row in found if row["game"] == game):
             curves = read_run(out / f"{game}-{row['seed']}")
-            axes.plot(curves.episodes["seconds"] / 60, moving_mean(curves.episodes["score"], 100), label="training")
-            axes.plot(row["minutes"], row["mean"], "k*", label="test, at the end")
-        for name, style in (("human", "-"), ("random", ":"), ("dopamine_dqn_at_these_steps", "--")):
-            if rows[0][name] is not None:
-                axes.axhline(rows[0][name], color="gray", linestyle=style, linewidth=1, label=name.replace("_", " "))
+            scores = moving_mean(curves.episodes["score"], 100)
+            line = axes.plot(curves.episodes["seconds"] / 60, scores, label=f"training, seed {row['seed']}", zorder=3)
+            label = f"{row['games']} test games, seed {row['seed']}"
+            axes.plot(row["minutes"], row["mean"], "*", color=line[0].get_color(), markersize=10, label=label)
+        if (curve := cleanrl_pqn(game)) is not None:
+            steps, minutes = curves.progress["agent_steps"], curves.progress["seconds"] / 60
+            at_minutes = np.interp(curve.million_frames * MILLION / FRAMES_OF_A_STEP, steps, minutes, right=math.nan)
+            axes.plot(at_minutes, curve.mean, color="gray", label="CleanRL PQN after as many agent steps")
+            axes.fill_between(at_minutes, curve.low, curve.high, color="gray", alpha=0.2, linewidth=0)
+        for name, style in (("human", "--"), ("random", ":")):
+            if row[name] is not None and row[name] < 2 * axes.get_ylim()[1]:
+                axes.axhline(row[name], color="gray", linestyle=style, linewidth=1, label=name)
         axes.set_title(game.replace("_", " "))
         axes.set_xlabel("minutes")
+        axes.set_xlim(0, None)
         axes.grid(True, color="#e3e5e8")
+        axes.legend(fontsize="x-small", loc="upper left")
     for axes in panels[len(games) :]:
         axes.set_axis_off()
-    panels[0].legend(fontsize="x-small")
     figure.savefig(file, dpi=110)
 
 
 def show(found: list[dict[str, Any]]) -> None:
     """Print the table and the median over games."""
     table = Table(title="Against the clock")
-    columns = ("game", "seed", "minutes", "agent_steps", "mean", "human_normalized", "dopamine_dqn_at_these_steps")
-    for name in columns:
-        table.add_column(name.replace("_", " "), justify="left" if name == "game" else "right")
+    columns = {
+        "game": "game", "seed": "seed", "minutes": "minutes", "agent_steps": "agent steps", "mean": "test games",
+        "human_normalized": "of human", "training_games": "training", "cleanrl_pqn_at_these_steps": "CleanRL PQN",
+        "dopamine_dqn_at_these_steps": "Dopamine DQN",
+    }  # fmt: skip
+    for name, title in columns.items():
+        table.add_column(title, justify="left" if name == "game" else "right")
     for row in found:
         cells = (row[name] for name in columns)
         table.add_row(*(f"{c:,.2f}" if isinstance(c, float) else "-" if c is None else str(c) for c in cells))
-    Console().print(table)
+    Console(width=100).print(table)
     print(f"human-normalized median over games: {median(found):.3f}")
 
 
@@ -171,13 +211,18 @@ def main() -> None:
     args.runs = args.runs or Path("runs/hour")
     for folder in (args.runs, args.out):
         folder.mkdir(parents=True, exist_ok=True)
-    found = []
     for game in args.games_named:
         for seed in args.seeds:
-            kept = args.out / f"{game}-{seed}" / "hour.json"
-            found.append(json.loads(kept.read_text()) if kept.is_file() else one(game, seed, args))
-            write(found, args.out)
-    show(found)
+            if not (args.out / f"{game}-{seed}" / "hour.json").is_file():
+                one(game, seed, args)
+            write(kept_in(args.out), args.out)
+    show(kept_in(args.out))
+
+
+def kept_in(out: Path) -> list[dict[str, Any]]:
+    """Every run there, by game and seed, with what stands beside it."""
+    rows = [json.loads(file.read_text()) for file in out.glob("*/hour.json")]
+    return [beside(row, out) for row in sorted(rows, key=lambda row: (row["game"], row["seed"]))]
 
 
 def write(found: list[dict[str, Any]], out: Path) -> None:
