@@ -3,9 +3,9 @@
     python benchmarks/hour.py breakout space_invaders qbert beam_rider ms_pacman --out results/hour
 
 Each run is `pixelq train GAME` in a process of its own, one after the other. The clock starts with the process:
-imports, the emulators' start and the recipe's own test games are counted. When the time is over, the run is stopped as
-Ctrl-C stops it, if it has not ended by itself. Its policy then plays 30 games with fresh seeds, off the clock: the best
-one of its test games, or the last one where the recipe has none.
+imports, the emulators' start and the recipe's own test games are counted. When the time is over, a run that has not
+ended by itself is stopped. Its policy then plays 30 games with fresh seeds, off the clock: the best one of its test
+games, or the last one where the recipe has none.
 
 `--out` holds `hour.json`, `hour.csv`, `hour.png` and a folder for each run with what proves it. A game and seed that
 are there already are not run again, so a broken series goes on with the same command; figures and median are of
@@ -60,10 +60,10 @@ def play(game: str, seed: int, run: Path, args: argparse.Namespace) -> float:
         try:
             process.wait(timeout=60 * args.minutes)
         except subprocess.TimeoutExpired:
-            process.send_signal(signal.SIGINT)
+            process.terminate()  # not SIGINT: a shell's background job ignores it, and so do its children
         seconds = time.monotonic() - begun
         process.wait()
-    if process.returncode not in (0, 128 + signal.SIGINT):
+    if process.returncode not in (0, 128 + signal.SIGTERM):
         raise SystemExit(Path(log.name).read_text())
     return seconds
 
