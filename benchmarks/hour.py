@@ -34,6 +34,7 @@ from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
@@ -172,19 +173,26 @@ def draw(found: list[dict[str, Any]], out: Path, file: Path) -> None:
 
 def show(found: list[dict[str, Any]]) -> None:
     """Print the table and the median over games."""
-    table = Table(title="Against the clock")
+    table = Table(title="Against the clock", box=SIMPLE_HEAD, show_edge=False, collapse_padding=True, pad_edge=False)
     columns = {
         "game": "game", "seed": "seed", "minutes": "minutes", "agent_steps": "agent steps", "mean": "test games",
-        "human_normalized": "of human", "training_games": "training", "cleanrl_pqn_at_these_steps": "CleanRL PQN",
-        "dopamine_dqn_at_these_steps": "Dopamine DQN",
+        "random": "random", "human_normalized": "of human", "training_games": "training",
+        "cleanrl_pqn_at_these_steps": "CleanRL PQN", "dopamine_dqn_at_these_steps": "Dopamine DQN",
     }  # fmt: skip
     for name, title in columns.items():
-        table.add_column(title, justify="left" if name == "game" else "right")
+        game = name == "game"  # it is not cut; the titles stand in two lines
+        table.add_column(title.replace(" ", "\n"), justify="left" if game else "right", no_wrap=game)
     for row in found:
-        cells = (row[name] for name in columns)
-        table.add_row(*(f"{c:,.2f}" if isinstance(c, float) else "-" if c is None else str(c) for c in cells))
+        table.add_row(*(_cell(row[name]) for name in columns))
     Console(width=100).print(table)
     print(f"human-normalized median over games: {median(found):.3f}")
+
+
+def _cell(value: object) -> str:
+    """Short enough for ten columns of 100 letters: no cents of thousands."""
+    if not isinstance(value, float):
+        return "-" if value is None else str(value)
+    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:,.2f}"
 
 
 def median(found: list[dict[str, Any]]) -> float:

@@ -1,12 +1,15 @@
-"""Read CleanRL's learning curves off the figures of its documentation, as CSV.
+"""Read learning curves off the figures that CleanRL and MinAtar publish, as CSV.
 
     git clone https://github.com/vwxyzjn/cleanrl
-    python benchmarks/read_figures.py cleanrl/docs/rl-algorithms > src/pixelq/viewing/published/cleanrl_curves.csv
+    git clone https://github.com/kenjyoung/MinAtar
+    cd src/pixelq/viewing/published
+    python ../../../../benchmarks/read_figures.py cleanrl .../cleanrl/docs/rl-algorithms > cleanrl_curves.csv
+    python ../../../../benchmarks/read_figures.py minatar .../MinAtar/img > minatar_curves.csv
 
-Its runs' logs lie on a server; what its repository holds are pictures. A curve is the middle of the pixels of its
-colour in each column, and its scale comes from two tick marks of each axis, whose pixels were measured and stand below.
-Where the documentation prints the last value, too, the two agree: 366.99 and 366.93 (DQN on Breakout), 6,673.9 and
-6,673.2 (Beam Rider), 9,593.6 and 9,592.9 (C51). Needs Pillow, which matplotlib brings.
+Their runs' logs are not published; what their repositories hold are pictures. A curve is the middle of the pixels of
+its colour in each column, and its scale comes from two tick marks of each axis, whose pixels were measured and stand
+below. Where CleanRL's documentation prints the last value, too, the two agree: 366.99 and 366.93 (DQN on Breakout),
+6,673.9 and 6,673.2 (Beam Rider), 9,593.6 and 9,592.9 (C51). Needs Pillow, which matplotlib brings.
 """
 
 from __future__ import annotations
@@ -22,8 +25,6 @@ from PIL import Image
 
 EVERY = 250_000
 """Agent steps between the points that are kept; a million frames."""
-END = 10_000_000
-RUNS = 3
 HEADER = ("game", "agent", "agent_steps", "mean_return", "min_run", "max_run", "runs", "recipe", "how")
 RED, BLUE = (212, 74, 74), (76, 114, 176)
 
@@ -43,6 +44,13 @@ class Panel:
     colour: tuple[int, int, int]
     banded: bool
     """Whether the shading is from the lowest to the highest run: not symmetric about the mean, as a deviation is."""
+    end: int = 10_000_000
+    """Agent steps of the last point."""
+    runs: int = 3
+    where: str = "CleanRL's docs/rl-algorithms"
+    """Whose picture it is, and where it lies there."""
+    tolerance: int = 60
+    """How far red, green and blue of a pixel of the line may be from its colour, together."""
 
 
 def _wandb(folder: str, game: str, agent: str, recipe: str, x: tuple[float, float], y: tuple[float, ...]) -> Panel:
@@ -96,19 +104,50 @@ PANELS = (
 )
 
 
+def _of_minatar(
+    game: str, agent: str, colour: tuple[int, int, int], x: tuple[float, float], y: tuple[float, ...], top: int
+) -> Panel:
+    """A curve of MinAtar's figure. x: pixels of 0 and 5M; its shading is a standard error."""
+    high_at, high, low_at = y
+    return Panel(
+        "learning_curves.gif", f"MinAtar/{game}", agent, "", ((x[0], 0), (x[1], 5e6)), ((high_at, high), (low_at, 0)),
+        (round(x[0]) + 3, round(x[1]) - 2, top + 3, top + 459), colour, banded=False, end=5_000_000, runs=30,
+        where="MinAtar's img", tolerance=40,
+    )  # fmt: skip
+
+
+MINATAR_AGENTS = {
+    "MinAtar DQN": (1, 115, 178), "MinAtar DQN without replay": (222, 143, 5),
+    "MinAtar actor-critic (lambda 0.8)": (2, 158, 115), "MinAtar actor-critic (lambda 0)": (213, 94, 0),
+}  # fmt: skip
+MINATAR = tuple(
+    _of_minatar(game, agent, colour, *place)
+    for game, place in {
+        "Asterix": ((106, 804), (1000, 20, 1407), 956),
+        "Breakout": ((1569, 2266), (286.5, 15, 637), 186),
+        "Freeway": ((1202, 1899.5), (987, 50, 1398), 956),
+        "Seaquest": ((614.5, 1312), (228, 20, 624), 181),
+        "SpaceInvaders": ((2295, 2992), (957, 200, 1400), 957),
+    }.items()
+    for agent, colour in MINATAR_AGENTS.items()
+)
+
+
 def curve(pixels: np.ndarray, panel: Panel) -> list[tuple[int, float, float, float]]:
     """Points (agent steps, mean, lowest run, highest run) of a picture int64 `(height, width, 3)`; NaN: not drawn.
 
     A point is left out where the line is hidden behind another.
     """
     left, right, top, bottom = panel.box
-    near = np.abs(pixels - np.array(panel.colour)).sum(axis=2) < 60
+    near = np.abs(pixels - np.array(panel.colour)).sum(axis=2) < panel.tolerance
     pink = (pixels[..., 0] - pixels[..., 1] > 8) & (pixels[..., 0] > 225)
     rows = np.arange(top, bottom)
     points = []
     width = max(1, round((right - left) / 800))
-    for step in range(EVERY, END + 1, EVERY):
+    for step in range(EVERY, panel.end + 1, EVERY):
         at = round(_unscaled(panel.x, step))
+        if step == panel.end and right <= at < right + 4:
+            at = right - 1  # the frame of the figure hides the very end
         if not left <= at < right:
             continue
         columns = slice(at - width // 2, at + width // 2 + 1)
@@ -117,7 +156,7 @@ def curve(pixels: np.ndarray, panel: Panel) -> list[tuple[int, float, float, flo
             continue
         means = [rows[column].mean() for column in hit.T if column.any()]
         low = high = float("nan")
-        if panel.banded and step < END:  # the dot at the end hides the shading
+        if panel.banded and step < panel.end:  # the dot at the end hides the shading
             shaded = rows[(pink | near)[top:bottom, at]]
             low, high = (round(_scaled(panel.y, row), 2) for row in (shaded.max() + 0.5, shaded.min() - 0.5))
         points.append((step, round(_scaled(panel.y, float(np.mean(means))), 2), low, high))
@@ -137,18 +176,19 @@ def _unscaled(axis: tuple[tuple[float, float], tuple[float, float]], value: floa
 def main() -> None:
     """Print the CSV."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("figures", type=Path, help="docs/rl-algorithms of a checkout of CleanRL")
+    parser.add_argument("of", choices=("cleanrl", "minatar"))
+    parser.add_argument("figures", type=Path, help="docs/rl-algorithms of a checkout of CleanRL, img of one of MinAtar")
     args = parser.parse_args()
     writer = csv.writer(sys.stdout, lineterminator="\n")
     writer.writerow(HEADER)
-    for panel in PANELS:
+    for panel in PANELS if args.of == "cleanrl" else MINATAR:
         pixels = np.array(Image.open(args.figures / panel.picture).convert("RGB")).astype(np.int64)
         (a, low), (b, high) = panel.y
         within = 4 * abs((high - low) / (b - a))
-        how = f"read off CleanRL's docs/rl-algorithms/{panel.picture} within {within:.2g}"
+        how = f"read off {panel.where}/{panel.picture} within {within:.2g}"
         for step, *values in curve(pixels, panel):
             cells = ["" if value != value else value for value in values]
-            writer.writerow([panel.game, panel.agent, step, *cells, RUNS, panel.recipe, how])
+            writer.writerow([panel.game, panel.agent, step, *cells, panel.runs, panel.recipe, how])
             how = "same"
 
 

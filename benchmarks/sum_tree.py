@@ -10,11 +10,13 @@ the rounds, each call timed alone, beside uniform sampling. One thread, no GPU; 
 from __future__ import annotations
 
 import argparse
+import functools
 import json
 import statistics
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from rich.console import Console
@@ -31,41 +33,59 @@ SPARE = 32
 """Places of the ring beyond the rows in reach, as the replay has some."""
 
 
-def microseconds(sampler: Sampler, transitions: int, rounds: int) -> dict[str, float]:
-    """Median time of each of a sampler's calls.
+class Filled:
+    """A sampler that has heard of so many transitions with random priorities that its ring has wrapped around.
 
     Args:
         sampler: made for one environment and `transitions + SPARE` places.
         transitions: in reach.
-        rounds: draws.
     """
-    generator, env = np.random.default_rng(0), np.zeros(1, np.int64)
-    written = np.zeros(1, np.int64)
 
-    def add() -> None:
-        sampler.added(env, written.copy())
-        written[:] += 1
+    def __init__(self, sampler: Sampler, transitions: int) -> None:
+        self._sampler, self._transitions = sampler, transitions
+        self._generator, self._env = np.random.default_rng(0), np.zeros(1, np.int64)
+        self._written = np.zeros(1, np.int64)
+        for _ in range(transitions + SPARE + 1):
+            self._add_one()
+        everyone = np.arange(self._written[0] - transitions, self._written[0])
+        for some in np.array_split(everyone, -(-transitions // 1000)):
+            priority = self._generator.gamma(0.5, size=len(some)).astype(np.float32)
+            sampler.learned(np.stack([0 * some, some], axis=1), priority)
 
-    for _ in range(transitions + SPARE + 1):
-        add()
-    everyone = np.arange(written[0] - transitions, written[0])
-    for some in np.array_split(everyone, -(-transitions // 1000)):
-        sampler.learned(np.stack([0 * some, some], axis=1), generator.gamma(0.5, size=len(some)).astype(np.float32))
+    def draw(self) -> np.ndarray:
+        """32 transitions: environments and positions, int64 `(32, 2)`."""
+        reach = Reach(self._written - self._transitions, self._written.copy())
+        return np.stack(self._sampler.draw(BATCH, self._generator, reach)[:2], axis=1)
+
+    def learn(self, rows: np.ndarray) -> None:
+        """New priorities of what was drawn."""
+        self._sampler.learned(rows, self._generator.gamma(0.5, size=BATCH).astype(np.float32))
+
+    def add(self) -> None:
+        """Four agent steps more."""
+        for _ in range(STEPS_PER_UPDATE):
+            self._add_one()
+
+    def _add_one(self) -> None:
+        self._sampler.added(self._env, self._written.copy())
+        self._written += 1
+
+
+def microseconds(sampler: Sampler, transitions: int, rounds: int) -> dict[str, float]:
+    """Median time of each of a sampler's calls, over so many rounds; arguments as for `Filled`."""
+    filled = Filled(sampler, transitions)
     spent: dict[str, list[float]] = {"draw 32": [], "learn 32": [], "add 4": []}
 
-    def timed(name: str, call: Callable[[], object]) -> object:
+    def timed(name: str, call: Callable[[], Any]) -> Any:
         begun = time.perf_counter()
         result = call()
         spent[name].append(time.perf_counter() - begun)
         return result
 
     for _ in range(rounds):
-        reach = Reach(written - transitions, written.copy())
-        drawn = timed("draw 32", lambda reach=reach: sampler.draw(BATCH, generator, reach))
-        rows = np.stack(drawn[:2], axis=1)  # type: ignore[index]
-        priority = generator.gamma(0.5, size=BATCH).astype(np.float32)
-        timed("learn 32", lambda rows=rows, priority=priority: sampler.learned(rows, priority))
-        timed("add 4", lambda: [add() for _ in range(STEPS_PER_UPDATE)])
+        rows = timed("draw 32", filled.draw)
+        timed("learn 32", functools.partial(filled.learn, rows))
+        timed("add 4", filled.add)
     return {name: 1e6 * statistics.median(times) for name, times in spent.items()}
 
 

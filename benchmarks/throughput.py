@@ -17,6 +17,8 @@ After the rounds each pixelq case trains a segment more with a stopwatch around 
 have none), and is held against its floor: the emulator alone, and the arithmetic of acting and updates at the speed of
 this machine's best matrix product in that precision.
 
+Updates per second of the other members of the family, beside DQN's, are measured by `benchmarks/update_costs.py`.
+
 With the defaults about three quarters of an hour on two cores.
 """
 

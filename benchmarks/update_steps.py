@@ -35,7 +35,7 @@ BATCHES, LR = 50, 1e-4
 Update = Callable[[Batch], object]
 
 
-def real_batches(batch_size: int) -> list[Batch]:
+def real_batches(batch_size: int, count: int = BATCHES) -> list[Batch]:
     """Batches of real play, with their states in main memory."""
     config, generator = configure("breakout", "cleanrl"), np.random.default_rng(0)
     envs = make_envs(config, num_envs=8, seed=0)
@@ -48,7 +48,7 @@ def real_batches(batch_size: int) -> list[Batch]:
         replay.add(phi, info["action"], np.sign(reward), terminated, over, final)
         phi = after
     envs.close()
-    return [replay.sample(batch_size, generator) for _ in range(BATCHES)]
+    return [replay.sample(batch_size, generator) for _ in range(count)]
 
 
 class Plain:

@@ -7,15 +7,18 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from torch import nn
 
 from pixelq.config import Config
 from pixelq.errors import UserError
 from pixelq.learner.optimizers import parameter_groups
-from pixelq.losses import bound_loss
+from pixelq.losses import bound_loss, fqf, qr
 from pixelq.losses.fqf import fraction_gradient
 from pixelq.losses.qr import quantile_regression
 from pixelq.networks import build_network
+from pixelq.networks.heads import fraction_proposal, quantile
 from pixelq.networks.heads.fraction_proposal import Fractions
+from pixelq.networks.layers import Layers
 from pixelq.recipes.values import overridden, with_all_options
 from pixelq.replay import Batch
 from small_networks import vectors
@@ -127,6 +130,78 @@ def test_the_loss_is_quantile_regression_at_the_midpoints_by_a_loop(double):
         assert found.loss[i].item() == pytest.approx(loss, rel=1e-4, abs=1e-6)
         q = (quantiles[i, b.action[i]] * fractions.widths[i]).sum().item()
         assert found.q[i].item() == pytest.approx(q, rel=1e-4, abs=1e-6)
+
+
+class Slopes(fraction_proposal.Head):
+    """A head whose quantile at tau is tau times the feature of the action, and which divides 0..1 as its logits say."""
+
+    def __init__(self, widths):
+        super().__init__(2, 2, fraction_proposal.Options(len(widths)), Layers(Config(), None))
+        self.logits = torch.tensor(widths).log().unsqueeze(0).requires_grad_()
+
+    def propose(self, features):
+        return Fractions(self.logits.log_softmax(dim=1), self.summing)
+
+    def at(self, features, taus, noise=None):
+        return features.unsqueeze(2) * taus.unsqueeze(1)
+
+
+class Known:
+    """A network whose states say the slopes of their actions' quantile functions."""
+
+    def __init__(self, *widths):
+        self.head = Slopes(widths)
+
+    def __call__(self, state, noise=None):
+        return self.head(state)
+
+    def features(self, state, noise=None):
+        return state
+
+
+def test_the_loss_and_the_fractions_gradient_by_hand():
+    # Fractions 0, 1/4, 1: midpoints 1/8 and 5/8. Of action 1, whose slope is 4, theta is 1/2 and 5/2. In the next state
+    # action 0 has quantiles 1/4 and 5/4, whose mean is 1, above action 1's: y is 1 + (1/4, 5/4) / 2 = 9/8 and 13/8.
+    b = Batch.unweighted(
+        torch.tensor([[9.0, 4.0]]), torch.tensor([1]), torch.ones(1), torch.full((1,), 0.5), torch.tensor([[2.0, -2.0]])
+    )
+    online = Known(0.25, 0.75)
+    found = fqf.loss(online, Known(0.25, 0.75), b, fqf.Options(), None)
+    # Errors 5/8 and 9/8 with weight 1/8, -11/8 and -7/8 with weight 3/8; Huber beyond 1.
+    first, second = (25 / 128 + 5 / 8) / 2, (7 / 8 + 49 / 128) / 2
+    assert found.loss.item() == pytest.approx(first / 8 + 3 * second / 8)
+    assert found.q.item() == pytest.approx(0.25 * 0.5 + 0.75 * 2.5)
+    # dW_1 / dtau_1 = 2 x 1 - 5/2 - 1/2 = -1: it is to rise. dtau_1 by its logit is 1/4 x 3/4.
+    (gradient,) = torch.autograd.grad(found.loss.sum(), online.head.logits)
+    assert gradient[0].tolist() == pytest.approx([-3 / 16, 3 / 16])
+
+
+@pytest.mark.parametrize("double", [False, True])
+def test_with_equal_fractions_it_is_qr_dqn(double):
+    config = configured(double=double)
+    (online, target), b = networks(config), transitions()
+    for net in (online, target):
+        for parameter in net.head.proposal.parameters():
+            nn.init.zeros_(parameter)
+    found = bound_loss(config)(online, target, b, None)
+    tables = {id(b.state): online(b.state)[..., 0], id(b.next_state): online(b.next_state)[..., 0]}
+    following = target(b.next_state)[..., 0]
+
+    class Table:
+        def __init__(self, of):
+            self.of, self.head = of, quantile.Head(3, 4, quantile.Options(5), Layers(Config(), None))
+
+        def __call__(self, state, noise=None):
+            return self.of(state)
+
+    by_state = Table(lambda state: tables[id(state)])
+    expected = qr.loss(by_state, Table(lambda _: following), b, qr.Options(double=double), None)
+    torch.testing.assert_close(found.loss, expected.loss)
+    torch.testing.assert_close(found.q, expected.q)
+    parameters = [p for name, p in online.named_parameters() if "proposal" not in name]
+    ours, theirs = (torch.autograd.grad(one.loss.sum(), parameters) for one in (found, expected))
+    for gradient, other in zip(ours, theirs, strict=True):
+        torch.testing.assert_close(gradient, other, rtol=1e-3, atol=1e-5)
 
 
 def gradients(config, online, target, b, noise=None):

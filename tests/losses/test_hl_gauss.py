@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from pixelq.config import Config
 from pixelq.errors import UserError
-from pixelq.losses import bound_loss
+from pixelq.losses import bound_loss, hl_gauss
 from pixelq.losses.c51 import projected
 from pixelq.losses.hl_gauss import gaussian_histogram, two_hot
 from pixelq.networks import build_network
@@ -141,6 +141,36 @@ def test_the_loss_is_the_cross_entropy_of_a_plain_loop_in_float64(double, projec
         expected = -sum(mass * one for mass, one in zip(m, log_p, strict=True))
         assert found.loss[i].item() == pytest.approx(expected, rel=1e-4)
         assert found.q[i].item() == pytest.approx(float(now[i, b.action[i]].softmax(dim=0) @ z), abs=1e-4)
+
+
+class Fixed:
+    """A network whose logits are given, whatever the state."""
+
+    def __init__(self, logits):
+        self.logits, self.head = logits, head(logits.shape[2]).double()
+
+    def __call__(self, state, noise=None):
+        return self.logits
+
+    def q_values(self, state, noise=None):
+        return self.head.values(self.logits)
+
+
+@pytest.mark.parametrize("projection", ["gaussian", "two_hot"])
+def test_the_gradient_is_that_of_finite_differences_and_p_minus_the_histogram(projection):
+    logits, other = torch.randn((2, 2, 4, 5), dtype=torch.float64, generator=torch.Generator().manual_seed(2))
+    logits.requires_grad_()
+    b, options = batch(2), hl_gauss.Options(projection=projection)
+
+    def loss(given):
+        return hl_gauss.loss(Fixed(given), Fixed(other), b, options, None).loss
+
+    assert torch.autograd.gradcheck(loss, logits)
+    (gradient,) = torch.autograd.grad(loss(logits).sum(), logits)
+    rows = torch.arange(2)
+    y = b.return_n + b.discount_n * Fixed(other).q_values(b.next_state).max(dim=1).values
+    histogram = two_hot(y, head(5)) if projection == "two_hot" else gaussian_histogram(y, head(5), 0.75)
+    torch.testing.assert_close(gradient[rows, b.action], logits.detach()[rows, b.action].softmax(dim=1) - histogram)
 
 
 def test_updates_bring_the_mean_to_the_rewards_of_terminal_states():

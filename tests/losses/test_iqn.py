@@ -9,11 +9,11 @@ from torch import nn
 from pixelq.config import Config
 from pixelq.errors import UserError
 from pixelq.learner.learner import Learner
-from pixelq.losses import bound_loss, qr
+from pixelq.losses import bound_loss, iqn, qr
 from pixelq.losses.iqn import next_quantiles
 from pixelq.losses.qr import QuantileOptions
 from pixelq.networks import build_network
-from pixelq.networks.heads import quantile
+from pixelq.networks.heads import implicit_quantile, quantile
 from pixelq.networks.layers import Layers
 from pixelq.recipes.choice import configure
 from pixelq.recipes.validation import validate
@@ -94,6 +94,39 @@ def test_the_loss_is_equation_3_as_a_plain_loop_in_float64(double, taus, target_
         assert found.loss[i].item() == pytest.approx(total, rel=1e-4, abs=1e-6)
         assert found.q[i].item() == pytest.approx(float(now[i, b.action[i]].mean()), abs=1e-5)
     assert torch.equal(found.priority, found.loss.detach())
+
+
+class Slopes(implicit_quantile.Head):
+    """A head whose quantile at tau is tau times the feature of the action."""
+
+    def at(self, features, taus, noise=None):
+        return features.unsqueeze(2) * taus.unsqueeze(1)
+
+
+class Known:
+    """A network whose states say the slopes of their actions' quantile functions."""
+
+    head = Slopes(2, 2, implicit_quantile.Options(), Layers(Config(), None))
+
+    def features(self, state, noise=None):
+        return state
+
+    def values(self, output, state):
+        return self.head.values(output)
+
+
+@pytest.mark.parametrize("choosing_taus", [0, 5])
+def test_the_loss_by_hand(choosing_taus):
+    # Without noise both numbers of fractions are the midpoints 1/4 and 3/4. Of action 1, whose slope is 4, theta is 1
+    # and 3. In the next state action 0 has the mean 1 and action 1 has -1: y is 1 + (1/2, 3/2) / 2 = 5/4 and 7/4.
+    b = Batch.unweighted(
+        torch.tensor([[9.0, 4.0]]), torch.tensor([1]), torch.ones(1), torch.full((1,), 0.5), torch.tensor([[2.0, -2.0]])
+    )
+    options = iqn.Options(taus=2, target_taus=2, choosing_taus=choosing_taus)
+    found = iqn.loss(Known(), Known(), b, options, None)
+    # At 1/4 the errors are 1/4 and 3/4, Huber 1/32 and 9/32, weight 1/4; at 3/4 -7/4 and -5/4, 5/4 and 3/4, weight 1/4.
+    assert found.loss.item() == pytest.approx(0.25 * (1 / 32 + 9 / 32) / 2 + 0.25 * (5 / 4 + 3 / 4) / 2)
+    assert found.q.item() == pytest.approx(2.0)
 
 
 class Fixed(nn.Module):
