@@ -1,6 +1,7 @@
 """Lets all tests import the helpers beside this file; what one changes in the process must not reach the next."""
 
 import os
+import signal
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,6 +12,7 @@ import torch
 sys.path.insert(0, str(Path(__file__).parent))
 
 from browser import Browser, browsing, chromium
+from pixelq.runs.signals import STOPPING, WARNINGS
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -27,6 +29,19 @@ def _torch_as_it_starts() -> Iterator[None]:
     yield
     torch.use_deterministic_algorithms(False)
     torch.set_flush_denormal(False)
+
+
+@pytest.fixture
+def signals_as_in_a_terminal() -> Iterator[None]:
+    """For tests that send signals, to this process or to one that it starts: none is ignored.
+
+    Who starts the tests by nohup, or in the background of a script, has some ignored, and children inherit that.
+    """
+    usual = dict.fromkeys((*STOPPING, *WARNINGS), signal.SIG_DFL) | {signal.SIGINT: signal.default_int_handler}
+    before = {number: signal.signal(number, handler) for number, handler in usual.items()}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
 
 
 @pytest.fixture(scope="module")

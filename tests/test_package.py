@@ -36,6 +36,11 @@ def test_every_file_of_the_package_is_in_the_wheel() -> None:
         assert list(package.glob(pattern)), f"package-data names {pattern}, and there is none"
 
 
+def test_the_citation_names_this_version() -> None:
+    named = re.findall(r"^version: (\S+)$", (ROOT / "CITATION.cff").read_text(encoding="utf-8"), re.M)
+    assert named == [PROJECT["project"]["version"]]
+
+
 def test_every_extra_of_the_package_can_be_tested() -> None:
     """An extra's packages are among those of the tests, or a job of its own has them."""
     extras = dict(PROJECT["project"]["optional-dependencies"])

@@ -12,6 +12,7 @@ from gymnasium import spaces
 from gymnasium.vector import AutoresetMode, SyncVectorEnv
 
 from odd_spaces import Robot, registered_robots
+from pixelq.acting import Acting
 from pixelq.envs import make_envs
 from pixelq.envs.seeded_episodes import SeededEpisodes
 from pixelq.errors import UserError
@@ -80,15 +81,15 @@ def plain_game(
 ) -> tuple[list[np.ndarray], list[Any], float]:
     """The same in a plain environment, one frame at a time: every frame's action."""
     states, actions, score = [], [], 0.0
-    act = agent.act
+    choose = agent._choose
 
-    def watched(observations: np.ndarray, *rest: Any) -> np.ndarray:
+    def watched(acting: Acting, observations: np.ndarray, *rest: Any) -> np.ndarray:
         states.append(observations[0])
-        return act(observations, *rest)
+        return choose(acting, observations, *rest)
 
-    agent.act = watched  # type: ignore[method-assign]
+    agent._choose = watched  # type: ignore[method-assign]
     player = agent.player(env)
-    agent.act = act  # type: ignore[method-assign]
+    agent._choose = choose  # type: ignore[method-assign]
     observation, info = env.reset(seed=seed)
     player.reset()
     for _ in range(frames):

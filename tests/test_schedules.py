@@ -121,6 +121,15 @@ def test_a_ladder_falls_to_a_geometric_series_around_the_end(num_envs, end, spre
     assert epsilon(10**9).tolist() == rungs.tolist()
 
 
+def test_a_ladder_has_ape_xs_rungs():
+    """0.4^(1 + 7 i / (N - 1)), as the paper and RLlib's PerWorkerEpsilonGreedy have them."""
+    options = {"spread": 0.4**-3.5}
+    ladder = Config(
+        epsilon_schedule="ladder", epsilon_end=0.4**4.5, epsilon_options=options, num_envs=8, epsilon_steps=10
+    )
+    assert epsilon_schedule(ladder)(10) == pytest.approx([0.4 ** (1 + 7 * i / 7) for i in range(8)])
+
+
 def test_one_environment_alone_stands_in_the_middle_of_the_ladder():
     ladder = Config(epsilon_schedule="ladder", epsilon_end=0.02, epsilon_steps=10)
     assert epsilon_schedule(ladder)(10) == pytest.approx([0.02])

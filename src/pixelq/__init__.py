@@ -22,10 +22,10 @@ if TYPE_CHECKING:
     from gymnasium import Env
     from gymnasium.envs.registration import EnvSpec
 
-    from pixelq.curves import Curves
     from pixelq.envs.seeded_episodes import SeededEpisodes
     from pixelq.policy import Agent
     from pixelq.runs.callbacks import Callback, StopTraining
+    from pixelq.runs.curves import Curves
     from pixelq.runs.result import Result
     from pixelq.tabular.policies import TableAgent
 
@@ -105,12 +105,12 @@ def resume(
 
 
 def read_curves(folder: Path | str) -> Curves:
-    """The curves of any run as arrays, over all of its sessions; see `pixelq.curves.Curves`.
+    """The curves of any run as arrays, over all of its sessions; see `pixelq.runs.curves.Curves`.
 
     Raises:
         UserError: not a run folder, or a damaged file.
     """
-    from pixelq.curves import read_curves as read
+    from pixelq.runs.curves import read_curves as read
 
     return read(folder)
 

@@ -11,6 +11,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
+from pixelq.plain_files import not_plain
+
 _TEMPORARY = re.compile(r"\..+\.[0-9a-f]{8}\.tmp")
 
 
@@ -19,8 +21,10 @@ def atomic_file(path: Path) -> Iterator[BinaryIO]:
     """Open a binary file that takes the name `path` only once it is complete and on the disk.
 
     Raises:
-        OSError: from `open`, `write` or `rename`; `path` is then as it was before.
+        OSError: from `open`, `write` or `rename`, or a device or pipe lies there; `path` is then as it was before.
     """
+    if what := not_plain(path):
+        raise OSError(errno.EEXIST, f"it is {what}", str(path))
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
     try:
         with temporary.open("wb") as file:

@@ -24,8 +24,8 @@ class Config:
     stop_score: float | None = None
     """Stop when the mean score of the last 100 games exceeds this, in points; none: run all steps."""
     loop: str = "replay"
-    """Training loop: replay (DQN and its family), parallel (PQN: many environments, no replay), stream (Stream Q: one
-    environment, every agent step learned from once), or one of your own."""
+    """Training loop: replay (DQN and its family), parallel (PQN: many environments, no replay), recurrent_parallel (PQN
+    with a memory), stream (Stream Q: one environment, every agent step learned from once), or one of your own."""
     loop_options: dict[str, Any] = field(default_factory=dict)
     """Options of the loop."""
     num_envs: int = 1
@@ -93,6 +93,11 @@ class Config:
     """Kind of the hidden and output layers: plain, noisy (arXiv 1706.10295), or one of your own."""
     linear_options: dict[str, Any] = field(default_factory=dict)
     """Options of the linear layers."""
+    memory: str = "none"
+    """What the network remembers from one agent step to the next: none, lstm (a long short-term memory between hidden
+    layers and head), or one of your own."""
+    memory_options: dict[str, Any] = field(default_factory=dict)
+    """Options of the memory."""
     streams: str = "plain"
     """From features to the head's numbers of each action: plain (one linear layer), dueling (arXiv 1511.06581: a value
     and an advantage stream), or one of your own."""

@@ -12,6 +12,7 @@ import numpy as np
 from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import concatenate, create_empty_array, iterate
 
+from pixelq.acting import Acting
 from pixelq.config import Config
 from pixelq.envs import Game
 from pixelq.envs.combined_actions import actions_of
@@ -22,7 +23,7 @@ from pixelq.image_and_numbers import described
 from pixelq.raw_frames import RawFrames, game_of, raw_frames
 
 Act = Callable[..., np.ndarray]
-"""`Agent.act`."""
+"""`Agent.act`, with the memory of an `Acting`."""
 
 SKIPPED_IN = "AtariPreprocessing"
 """Gymnasium's wrapper that repeats actions itself."""
@@ -42,6 +43,7 @@ class Player:
 
     Args:
         act: the policy's.
+        acting: what it remembers by.
         config: of the policy.
         trained_on: the space of its states.
         num_actions: A.
@@ -55,7 +57,7 @@ class Player:
     """
 
     def __init__(
-        self, act: Act, config: Config, trained_on: gymnasium.Space[Any], num_actions: int,
+        self, act: Act, acting: Acting, config: Config, trained_on: gymnasium.Space[Any], num_actions: int,
         env: gymnasium.Env[Any, Any] | VectorEnv, *, frame_skip: int | None = None, epsilon: float = 0.0, seed: int = 0,
     ) -> None:  # fmt: skip
         if not isinstance(env, gymnasium.Env | VectorEnv):
@@ -66,7 +68,7 @@ class Player:
         self._space = env.single_observation_space if isinstance(env, VectorEnv) else env.observation_space
         self._action_space = env.single_action_space if isinstance(env, VectorEnv) else env.action_space
         self._batched = env.observation_space
-        self._act, self._epsilon = act, epsilon
+        self._act, self._acting, self._epsilon = act, acting, epsilon
         self._check_raw(env, trained_on)
         game = game_of(config)
         atari = game if isinstance(game, Game) else None
@@ -89,7 +91,8 @@ class Player:
                 f"{more}"
             )
         beginning = _Beginning(config, atari, num_actions) if atari is not None else None
-        self._needs_lives = beginning is not None and bool(beginning.opening.after_lost_life)
+        self._forgets_lives = beginning is not None and acting.remembers and config.life_loss_ends_target
+        self._needs_lives = self._forgets_lives or (beginning is not None and bool(beginning.opening.after_lost_life))
         seeds = np.random.SeedSequence(seed).spawn(env.num_envs if isinstance(env, VectorEnv) else 1)
         self._games = [_PlayedGame(frames, skip, beginning, np.random.default_rng(one)) for one in seeds]
         self._ends_late = self._several and _ends_late(env)
@@ -129,15 +132,23 @@ class Player:
         info = info or {}
         shown = self._one_by_one(observation)
         lives = self._lives(info)
-        deciding = [i for i, game in enumerate(self._games) if game.observe(shown[i], lives[i])]
+        changed = [i for i, game in enumerate(self._games) if game.observe(shown[i], lives[i])]
+        if self._acting.remembers:
+            begins = [game.game_begins or (self._forgets_lives and game.life_begins) for game in self._games]
+            self._acting.forget(np.array([i in changed and begin for i, begin in enumerate(begins)]))
+        # A policy with a memory sees the states, too, in which an opening decides.
+        deciding = [i for i in changed if self._games[i].forced is None or self._acting.remembers]
         if deciding:
             states = np.stack([self._games[i].state for i in deciding])
             masks = info.get("action_mask")
             if masks is not None:
                 masks = np.asarray(masks)[deciding] if self._several else np.asarray(masks)[None]
-            chosen = self._act(states, self._epsilon, masks) if masks is not None else self._act(states, self._epsilon)
+            chosen = self._act(states, self._epsilon, masks, np.array(deciding))
             for i, action in zip(deciding, chosen.tolist(), strict=True):
                 self._games[i].action = action
+        for i in changed:
+            if (forced := self._games[i].forced) is not None:
+                self._games[i].action = forced
         given = [self._actions.given(game.action) for game in self._games]
         if not self._several:
             return given[0]
@@ -163,7 +174,8 @@ class Player:
         if not self._needs_lives:
             return [0] * len(self._games)
         if "lives" not in info:
-            raise UserError("this policy presses FIRE after a lost life: call player.act(observation, info)")
+            why = "begins anew" if self._forgets_lives else "presses FIRE"
+            raise UserError(f"this policy {why} after a lost life: call player.act(observation, info)")
         return [int(one) for one in np.broadcast_to(np.asarray(info["lives"]), len(self._games))]
 
     def _check_raw(self, env: Any, trained_on: gymnasium.Space[Any]) -> None:
@@ -212,6 +224,12 @@ class _PlayedGame:
         """The frames that the policy sees, newest last."""
         self.action = 0
         """What is done now."""
+        self.forced: int | None = None
+        """What an opening does in the state as it is now; None: the policy chooses."""
+        self.game_begins = self.life_begins = False
+        """Whether that state is the first of a game, or the first after a life was lost."""
+        self._is_first = True
+        """Whether the next state is an episode's first."""
         self._fresh, self._before = True, 0
         """Whether an episode is to begin, and how many observations of the one before come first."""
         self._left, self._read = 0, 1
@@ -226,7 +244,7 @@ class _PlayedGame:
         self._fresh, self._before = True, before
 
     def observe(self, shown: Any, lives: int) -> bool:
-        """Take in an observation; return whether the policy is to choose an action for the state as it is now."""
+        """Take in an observation; return whether it makes another state, in which an action is to be chosen."""
         if self._before:
             self._before -= 1
             return False
@@ -241,16 +259,16 @@ class _PlayedGame:
             return False
         self.state = np.concatenate([self.state[1:], self._frames.make(self._kept)[None]])
         self._kept, self._left, self._read = [], self._skip, min(self._frames.read, self._skip)
+        self.game_begins, self._is_first = self._is_first, False
+        self.life_begins = lives < self._lives and not self.game_begins
         if lives < self._lives and self._beginning is not None:
             self._forced = deque(self._beginning.opening.after_lost_life)
         self._lives = lives
-        if self._forced:
-            self.action = self._forced.popleft()
-            return False
+        self.forced = self._forced.popleft() if self._forced else None
         return True
 
     def _begin(self, lives: int) -> None:
-        self._fresh, self._lives = False, lives
+        self._fresh, self._is_first, self._lives = False, True, lives
         self.state = np.zeros_like(self.state)
         self._kept, self._read = [], 1
         if self._beginning is not None:

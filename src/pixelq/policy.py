@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import gymnasium
@@ -12,50 +12,23 @@ from gymnasium import Space
 from gymnasium.vector import VectorEnv
 from torch import Tensor
 
+from pixelq.acting import Acting, Changes, acting_with
 from pixelq.action_masks import allowed_values, checked_masks, random_actions
 from pixelq.config import Config
 from pixelq.errors import UserError
 from pixelq.generators import load_generator
 from pixelq.image_and_numbers import described
 from pixelq.networks import Network
-from pixelq.transfer import to_device
 
 if TYPE_CHECKING:
     from pixelq.player import Player
-
-Changes = Callable[[], int]
-"""Counts how often a network's weights have changed."""
-
-
-class Acting:
-    """Q-values of observations that come as arrays.
-
-    Args:
-        network: Q(.; theta); its weights may change between calls.
-        device: where the network lives.
-        changes: asked at every call; while it gives the same number, the weights are taken not to have changed, and are
-            cast once. None: they are cast at every call.
-    """
-
-    def __init__(self, network: Network, device: torch.device, changes: Changes | None = None) -> None:
-        self._network, self._device, self._changes = network, device, changes
-        self._lowered: list[Tensor] | None = None
-        self._lowered_at = -1
-
-    def q_values(self, observations: np.ndarray, noise: torch.Generator | None = None) -> np.ndarray:
-        """Q(s, .; theta) float32 `(N, A)` for `(N, stack, H, W)` uint8 or `(N, stack, d)` float32."""
-        with torch.inference_mode():
-            states = to_device(torch.from_numpy(observations), self._device)
-            if self._changes is not None and self._lowered_at != (now := self._changes()):
-                self._lowered, self._lowered_at = self._network.lowered_weights(), now
-            q: np.ndarray = self._network.q_values(states, noise, self._lowered).cpu().numpy()
-        return q
 
 
 class EpsilonGreedy:
     """With probability epsilon a random action, otherwise argmax_a Q(s, a; theta) (Mnih et al. 2013, algorithm 1).
 
-    With an action mask, bool `(N, A)`, both are of the actions that it allows.
+    With an action mask, bool `(N, A)`, both are of the actions that it allows. A network with a memory remembers the
+    states that were acted on, until `forget`.
 
     Args:
         network: Q(.; theta); the learner may change its weights between calls.
@@ -69,7 +42,7 @@ class EpsilonGreedy:
         self, network: Network, device: torch.device, generator: np.random.Generator,
         noise: torch.Generator | None = None, changes: Changes | None = None,
     ) -> None:  # fmt: skip
-        self._acting = Acting(network, device, changes)
+        self.acting = acting_with(network, device, changes)
         self._num_actions = network.num_actions
         self._generator = generator
         self._noise = torch.Generator(device).manual_seed(0) if noise is None else noise
@@ -79,16 +52,16 @@ class EpsilonGreedy:
     ) -> np.ndarray:
         """Actions int64 `(N,)`; observations as for `q_values`, epsilon one for each environment or for all."""
         explore, drawn = self._explore(len(observations), epsilon, action_mask)
-        if explore.all():
+        if explore.all() and not self.acting.remembers:
             return drawn
-        return np.where(explore, drawn, self.q_values(observations, action_mask).argmax(axis=1))
+        return np.where(explore, drawn, self._next_q_values(observations, action_mask).argmax(axis=1))
 
     def act_and_value(
         self, observations: np.ndarray, epsilon: np.ndarray | float, action_mask: np.ndarray | None = None
     ) -> tuple[np.ndarray, np.ndarray]:
         """Actions int64 `(N,)` and the values max_a Q(s, a; theta) float32 `(N,)` of the same forward pass."""
         explore, drawn = self._explore(len(observations), epsilon, action_mask)
-        q = self.q_values(observations, action_mask)
+        q = self._next_q_values(observations, action_mask)
         return np.where(explore, drawn, q.argmax(axis=1)), q.max(axis=1)
 
     def act_and_greedy(
@@ -96,15 +69,27 @@ class EpsilonGreedy:
     ) -> tuple[np.ndarray, np.ndarray]:
         """Actions int64 `(N,)`, and argmax_a Q(s, a; theta) int64 `(N,)`, which they are where nobody explores."""
         explore, drawn = self._explore(len(observations), epsilon, action_mask)
-        greedy = self.q_values(observations, action_mask).argmax(axis=1)
+        greedy = self._next_q_values(observations, action_mask).argmax(axis=1)
         return np.where(explore, drawn, greedy), greedy
 
     def q_values(self, observations: np.ndarray, action_mask: np.ndarray | None = None) -> np.ndarray:
         """Q(s, .; theta) float32 `(N, A)` for `(N, stack, H, W)` uint8 or `(N, stack, d)` float32, with noise.
 
-        Actions that a mask does not allow have the lowest number there is.
+        Actions that a mask does not allow have the lowest number there is. Nothing is remembered of these states.
         """
-        return allowed_values(self._acting.q_values(observations, self._noise), action_mask)
+        return allowed_values(self.acting.q_values(observations, self._noise), action_mask)
+
+    @property
+    def recurrent_state(self) -> Tensor:
+        """What a network with a memory remembers of each environment, float32 `(N, S)`; not to be written to."""
+        return self.acting.recurrent_state
+
+    def forget(self, where: np.ndarray) -> None:
+        """Remember nothing of environments, bool `(N,)`, in which an episode begins."""
+        self.acting.forget(where)
+
+    def _next_q_values(self, observations: np.ndarray, action_mask: np.ndarray | None) -> np.ndarray:
+        return allowed_values(self.acting.next_q_values(observations, self._noise), action_mask)
 
     def _explore(
         self, n: int, epsilon: np.ndarray | float, action_mask: np.ndarray | None
@@ -114,17 +99,26 @@ class EpsilonGreedy:
         return explore, random_actions(self._generator, n, self._num_actions, action_mask)
 
     def state_dict(self) -> dict[str, Any]:
-        """The states of both random generators."""
-        return {"generator": self._generator.bit_generator.state, "noise": self._noise.get_state()}
+        """The states of both random generators, and what is remembered."""
+        generators = {"generator": self._generator.bit_generator.state, "noise": self._noise.get_state()}
+        return generators | self.acting.state_dict()
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Continue the random generators where `state_dict` left them."""
+        """Continue where `state_dict` left off.
+
+        Raises:
+            UserError: what is remembered is of another network or number of environments.
+        """
         self._generator.bit_generator.state = state["generator"]
         load_generator(self._noise, state["noise"])
+        self.acting.load_state_dict(state)
 
 
 class Agent:
     """A trained policy on its own: weights, the recipe they were trained with, and nothing else.
+
+    One with a memory remembers the states that `act` is shown: show it every one, in order, and say `reset` where
+    episodes begin.
 
     Args:
         network: Q(.; theta).
@@ -138,7 +132,8 @@ class Agent:
         self.config = config
         self.observation_space = network.observation_space
         """Of one environment: uint8 (stack, H, W) or (stack, H, W, channels), float32 (stack, d)."""
-        self._acting = Acting(self.network, device)
+        self.acting = acting_with(self.network, device)
+        """Q-values, and what is remembered of the games that `act` plays."""
         self._generator = np.random.default_rng(seed)
 
     def act(self, observations: np.ndarray, epsilon: float = 0.0, action_mask: np.ndarray | None = None) -> np.ndarray:
@@ -153,21 +148,30 @@ class Agent:
         Raises:
             UserError: they are of another shape or dtype, epsilon is no probability, or a mask is none.
         """
-        if not isinstance(epsilon, int | float | np.number) or not 0 <= epsilon <= 1:
-            raise UserError(f"epsilon = {epsilon!r:.80} is out of range: it must be a number between 0 and 1")
-        q = self.q_values(observations)
-        masks = None if action_mask is None else checked_masks(action_mask, q.shape)
-        greedy = allowed_values(q, masks).argmax(axis=1)
-        explore = self._generator.random(len(greedy)) < epsilon
-        return np.where(explore, random_actions(self._generator, len(q), q.shape[1], masks), greedy)
+        return self._choose(self.acting, observations, epsilon, action_mask)
+
+    def reset(self, where: Any = True) -> None:
+        """Say that the next observations are the first ones of new episodes; of no effect without a memory.
+
+        Args:
+            where: bool `(N,)`: of which environments; True: of all, which may be others in number.
+
+        Raises:
+            UserError: so many environments were not shown.
+        """
+        begins = np.asarray(where, np.bool_)
+        if begins.ndim:
+            self.acting.forget(begins)
+        elif begins:
+            self.acting.begin()
 
     def q_values(self, observations: np.ndarray) -> np.ndarray:
-        """Q(s, .; theta) float32 `(N, A)`.
+        """Q(s, .; theta) float32 `(N, A)`; the observations are not remembered.
 
         Raises:
             UserError: the observations are of another shape or dtype.
         """
-        return self._acting.q_values(self._batched(observations))
+        return self.acting.q_values(self._batched(observations))
 
     def player(
         self, env: gymnasium.Env[Any, Any] | VectorEnv, *, frame_skip: int | None = None, epsilon: float = 0.0,
@@ -186,9 +190,10 @@ class Agent:
         """
         from pixelq.player import Player
 
+        acting = self.acting.anew(env.num_envs if isinstance(env, VectorEnv) else 1)
         return Player(
-            self.act, self.config, self.observation_space, self.network.num_actions, env, frame_skip=frame_skip,
-            epsilon=epsilon, seed=seed,
+            partial(self._choose, acting), acting, self.config, self.observation_space, self.network.num_actions, env,
+            frame_skip=frame_skip, epsilon=epsilon, seed=seed,
         )  # fmt: skip
 
     def check_plays(self, observations: Space[Any], actions: Space[Any]) -> None:
@@ -209,6 +214,20 @@ class Agent:
                 f"game {game}: it has {count} actions, and this policy was trained with {self.network.num_actions}; "
                 "take the game as it was then, or train anew"
             )
+
+    def _choose(
+        self, acting: Acting, observations: np.ndarray, epsilon: float = 0.0, action_mask: np.ndarray | None = None,
+        which: np.ndarray | None = None,
+    ) -> np.ndarray:  # fmt: skip
+        """As `act`, with the memory of `acting`; `which` int `(N,)` of its games show the observations, None: all."""
+        if not isinstance(epsilon, int | float | np.number) or not 0 <= epsilon <= 1:
+            raise UserError(f"epsilon = {epsilon!r:.80} is out of range: it must be a number between 0 and 1")
+        observations = self._batched(observations)
+        n, count = len(observations), self.network.num_actions
+        masks = None if action_mask is None else checked_masks(action_mask, (n, count))
+        greedy = allowed_values(acting.next_q_values(observations, which=which), masks).argmax(axis=1)
+        explore = self._generator.random(n) < epsilon
+        return np.where(explore, random_actions(self._generator, n, count, masks), greedy)
 
     def _batched(self, observations: np.ndarray) -> np.ndarray:
         space = self.observation_space

@@ -254,6 +254,8 @@ class Kind:
             names = getattr(variant, said, ())
             if not isinstance(names, tuple | list) or not all(isinstance(one, str) for one in names):
                 raise UserError(f"{self.name} {name!r}: its {said} must be a tuple of names, not {names!r}")
+        if not isinstance(options := getattr(variant, "HEAD_OPTIONS", {}), Mapping):
+            raise UserError(f"{self.name} {name!r}: its HEAD_OPTIONS must be a table of options, not {options!r}")
 
 
 TORSOS: dict[str, tuple[str, dict[str, Any]]] = {
@@ -273,6 +275,7 @@ KINDS: dict[str, Kind] = {
     for kind in (
         Kind("torso", "networks.torsos", "Torso", "torso_options", presets=TORSOS),
         Kind("linear", "networks.linear", "Linear", "linear_options"),
+        Kind("memory", "networks.memories", "Memory", "memory_options"),
         Kind("streams", "networks.streams", "streams", "streams_options"),
         Kind("head", "networks.heads", "Head", "head_options", methods=("forward", "values")),
         Kind("loss", "losses", "loss", "loss_options", frozenset({"penalty"})),
@@ -300,7 +303,7 @@ def register(kind: str, name: str, variant: Any = None, **parts: Any) -> None:
     """Add a variant of your own, from a module that is named by `--import` or imported before `pixelq.train`.
 
     Args:
-        kind: torso, linear, streams, head, loss, sampler, epsilon_schedule or loop.
+        kind: torso, linear, memory, streams, head, loss, sampler, epsilon_schedule or loop.
         name: what recipes call it.
         variant: a module or object with the kind's part (and perhaps `Options`); or its parts one by one:
         parts: `register("head", "mine", Head=MyHead, Options=MyOptions)`.

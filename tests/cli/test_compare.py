@@ -88,6 +88,21 @@ def test_published_scores_of_the_game_are_shown_with_their_protocol(tmp_path, re
         assert words in output
 
 
+def test_of_a_game_without_an_emulator_agent_steps_are_told_and_no_frames(tmp_path, capsys):
+    run = make_run(tmp_path / "run", [20, 30], game="CartPole-v1", frame_skip=1)
+    curves = tmp_path / "curves.csv"
+    head = "game,agent,agent_steps,mean_return,min_run,max_run,runs"
+    curves.write_text(f"{head}\nCartPole-v1,mine,125000,15,,,1\nCartPole-v1,mine,250000,24,,,1\n")
+    assert main(["compare", str(run), "--reference", str(curves), "--agents", "mine"]) == 0
+    rows = cells(capsys.readouterr().out)
+    assert ["125,000", "20.00", "15.00"] in rows
+    assert ["250,000", "25.00", "24.00"] in rows
+    assert ["CartPole-v1", "published: mine", "250,000", "", "1", "24.00", "-"] in rows
+    curves.write_text(curves.read_text().replace("agent_steps", "million_frames"))
+    assert main(["compare", str(run), "--reference", str(curves), "--agents", "mine"]) == 2
+    assert "CartPole-v1 has no emulator, so its curves are given by agent_steps" in capsys.readouterr().err
+
+
 def test_several_runs_and_agents_are_columns(tmp_path, reference, capsys):
     runs = [str(make_run(tmp_path / f"run{seed}", [-20 + seed, -20 + seed], seed=seed)) for seed in (1, 2)]
     out = tmp_path / "both"

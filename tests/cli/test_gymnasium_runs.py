@@ -86,11 +86,11 @@ def test_record_uses_the_games_own_rate(run: Path, capsys: pytest.CaptureFixture
         frames = sum(1 for _ in opened.decode(stream))
         assert float(stream.average_rate or 0) == 50.0
         assert (stream.height, stream.width) == (446, 920)
-    assert line == f"{video}: score {frames} in {frames} agent steps\n"
+    assert line == f"{video}: score {frames - 1} in {frames - 1} agent steps\n"
     slow, gif = video.with_name("slow.mp4"), video.with_name("a.gif")
     assert main(["record", str(run), "--fps", "30", "--out", str(slow), "--view", "--max-agent-steps", "5"]) == 0
     assert main(["record", str(run), "--out", str(gif), "--max-agent-steps", "4"]) == 0
-    for path, pictures in ((slow, 3), (gif, 2)):  # every second agent step, and the last
+    for path, pictures in ((slow, 4), (gif, 3)):  # the first state, after every second agent step, and the last
         with av.open(str(path)) as opened:
             assert sum(1 for _ in opened.decode(video=0)) == pictures
     assert main(["record", str(run), "--saliency", "gradient"]) == 2

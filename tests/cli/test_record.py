@@ -1,5 +1,6 @@
 import dataclasses
 import os
+import shutil
 import signal
 
 import av
@@ -40,7 +41,7 @@ def video_of(path):
 def test_the_best_policy_is_recorded_into_the_runs_videos(run, capsys):
     assert main(["record", str(run), "--max-agent-steps", "12"]) == 0
     video = run / "videos" / "best-seed0.mp4"
-    assert video_of(video) == ((446, 640), 24)
+    assert video_of(video) == ((446, 640), 25)
     assert capsys.readouterr().out == f"{video}: score 0 in 12 agent steps (stopped before the game's end)\n"
 
 
@@ -48,7 +49,7 @@ def test_options_reach_the_video(run, tmp_path, capsys):
     out = tmp_path / "new" / "game.mp4"
     choice = ["--policy", "final", "--seed", "5", "--epsilon", "0.5", "--episodes", "2", "--max-agent-steps", "5"]
     assert main(["record", str(run), "--out", str(out), "--scale", "3", "--fps", "60", *choice]) == 0
-    assert video_of(tmp_path / "new" / "game-1.mp4") == ((656, 800), 20)
+    assert video_of(tmp_path / "new" / "game-1.mp4") == ((656, 800), 21)
     assert sorted(p.name for p in out.parent.iterdir()) == ["game-1.mp4", "game-2.mp4"]
 
 
@@ -57,7 +58,7 @@ def test_a_policy_can_be_named_by_its_file(run, tmp_path, given):
     file = run / "final" / "policy.safetensors"
     arguments = [str(file)] if given == "file" else [str(run), "--policy", str(file)]
     assert main(["record", *arguments, "--out", str(tmp_path / "a"), "--max-agent-steps", "2"]) == 0
-    assert video_of(tmp_path / "a.mp4")[1] == 4
+    assert video_of(tmp_path / "a.mp4")[1] == 5
 
 
 @pytest.mark.parametrize(
@@ -87,6 +88,15 @@ def test_a_policy_can_be_named_by_its_file(run, tmp_path, given):
         (["{run}", "--grid", "--episodes", "17"], "2 to 16 games, not 17"),
         (["{lone}", "--stages"], "no policy yet"),
         ([], "record needs at least one run"),
+        (["{run}", "{run}", "--policy", "{run}/final"], "plays one policy, and 2 runs are named"),
+        (["{run}/best/policy.safetensors", "--policy", "{run}/final"], "is a policy already; leave one of them out"),
+        (["{run}", "--out", "/dev/null"], "--out /dev/null: this is in the folder of the machine's devices"),
+        (["{run}", "--out", "/dev/stdout"], "no file replaces; name a file"),
+        (["{run}", "--out", "/dev/null.mp4"], "in the folder of the machine's devices"),
+        (["{run}", "--out", "{pipe}"], "this is a pipe, which no file replaces"),
+        (["{run}", "--episodes", "2", "--grid", "--out", "{pipe}.mp4"], "this is a pipe, which no file replaces"),
+        (["{run}", "--out", "{absent}/"], "there is no such folder; make it, or name a file"),
+        (["{run}", "--out={absent}/"], "there is no such folder; make it, or name a file"),
         (["{run}", "--max-agent-steps", "0"], "max_agent_steps = 0 is out of range"),
         (["{run}", "--out", "{run}/config.toml/a.mp4"], "cannot be written"),
         (["{damaged}"], "policy.safetensors"),
@@ -104,6 +114,9 @@ def test_a_mistake_is_one_line_and_exit_code_2(run, tmp_path, capsys, arguments,
     short = dataclasses.replace(read_config(run / "config.toml"), max_frames_per_episode=80)
     places["short"] = tmp_path / "short"
     save_policy(places["short"], network_of(short, 0), short)
+    places["pipe"] = tmp_path / "pipe"
+    os.mkfifo(places["pipe"])
+    os.mkfifo(tmp_path / "pipe.mp4")
     before = sorted(tmp_path.rglob("*"))
     assert main(["record", *(a.format(**places) for a in arguments)]) == 2
     error = capsys.readouterr().err
@@ -112,12 +125,25 @@ def test_a_mistake_is_one_line_and_exit_code_2(run, tmp_path, capsys, arguments,
     assert sorted(tmp_path.rglob("*")) == before
 
 
+def test_a_video_of_another_runs_policy_goes_to_the_run_it_belongs_to(run, tmp_path, capsys):
+    other = tmp_path / "other"
+    for folder, words in (("final", "final-seed0"), ("policies/step-000000000500", "step-000000000500-seed0")):
+        shutil.copytree(run / "final", other / folder)
+        shutil.copy(run / "config.toml", other)
+        assert main(["record", str(run), "--policy", str(other / folder), "--max-agent-steps", "2"]) == 0
+        assert capsys.readouterr().out.startswith(f"{other}/videos/{words}.mp4: score")
+    assert not (run / "videos" / "final-seed0.mp4").exists()
+    shutil.copytree(run / "final", tmp_path / "alone")
+    assert main(["record", str(run), "--policy", str(tmp_path / "alone"), "--max-agent-steps", "2"]) == 0
+    assert (tmp_path / "alone" / "videos" / "policy-seed0.mp4").is_file()
+
+
 def test_a_gif_is_made_by_its_ending_and_may_begin_later_and_be_smaller(run, tmp_path, capsys):
     out = tmp_path / "game.gif"
     choice = ["--begin-at", "10", "--max-agent-steps", "6", "--width", "320", "--colours", "32"]
     assert main(["record", str(run), "--output", str(out), *choice]) == 0
     with Image.open(out) as gif:
-        assert (gif.size, gif.n_frames) == ((320, 223), 6)
+        assert (gif.size, gif.n_frames) == ((320, 223), 7)
     assert capsys.readouterr().out == f"{out}: score 0 in 16 agent steps (stopped before the game's end)\n"
 
 
@@ -148,19 +174,20 @@ def test_stages_show_a_runs_policies_and_several_games_of_one_stand_side_by_side
     assert "(seed 8): score 0 in 2 agent steps" in capsys.readouterr().out
 
 
+@pytest.mark.usefixtures("signals_as_in_a_terminal")
 @pytest.mark.parametrize(("number", "name"), [(signal.SIGTERM, "a.mp4"), (signal.SIGINT, "a.gif")])
 def test_a_signal_halfway_leaves_nothing_behind(run, tmp_path, monkeypatch, capsys, number, name):
-    from pixelq.policy import Agent
+    from pixelq.acting import Acting
 
-    steps, q_values = iter(range(10)), Agent.q_values
+    steps, q_values = iter(range(50)), Acting.q_values
 
-    def interrupted(agent, observations):
+    def interrupted(acting, observations, noise=None):
         if next(steps) == 5:
             os.kill(os.getpid(), number)
-        return q_values(agent, observations)
+        return q_values(acting, observations, noise)
 
-    monkeypatch.setattr(Agent, "q_values", interrupted)
+    monkeypatch.setattr(Acting, "q_values", interrupted)
     assert main(["record", str(run), "--out", str(tmp_path / name)]) == 130
-    assert capsys.readouterr().err == "pixelq: interrupted\n"
+    assert capsys.readouterr().err.splitlines()[-1] == "pixelq: interrupted"
     assert list(tmp_path.iterdir()) == []
     assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL

@@ -42,6 +42,7 @@ def wait_for(file: Path, lines: int, process: subprocess.Popen[str]) -> None:
         time.sleep(0.02)
 
 
+@pytest.mark.usefixtures("signals_as_in_a_terminal")
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_a_signal_ends_training_with_a_checkpoint_and_says_how_to_go_on(
     tmp_path: Path, number: signal.Signals, code: int

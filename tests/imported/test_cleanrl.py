@@ -122,6 +122,20 @@ def distribution(network: nn.Module, atoms: Tensor, actions: int) -> Any:
     return q
 
 
+class Recurrent(nn.Module):
+    """pqn_atari_envpool_lstm.py's network; asked for states that begin a life."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        whole = with_norms()
+        self.network = nn.Sequential(nn.Conv2d(1, 32, 8, stride=4), *whole[1:-1])
+        self.lstm, self.q_func = nn.LSTM(512, 24), nn.Linear(24, 6)
+
+    def forward(self, x: Tensor) -> Tensor:
+        q: Tensor = self.q_func(self.lstm(self.network(x / 255.0)[None])[0][0])
+        return q
+
+
 def pqn_vectors() -> nn.Sequential:
     layers = [nn.Linear(4, 12), nn.LayerNorm(12), nn.ReLU(), nn.Linear(12, 8), nn.LayerNorm(8), nn.ReLU()]
     return nn.Sequential(*layers, nn.Linear(8, 2))
@@ -142,6 +156,9 @@ def case(name: str) -> tuple[nn.Module, Any, str]:
     if name in ("dqn", "pqn"):
         net = mlp(4, 12, 8, 2) if name == "dqn" else pqn_vectors()
         return Named(network=net), net, "CartPole-v1"
+    if name == "pqn_atari_lstm":
+        recurrent = Recurrent()
+        return recurrent, recurrent, "pong"
     nets = {
         "dqn_atari": lambda: nn.Sequential(*nature(4), nn.Linear(512, 6)),
         "pqn_atari": with_norms,
@@ -157,10 +174,12 @@ RECIPES = {
     "pqn": "cleanrl-pqn",
     "rainbow": "cleanrl-rainbow",
     "qdagger": "cleanrl",
+    "pqn_atari_lstm": "cleanrl-pqn-lstm",
 }
+NAMES = ("dqn", "c51", "pqn", "dqn_atari", "c51_atari", "pqn_atari", "pqn_atari_lstm", "rainbow", "qdagger")
 
 
-@pytest.mark.parametrize("name", ["dqn", "c51", "pqn", "dqn_atari", "c51_atari", "pqn_atari", "rainbow", "qdagger"])
+@pytest.mark.parametrize("name", NAMES)
 def test_q_values_are_those_of_the_network_in_the_file(name: str, tmp_path: Path) -> None:
     module, q, game = case(name)
     found = imported(saved(tmp_path / "m.cleanrl_model", module.state_dict()), game)

@@ -4,6 +4,7 @@ from pixelq_outside import (
     categorical_head,
     categorical_loss,
     epsilon_ladder,
+    gated_memory,
     noisy_linear,
     proportional_sampler,
     residual_torso,
@@ -14,6 +15,7 @@ from pixelq import register
 register("head", "my_categorical", categorical_head)
 register("loss", "my_categorical", loss=categorical_loss.loss, Options=categorical_loss.Options)
 register("linear", "my_noisy", noisy_linear)
+register("memory", "my_gated", gated_memory)
 register("sampler", "my_proportional", proportional_sampler)
 register("torso", "my_residual", residual_torso)
 register("epsilon_schedule", "my_ladder", epsilon_ladder)

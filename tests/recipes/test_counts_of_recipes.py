@@ -95,14 +95,18 @@ SOURCES: dict[str, Callable[[], Counted]] = {
     "lapan-pong": of_agent_steps(1, 1_000, 10_000),
     "double-notebook": of_agent_steps(4, 1_200, 75_000),
     "nips2013": of_agent_steps(4, 0, 50_000),
+    "rainbow": of_frames(16, 32_000, 20_000),
+    "fqf": of_agent_steps(4, 10_000, 50_000),
+    "minatar-rainbow": of_agent_steps(4, 1_000, 1_000),
 }
+"""DQN Zoo's flags; gin files of Dopamine, FQF and "Revisiting Rainbow"; CleanRL's Args; the notebook, Lapan's book."""
 
 
 @pytest.mark.parametrize("recipe", SOURCES)
 def test_updates_and_target_copies_come_when_the_sources_do(recipe: str, in_folder: Path, counted: Counted) -> None:
     config = read_recipe(recipe)
     fields: dict[str, Any] = {
-        "steps": STEPS, "replay_start": config.replay_start // 1_000, "replay_capacity": 1_000,
+        "steps": STEPS, "replay_start": max(4, config.replay_start // 1_000), "replay_capacity": 1_000,
         "target_every": max(1, config.target_every // 100), "stop_score": None,
     }  # fmt: skip
     start(configure("breakout", recipe, SMALL | fields), Path("r"))
@@ -117,6 +121,7 @@ def test_updates_and_target_copies_come_when_the_sources_do(recipe: str, in_fold
     [
         # 128 environments x 32, in minibatches of 128; 8 environments x 128, in minibatches of 256.
         ("pqn", {"num_envs": 2, "batch_size": 2}, 2, 32),
+        ("pqn-minatar", {"num_envs": 2, "batch_size": 2}, 2, 32),
         ("cleanrl-pqn", {"num_envs": 2, "rollout_length": 32, "batch_size": 16}, 4, 4),
     ],
 )

@@ -200,7 +200,8 @@ def deciding_fields(config: Config) -> set[str]:
     names = set((TASK + " " + LEARNER).split())
     names |= {"error"} & {f.name for f in fields(KINDS["loss"].options_class(config.loss))}
     names |= {"replay_capacity", "replay_start", "train_every", "n_step"} if config.loop == "replay" else set()
-    names |= {"rollout_length", "epochs", "trace_lambda"} if config.loop == "parallel" else set()
+    names |= {"rollout_length", "epochs", "trace_lambda"} if config.loop.endswith("parallel") else set()
+    names |= {"memory", "memory_options"} if config.memory != "none" else set()
     names |= {"trace_lambda", "kappa"} if config.loop == "stream" else {"reduction", "gradient_clip", "optimizer_eps"}
     names |= {"target_every"} if config.target == "hard" else set()
     names |= {"target_tau"} if config.target == "soft" else set()
@@ -298,8 +299,12 @@ OBSERVED: dict[str, tuple[str, tuple[int, ...]]] = {
 }
 """What a recipe that is not for Atari is given, and the shape of one state."""
 OTHERS = {
-    "minatar-dqn": ("MinAtar/Breakout-v0", (1, 10, 10, 4)),
+    **dict.fromkeys(
+        ("minatar-dqn", "minatar-rainbow", "minatar-quantile", "minatar-iqn", "pqn-minatar"),
+        ("MinAtar/Breakout-v0", (1, 10, 10, 4)),
+    ),
     "stream-q-minatar": ("MinAtar/Breakout-v0", (1, 10, 10, 4)),
+    "cleanrl-pqn-lstm": ("pong", (1, 84, 84)),
 }
 """The same, of recipes that no game takes by itself."""
 

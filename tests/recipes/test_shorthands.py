@@ -43,6 +43,19 @@ def test_a_distributional_loss_takes_double_as_its_option_and_its_own_head():
     assert chosen(loss="c51", v_min=-100.0).head_options["v_min"] == -100.0  # of the head that it brings
 
 
+def test_hl_gauss_brings_the_edges_of_its_bins_unless_a_person_or_its_own_recipe_says_otherwise(tmp_path):
+    for recipe in ("dopamine", "dopamine-c51", "minatar-dqn"):  # another head, C51's atoms, a small network
+        assert chosen(recipe, loss="hl_gauss").head_options["ends"] == "edges"
+        assert chosen(recipe, loss="hl_gauss", ends="atoms").head_options["ends"] == "atoms"
+    many = chosen(loss="hl_gauss", head="categorical", head_options={"atoms": 101})
+    assert (many.head_options["atoms"], many.head_options["ends"]) == (101, "edges")
+    assert chosen(loss="hl_gauss", head_options={"ends": "atoms"}).head_options["ends"] == "atoms"
+    assert chosen(loss="c51").head_options["ends"] == "atoms"
+    own = tmp_path / "own.toml"
+    own.write_text('base = "hl-gauss"\nends = "atoms"\n')
+    assert chosen(str(own), loss="hl_gauss").head_options["ends"] == "atoms"
+
+
 def test_what_was_said_of_the_loss_stays_said():
     assert chosen("cleanrl", double=True).loss_options["error"] == "squared"
 

@@ -87,6 +87,7 @@ def valid_configs(draw: st.DrawFn) -> Config:
         **draw(torsos()),
         **draw(losses(values["loop"])),
         "linear": "plain",
+        "memory": "none",
         "streams": "plain",
         "head": "linear",
         "sampler": "uniform",

@@ -29,12 +29,13 @@ OLD_RUNS = sorted(file for file in RESULTS.rglob("config.toml") if "network" in 
 OWN = {
     "torso": {"2013", "2015", "minatar", "mlp", "plain", "impala"},
     "linear": {"plain", "noisy"},
+    "memory": {"none", "lstm"},
     "streams": {"plain", "dueling"},
     "head": {"linear", "categorical", "quantile", "implicit_quantile", "fraction_proposal"},
     "loss": {"dqn", "double", "lambda_returns", "c51", "qr", "iqn", "fqf", "hl_gauss", "munchausen", "m_iqn"},
     "sampler": {"uniform", "prioritized"},
     "epsilon_schedule": {"constant", "linear", "exponential", "ladder"},
-    "loop": {"replay", "parallel", "stream"},
+    "loop": {"replay", "parallel", "recurrent_parallel", "stream"},
 }
 """What pixelq has, by kind."""
 
@@ -123,6 +124,7 @@ def test_every_file_is_a_variant_and_has_the_part_that_its_kind_asks_for() -> No
         ("torso", "2014", "2015"),
         ("torso", "minitar", "minatar"),
         ("linear", "plan", "plain"),
+        ("memory", "ltsm", "lstm"),
         ("head", "liner", "linear"),
         ("loss", "DQN", "dqn"),
         ("loss", "doubled", "double"),
@@ -178,6 +180,8 @@ def test_what_lacks_its_part_or_is_of_no_kind_is_refused() -> None:
     assert "has no Head" in refused(lambda: register("head", "mine", loss=nothing))
     assert "has no loss" in refused(lambda: register("loss", "mine", SimpleNamespace(loss="text")))
     assert "has no Sampler" in refused(lambda: register("sampler", "mine", None))
+    wrong = SimpleNamespace(loss=nothing, HEAD_OPTIONS="ends")
+    assert "HEAD_OPTIONS must be a table" in refused(lambda: register("loss", "mine", wrong))
     assert "unknown kind of variant 'los'; did you mean loss" in refused(lambda: register("los", "mine", loss=nothing))
     assert all("mine" not in kind.names() for kind in KINDS.values())
 

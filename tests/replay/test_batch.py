@@ -28,6 +28,8 @@ def batch(shared=False, size=5):
         rows=torch.randint(0, 99, (size, 2), generator=g),
         action_mask=mask,
         next_action_mask=mask if shared else torch.rand((size, 4), generator=g) > 0.5,
+        recurrent_state=torch.randn((1, 8), generator=g),
+        starts=torch.rand(size, generator=g) > 0.5,
     )
 
 
@@ -51,7 +53,7 @@ def test_a_change_is_made_once_to_each_tensor_and_stands_in_every_field_that_had
 def test_tensors_are_all_fields_in_their_order_each_once(shared):
     one = batch(shared)
     expected = [getattr(one, field) for field in FIELDS if not (shared and field.startswith("next"))]
-    assert all(a is b for a, b in zip(one.tensors(), expected, strict=True))
+    assert [id(x) for x in one.tensors()] == [id(x) for x in expected]
     if not shared:
         again = Batch(*one.tensors())
         assert all(getattr(again, field) is getattr(one, field) for field in FIELDS)
@@ -80,13 +82,26 @@ def test_a_batch_that_no_sampler_has_drawn_has_weights_of_one_and_rows_of_zero()
     assert {x.device.type for x in elsewhere.tensors()} == {"meta"}
 
 
-def test_a_batch_without_action_masks_has_neither_of_their_tensors_and_keeps_none_of_them():
+def test_a_batch_without_action_masks_and_sequences_has_none_of_their_tensors():
     given = batch()
     one = Batch.unweighted(*given.tensors()[:5])
     assert list(one.named_tensors()) == FIELDS[:7]
     assert list(given.named_tensors()) == FIELDS
-    for same in (one.map(lambda x: x), Batch(*one.named_tensors().values()), one.to(META)):
+    for same in (one.map(lambda x: x), Batch(**one.named_tensors()), one.to(META)):
         assert same.action_mask is same.next_action_mask is None
+
+
+def test_a_batch_of_sequences_without_action_masks_keeps_its_fields_apart_when_it_moves():
+    given = batch()
+    one = dataclasses.replace(given, action_mask=None, next_action_mask=None)
+    for same in (one.map(lambda x: x), Batch(**one.named_tensors())):
+        assert same.action_mask is same.next_action_mask is None
+        assert same.recurrent_state is given.recurrent_state
+        assert same.starts is given.starts
+
+
+def test_a_batch_with_action_masks_has_both():
+    given = batch()
     masked = Batch.unweighted(*given.tensors()[:5], given.action_mask, given.next_action_mask)
     assert masked.next_action_mask is given.next_action_mask
 

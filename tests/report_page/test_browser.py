@@ -68,7 +68,7 @@ def test_the_pointer_reads_off_every_curve_and_what_is_published(opened: Browser
     assert "pong default, learning_rate=0.0001, mean of 2 15 (10 to 20)" in words
     assert "seed-1 10 seed-2 20" in words or "seed-2 20 seed-1 10" in words
     assert "faster 5" in words
-    assert "published: DQN (Adam + MSE in JAX), 5 runs -13.8 (-16.2 to -9.52) at 1M" in words
+    assert "published: Dopamine's DQN (Adam + MSE in JAX), 5 runs -13.8 (-16.2 to -9.52) at 1M" in words
     earlier = move_to(opened, 0.28)
     assert 250_000 < int(earlier.partition(" agent steps")[0].replace(",", "")) < 270_000
     assert "-20.2 (-20.3 to -20.1) at 250k" in earlier
@@ -81,7 +81,7 @@ def test_the_arrow_keys_read_off_too_and_a_screen_reader_is_told(opened: Browser
     for key in ("End", "ArrowLeft"):
         opened.type(key, key)
     value = opened.run(f"document.querySelector({json.dumps(SCORE)}).getAttribute('aria-valuetext')")
-    assert value.startswith("990,000 agent steps; published: DQN")
+    assert value.startswith("990,000 agent steps; published: Dopamine's DQN")
     assert "seed-2 20" in value
     opened.type("Escape", "Escape")
     assert opened.run(f"document.querySelector({json.dumps(SCORE + ' .readout')}).hidden")

@@ -2,6 +2,8 @@
 
 import contextlib
 import random
+import signal
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,6 +15,7 @@ import torch
 import pixelq
 from pixelq.errors import RunError, UserError
 from pixelq.runs.callbacks import EVENTS
+from pixelq.runs.signals import Interrupted
 from small_runs import QUICK, Killed, at_agent_step, die, facts
 
 
@@ -124,6 +127,60 @@ def test_a_callback_stops_a_run_that_then_has_a_policy_and_can_go_on(
     assert facts(Path("stopped")) == unbroken
 
 
+@pytest.mark.parametrize(("event", "steps"), [("on_start", 0), ("on_log", 60), ("on_checkpoint", 120), ("on_end", 200)])
+def test_an_interrupt_that_a_callback_raises_ends_the_run_as_ctrl_c_does(
+    event: str, steps: int, in_folder: Path, unbroken: dict[str, Any]
+) -> None:
+    def interrupt(training: Any, *rest: Any) -> None:
+        if training.agent_steps >= steps:
+            raise KeyboardInterrupt
+
+    others = Notes()
+    result = train(run_dir="r", callbacks=[pixelq.Callback(**{event: interrupt}), others])
+    complete = event == "on_end"
+    assert (result.complete, result.signal) == (complete, None if complete else signal.SIGINT)
+    assert result.stopped_by == ""
+    assert result.agent_steps == 200 if complete else steps <= result.agent_steps < 200
+    assert (Path("r") / "final").is_dir() is complete  # Ctrl-C leaves a checkpoint, and no final policy
+    assert len(others.of("on_end")) == 1
+    assert pixelq.resume("r").complete
+    assert facts(Path("r")) == unbroken
+
+
+class LeavesByFramework(BaseException):
+    """As pytest's `Exit`, asyncio's `CancelledError` and others are."""
+
+
+@pytest.mark.parametrize("raised", [SystemExit(3), LeavesByFramework("enough")], ids=["sys.exit", "a framework's"])
+@pytest.mark.parametrize("event", ["on_log", "on_end"])
+def test_a_callback_that_leaves_the_program_does_so_once_the_run_is_saved(
+    event: str, raised: BaseException, in_folder: Path, unbroken: dict[str, Any], capsys: pytest.CaptureFixture[str]
+) -> None:
+    def leave(training: Any, *rest: Any) -> None:
+        raise raised
+
+    with pytest.raises(type(raised)) as left:
+        train(run_dir="r", callbacks=[pixelq.Callback(**{event: leave})])
+    assert left.value is raised
+    said = " ".join(capsys.readouterr().err.split())
+    assert f"callback Callback ({event}) ends the program at agent step" in said
+    assert ("go on with: pixelq resume r" in said) is (event == "on_log")
+    assert not Path("r/failure.txt").exists()
+    assert pixelq.resume("r").complete
+    assert facts(Path("r")) == unbroken
+
+
+def test_a_second_ctrl_c_within_a_callback_still_ends_the_run_at_once(in_folder: Path) -> None:
+    def impatient(training: Any) -> None:
+        if training.agent_steps == 100:
+            raise Interrupted
+
+    with pytest.raises(Interrupted):
+        train(run_dir="r", callbacks=[impatient])
+    assert [path.name for path in Path("r/checkpoints").glob("step-*")] == ["step-000000000060"]
+    assert pixelq.resume("r").complete
+
+
 # --- their state ----------------------------------------------------------------------------------------------------
 
 
@@ -147,8 +204,13 @@ def test_the_state_of_a_callback_goes_on_where_the_checkpoint_was(
 
 @pytest.mark.parametrize(
     ("state", "words"),
-    [(lambda: {"x": {1, 2}}, "is a set"), (lambda: 1 / 0, "ZeroDivisionError")],
-    ids=["set", "raises"],
+    [
+        (lambda: {"x": {1, 2}}, "is a set"),
+        (lambda: 1 / 0, "ZeroDivisionError"),
+        (lambda: sys.exit("no"), "SystemExit: no"),
+        (lambda: (_ for _ in ()).throw(KeyboardInterrupt), "KeyboardInterrupt"),
+    ],
+    ids=["set", "raises", "exits", "interrupts"],
 )
 def test_a_state_that_cannot_be_saved_names_its_callback_and_everything_else_is_saved(
     state: Callable[[], Any], words: str, in_folder: Path

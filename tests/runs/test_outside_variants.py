@@ -39,6 +39,7 @@ CASES: dict[str, tuple[str, dict[str, Any]]] = {
     "residual torso in bf16": ("MinAtar/Breakout-v1", {"torso": "my_residual", "precision": "bf16"}),
     "epsilon ladder": ("CartPole-v1", {"epsilon_schedule": "my_ladder", "base": 0.9}),
     "noisy layers in the parallel loop": ("CartPole-v1", {"linear": "my_noisy", "loop": "parallel"}),
+    "gated memory": ("CartPole-v1", {"memory": "my_gated", "cells": 5, "loop": "recurrent_parallel", "frame_stack": 1}),
     "categorical loss in the parallel loop": (
         "CartPole-v1",
         {"head": "my_categorical", "loss": "my_categorical", "loop": "parallel"},
@@ -86,7 +87,7 @@ def pixelq_says(arguments: str, environment: dict[str, str], cwd: Path) -> subpr
 
 def configured(game: str, options: dict[str, Any]) -> Config:
     small = MINATAR if game.startswith("MinAtar") else CART_POLE
-    if options.get("loop") == "parallel":
+    if options.get("loop") in ("parallel", "recurrent_parallel"):
         parallel = {"rollout_length": 5, "batch_size": 10, "target": "none"}
         return configure(game, "cleanrl", small | parallel | options)
     return configure(game, "cleanrl", small | options)
@@ -112,9 +113,9 @@ def test_a_killed_and_resumed_run_of_a_variant_ends_as_an_unbroken_one(
 @pytest.mark.parametrize("case", CASES)
 def test_a_variant_changes_what_is_learned(case: str, in_folder: Path, my_variants: None) -> None:
     game, options = CASES[case]
-    others = {
-        name: value for name, value in options.items() if name in ("loop", "target", "precision", "epsilon_start")
-    }
+    kept = ("loop", "target", "precision", "epsilon_start", "frame_stack")
+    others = {name: value for name, value in options.items() if name in kept}
+    others |= {"memory": "lstm"} if "memory" in options else {}
     start(configured(game, options), Path("variant"))
     start(configured(game, others), Path("plain"))
     assert facts(Path("variant"))["network"] != facts(Path("plain"))["network"]
@@ -144,7 +145,7 @@ def test_an_installed_package_adds_variants_that_survive_sigkill(
 
 def test_an_installed_package_is_shown_by_help_and_list(installed: dict[str, str], tmp_path: Path) -> None:
     listed = pixelq_says("list variants", installed, tmp_path).stdout
-    for name in ("categorical", "noisy", "proportional", "residual", "ladder"):
+    for name in ("categorical", "noisy", "proportional", "residual", "ladder", "gated"):
         assert f"\toutside_{name}\t" in listed
     for text in ("Bellemare et al. 2017, section 4", "--atoms 51 --v-min -10.0", "--sigma 0.5", "--rungs 7.0"):
         assert text in listed

@@ -61,6 +61,7 @@ def test_a_run_leaves_everything_that_tells_about_it(in_folder: Path) -> None:
     assert not np.array_equal(final.q_values(state), load_agent(Path("r/best")).q_values(state))
 
 
+@pytest.mark.usefixtures("signals_as_in_a_terminal")
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2, signal.SIGXCPU])
 def test_a_signal_stops_at_the_next_step_with_a_checkpoint_that_goes_on_there(
     in_folder: Path, monkeypatch: pytest.MonkeyPatch, number: signal.Signals
@@ -152,7 +153,7 @@ def test_the_best_evaluation_chooses_the_best_policy_of_equals_the_last(
     weights: list[torch.Tensor] = []
 
     def scored(policy: Any, config: Config, **kwargs: Any) -> Evaluation:
-        weights.append(policy._network.head.output.weight.clone())
+        weights.append(policy.network.head.output.weight.clone())
         return Evaluation([Episode(0, next(scores), 1)], 0.0, 0)
 
     monkeypatch.setattr("pixelq.runs.reporting.evaluate", scored)

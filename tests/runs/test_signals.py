@@ -5,7 +5,6 @@ import signal
 import subprocess
 import threading
 import time
-from collections.abc import Iterator
 
 import pytest
 
@@ -13,15 +12,7 @@ from pixelq.runs import signals
 from pixelq.runs.signals import STOPPING, WARNINGS, stopped_by_signals
 from small_runs import python
 
-
-@pytest.fixture(autouse=True)
-def _handlers_as_in_a_terminal() -> Iterator[None]:
-    """Who starts the tests under nohup or in a shell's background has signals ignored; here they are not."""
-    usual = dict.fromkeys((*STOPPING, *WARNINGS), signal.SIG_DFL) | {signal.SIGINT: signal.default_int_handler}
-    before = {number: signal.signal(number, handler) for number, handler in usual.items()}
-    yield
-    for number, handler in before.items():
-        signal.signal(number, handler)
+pytestmark = pytest.mark.usefixtures("signals_as_in_a_terminal")
 
 
 @pytest.mark.parametrize("number", [*STOPPING, *WARNINGS], ids=lambda number: signal.Signals(number).name)
@@ -51,17 +42,23 @@ def test_a_second_ctrl_c_later_stops_at_once(monkeypatch: pytest.MonkeyPatch) ->
             os.kill(os.getpid(), signal.SIGINT)
 
 
-def test_a_signal_ignored_from_the_start_stays_ignored() -> None:
+def test_a_signal_ignored_from_the_start_stays_ignored_and_sigterm_still_stops() -> None:
     code = """
 import os, signal
 from pixelq.runs.signals import stopped_by_signals
 with stopped_by_signals(lambda: None) as received:
-    os.kill(os.getpid(), signal.SIGHUP)
-    print(received)
+    for number in (signal.SIGHUP, signal.SIGINT, signal.SIGTERM):
+        os.kill(os.getpid(), number)
+    print([signal.Signals(number).name for number in received])
 """
-    # What nohup does; the test may run where the program is not installed.
-    child = python("-c", code, stdout=subprocess.PIPE, preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_IGN))
-    assert child.communicate()[0] == "[]\n"
+
+    def in_the_background() -> None:
+        """What nohup does, and a script's `&`."""
+        for number in (signal.SIGHUP, signal.SIGINT):
+            signal.signal(number, signal.SIG_IGN)
+
+    child = python("-c", code, stdout=subprocess.PIPE, preexec_fn=in_the_background)
+    assert child.communicate()[0] == "['SIGTERM']\n"
 
 
 def test_a_warning_that_somebody_else_handles_is_left_to_him() -> None:

@@ -66,12 +66,15 @@ def test_atari_5_is_human_normalized_and_stands_beside_the_published_at_the_same
     games = [np.array([float(row["normalized"]) for row in rows if row["game"] == game]) for game in COEFFICIENTS]
     predicted = value(tmp_path, "dopamine", "predicted median of 57 games")
     assert predicted[0] == pytest.approx(float(predicted_median(games)))
-    assert "published: Rainbow" in shown
+    assert "published: Dopamine's C51" in shown
+    words = " ".join(shown.split())
+    assert "protocol: Dopamine's C51, Dopamine's DQN" in words
+    assert "played as these runs; they differ in network" in words
     curves = [read_curves(PUBLISHED / "dopamine_curves.csv", game)["Rainbow"] for game in COEFFICIENTS]
     human = [random_and_human(game) or (0.0, 0.0) for game in COEFFICIENTS]
     second = [curve.mean[curve.million_frames == 2] for curve in curves]  # two million frames
     normalized = sorted(float(m[0] - low) / (high - low) for m, (low, high) in zip(second, human, strict=True))
-    published = value(tmp_path, "published: Rainbow", "interquartile mean")
+    published = value(tmp_path, "published: Dopamine's Rainbow", "interquartile mean")
     assert published[0] == pytest.approx(np.mean(normalized[1:4]))
     assert np.isnan(published[1])
     assert (tmp_path / "suite.png").stat().st_size > 10_000

@@ -144,6 +144,7 @@ def test_a_number_that_a_person_has_named_is_taken_whatever_memory_is_free(
     assert processes.most == 3
 
 
+@pytest.mark.usefixtures("signals_as_in_a_terminal")
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGUSR1])
 def test_a_signal_stops_all_and_those_that_wait_count_as_stopped(processes: Processes, number: signal.Signals) -> None:
     def look(running: object, ended: object) -> None:

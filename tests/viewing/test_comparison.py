@@ -10,6 +10,8 @@ from pixelq.recipes.reading import read_recipe
 from pixelq.viewing.comparison import GameComparison, differences, group_means, means_by, means_per_million
 from pixelq.viewing.comparison_figure import draw_comparison
 from pixelq.viewing.curves import RunCurves, read_run
+from pixelq.viewing.emulator_frames import has_emulator, said_frames
+from pixelq.viewing.equal_steps import at_equal_steps
 from pixelq.viewing.reference import PublishedScore, ReferenceCurve
 from pixelq.viewing.run_groups import grouped
 
@@ -141,3 +143,51 @@ def test_a_curve_of_a_library_has_the_protocol_of_its_recipe(make_run):
     assert differences([beside(*same, references=[BY_STEPS])]) == ["pong cleanrl and CleanRL DQN: the same protocol."]
     (sentence,) = differences([beside(same[0], references=[BY_STEPS]), beside(same[1], references=[BY_STEPS])])
     assert sentence.endswith("they differ in runs 1 (reference: 5).")
+
+
+def test_a_game_without_an_emulator_is_drawn_against_agent_steps_beside_a_curve_at_as_many(make_run):
+    run = read_run(make_run("run", np.arange(8.0), every=10_000, game="CartPole-v1", frame_skip=1))
+    curve = dataclasses.replace(BY_STEPS, million_frames=np.array([0.08, 0.16, 4.0]), mean=np.array([1.0, 2.0, 3.0]))
+    curve = dataclasses.replace(curve, low=curve.mean, high=curve.mean)
+    axes = draw_comparison([beside(run, references=[curve], game="CartPole-v1")]).axes[0]
+    assert axes.get_xlabel() == "agent steps"
+    assert axes.get_xlim() == pytest.approx((0, 1.04 * 80_000))
+    lines = {line.get_label(): line.get_xydata() for line in axes.lines}
+    # A published agent step has four frames: 80,000 frames are 20,000 agent steps, and the run has played as many.
+    np.testing.assert_allclose(lines["reference: CleanRL DQN (5 runs)"][:2], [[20_000, 1], [40_000, 2]])
+    (x,) = {line.get_xdata()[-1] for line in axes.lines if line.get_label() == "CartPole-v1 default"}
+    assert x == pytest.approx(80_000)
+    assert axes.child_axes == []  # no second axis of agent steps
+    late = dataclasses.replace(curve, million_frames=curve.million_frames + 1)
+    labels = [
+        line.get_label() for line in draw_comparison([beside(run, references=[late], game="CartPole-v1")]).axes[0].lines
+    ]
+    assert "reference: CleanRL DQN (5 runs), its first value, at 270,000 agent steps" in labels
+    np.testing.assert_allclose(means_by(run, np.array([0.04, 0.32])), [0, 3.5])
+
+
+@pytest.mark.parametrize(
+    ("beside_it", "title"),
+    [
+        ({"references": [CURVE]}, "pong: runs beside published curves"),
+        ({"references": [], "levels": [LEVEL]}, "pong: runs beside published scores"),
+        ({"references": []}, "pong: scores of training games"),
+    ],
+)
+def test_the_title_names_published_things_only_where_there_are_some(beside_it, title, make_run):
+    run = read_run(make_run("run", [1, 3, 5, 7], every=125_000))
+    assert draw_comparison([beside(run, **beside_it)]).texts[0].get_text() == title
+
+
+def test_frames_are_told_only_of_games_that_have_an_emulator(make_run):
+    pole = Config(game="CartPole-v1", frame_skip=1)
+    assert [said_frames(one) for one in (pole, dataclasses.replace(pole, frame_skip=4), Config())] == [
+        "",
+        "1 agent step = 4 steps of the environment.",
+        "1 agent step = 4 frames.",
+    ]
+    assert not has_emulator("NobodyMadeThis-v0")
+    runs = [read_run(make_run(name, np.arange(8.0), every=10_000, game=name)) for name in ("CartPole-v1", "pong")]
+    table = at_equal_steps([beside(run, references=[], game=run.config.game) for run in runs])
+    assert {row.game: row.million_frames for row in table.rows if row.game == "pong"} == {"pong": 0.32}
+    assert [np.isnan(row.million_frames) for row in table.rows if row.game == "CartPole-v1"] == [True]

@@ -52,7 +52,7 @@ def test_games_run_side_by_side_and_one_that_is_over_waits_darker_for_the_others
     games = record_grid(cells(*agents), tmp_path / "a.mp4", scale=1, epsilon=0.0)
     assert [(game.agent_steps, game.finished) for game in games] == [(10, True), (30, True)]
     pictures = frames_of(games[0].path)
-    assert len(pictures) == games[0].frames == 60
+    assert len(pictures) == games[0].frames == 61
     assert pictures[0].shape == (210 + 2 * CAPTION, 324, 3)
     left, right = slice(0, 160), slice(164, 324)
     assert np.abs(pictures[0][:210, left].astype(int) - pictures[0][:210, right]).mean() < 3  # one seed: one game
@@ -68,7 +68,7 @@ def test_a_grid_can_be_a_gif_and_is_no_wider_than_asked_for(tmp_path):
     path = tmp_path / "a.gif"
     record_grid(cells(*[Still(i) for i in range(5)]), path, width=200, timing=Timing(max_agent_steps=3))
     with Image.open(path) as gif:
-        assert (gif.size[0], gif.n_frames) == (200, 3)
+        assert (gif.size[0], gif.n_frames) == (200, 4)
 
 
 @pytest.mark.parametrize(

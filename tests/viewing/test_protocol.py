@@ -130,8 +130,8 @@ USED_WITH: dict[str, dict[str, Any]] = {
 }
 """Fields that have an effect only with values of others."""
 ANOTHER = {
-    "torso": "2013", "linear": "own", "streams": "own", "head": "own", "loss": "double", "sampler": "own",
-    "epsilon_schedule": "exponential", "load": "runs/other", "loop": "parallel",
+    "torso": "2013", "linear": "own", "memory": "own", "streams": "own", "head": "own", "loss": "double",
+    "sampler": "own", "epsilon_schedule": "exponential", "load": "runs/other", "loop": "parallel",
     "wrappers": ("my_module:Wrapper",),
 }  # fmt: skip
 

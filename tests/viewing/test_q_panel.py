@@ -13,7 +13,7 @@ NAMES = ["NOOP", "FIRE", "RIGHT", "LEFT"]
 
 def draw(q_values, action, *, greedy=True, actions=NAMES, height=420, panel=None):
     panel = panel or QPanel(height, "Pong", actions, "random (epsilon 0.01)")
-    return panel.draw(np.array(q_values, np.float32), action, greedy=greedy, score=-3.0, agent_step=7)
+    return panel.draw(np.array(q_values, np.float32), action, greedy=greedy, score=-3.0, agent_steps=7)
 
 
 def bar_lengths(picture, colour):
@@ -78,6 +78,16 @@ def test_a_full_bar_ends_left_of_its_number(q_values):
     bar = np.flatnonzero((row == GREEDY).all(axis=1))
     number = np.flatnonzero((row > 200).all(axis=1))
     assert bar.max() + 4 <= number[number > bar.min()].min()
+
+
+def test_where_a_game_is_over_no_action_has_a_bar_and_score_and_agent_steps_stay():
+    panel = QPanel(420, "Pong", NAMES, "random")
+    before = draw([1.0, 2.0, 3.0, 4.0], 3, panel=panel)
+    over = panel.over(score=-3.0, agent_steps=7)
+    assert bar_lengths(over, BAR) == bar_lengths(over, GREEDY) == []
+    np.testing.assert_array_equal(over[:70], before[:70])
+    np.testing.assert_array_equal(over[-88:], before[-88:])  # the values before
+    assert QPanel(420, "Pong", NAMES, "random").over(score=0.0, agent_steps=0).shape == before.shape
 
 
 @given(st.floats(-1e6, 1e6), st.floats(1e-3, 1e6))

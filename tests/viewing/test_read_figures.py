@@ -28,6 +28,7 @@ def test_a_curve_and_its_band_are_read_off_within_two_pixels() -> None:
     )  # fmt: skip
     points = {step: values for step, *values in read_figures.curve(pixels, panel)}
     assert len(points) >= 38
+    assert points[10_000_000][0] == pytest.approx(100, abs=2)  # at the very edge
     for step in (2_000_000, 5_000_000, 7_750_000):
         mean, low, high = points[step]
         assert mean == pytest.approx(step / 1e5, abs=2)

@@ -5,8 +5,9 @@ import pytest
 from pixelq.config import Config
 from pixelq.errors import UserError
 from pixelq.recipes.reading import read_recipe
+from pixelq.viewing import reference
 from pixelq.viewing.protocol import PUBLISHED
-from pixelq.viewing.reference import PublishedScore, read_curves, read_scores, score_differences
+from pixelq.viewing.reference import PublishedScore, read_curves, read_scores, read_shipped_scores, score_differences
 
 CURVES = """\
 game,agent,million_frames,mean_return,min_run,max_run,runs
@@ -36,6 +37,20 @@ def files(tmp_path):
 def test_a_game_is_found_whatever_its_name_is_written_like(files, game):
     assert list(read_curves(files / "curves.csv", game)) == ["DQN", "Rainbow, full"]
     assert [score.algorithm for score in read_scores(files / "scores.csv", game)] == ["DQN", "C51"]
+
+
+def test_a_shipped_agent_is_told_with_its_source_once_and_a_strangers_by_its_name(files):
+    assert read_curves(PUBLISHED / "dopamine_curves.csv", "pong")["DQN"].label == "Dopamine's DQN"
+    assert read_curves(PUBLISHED / "cleanrl_curves.csv", "pong")["CleanRL DQN"].label == "CleanRL DQN"
+    assert read_curves(files / "curves.csv", "pong")["DQN"].label == "DQN"
+
+
+def test_shipped_scores_are_those_of_every_file_of_scores(files, monkeypatch):
+    monkeypatch.setattr(reference, "PUBLISHED", files)
+    (files / "published_scores.csv").write_text(SCORES)
+    (files / "other_scores.csv").write_text(SCORES.replace("paper", "another paper"))
+    sources = [score.source for score in read_shipped_scores("pong")]
+    assert sources == ["another paper", "docs", "paper", "docs"]
 
 
 def test_a_curve_is_sorted_by_frames(files):

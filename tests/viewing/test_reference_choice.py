@@ -7,7 +7,14 @@ from pixelq.errors import UserError
 from pixelq.recipes.reading import read_recipe, recipe_names
 from pixelq.viewing.curves import read_run
 from pixelq.viewing.protocol import PUBLISHED
-from pixelq.viewing.reference import NoCurveError, read_curves, read_scores
+from pixelq.viewing.reference import (
+    NoCurveError,
+    paper_curves,
+    read_curves,
+    read_scores,
+    read_shipped_scores,
+    score_differences,
+)
 from pixelq.viewing.reference_choice import Choice, compared
 
 
@@ -46,6 +53,35 @@ def test_papers_give_final_scores_and_a_game_without_one_is_told(make_run):
     assert [(level.algorithm, level.score) for level in breakout.levels] == [("DQN 2013", 168), ("DQN 2015", 401.2)]
     assert freeway.levels == []
     assert note == "no paper's score of freeway is known here"
+
+
+def test_papers_give_minatar_the_curves_of_its_own_paper_whatever_the_ids_version(make_run):
+    pytest.importorskip("minatar")
+    for version in (0, 1):
+        runs = [run(make_run, f"MinAtar/Breakout-v{version}", recipe="minatar-dqn")]
+        (breakout,), notes = compared(runs, Choice("papers"))
+        curves = {curve.agent: curve for curve in breakout.references}
+        assert len(curves) == 4
+        assert {curve.runs for curve in curves.values()} == {30}
+        assert all("read off MinAtar's img/learning_curves.gif" in curve.how for curve in curves.values())
+        assert curves["MinAtar DQN"].at(4 * 5.0) == pytest.approx(10, abs=0.5)  # as read off by eye
+        assert curves["MinAtar actor-critic (lambda 0.8)"].at(4 * 2.0) == pytest.approx(14, abs=0.5)
+        assert (breakout.levels, notes) == ([], [])
+        unlike = [words for score in breakout.scores for words in score_differences(runs[0].config, score)]
+        assert any("all 6 actions, not those of MinAtar/Breakout-v1" in words for words in unlike) is (version == 1)
+    (one,), _ = compared(runs, Choice("papers", agents=("MinAtar DQN",)))
+    assert [curve.agent for curve in one.references] == ["MinAtar DQN"]
+
+
+@pytest.mark.parametrize("game", ["Asterix", "Breakout", "Freeway", "Seaquest", "SpaceInvaders"])
+def test_minatars_shipped_scores_are_its_curves_after_2_and_5_million_agent_steps(game):
+    pytest.importorskip("minatar")
+    curves = paper_curves(f"MinAtar/{game}-v0")
+    scores = [score for score in read_shipped_scores(f"MinAtar/{game}-v0") if score.source.startswith("Young & Tian")]
+    assert sorted(score.agent_steps for score in scores) == [2_000_000] * len(curves) + [5_000_000] * len(curves)
+    for score in scores:
+        assert curves[f"MinAtar {score.algorithm}"].at(4 * score.agent_steps / 1e6) == pytest.approx(score.score)
+        assert ("1.0.10 or older" in score.protocol) is (game == "Seaquest")
 
 
 @pytest.mark.parametrize(

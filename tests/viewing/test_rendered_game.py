@@ -42,15 +42,19 @@ def test_the_video_shows_the_same_game_as_without_a_video() -> None:
     envs.close()
     plain = make_envs(agent.config, num_envs=1, seed=np.random.SeedSequence(7).spawn(2)[0])
     observations, _ = plain.reset()
-    for moment in moments:
-        assert np.array_equal(moment.q_values, agent.q_values(observations)[0])
-        observations, _, terminated, truncated, _ = plain.step(np.array([moment.action]))
-        assert moment.over == bool(terminated[0] | truncated[0])
-    assert moments[-1].over
-    assert moments[-1].score == len(moments) > 30
+    over = False
+    for moment in moments[:-1]:
+        assert not over
+        assert np.array_equal(moment.choice.q_values, agent.q_values(observations)[0])
+        observations, _, terminated, truncated, info = plain.step(np.array([moment.choice.action]))
+        over = bool(terminated[0] | truncated[0])
+    assert over
+    assert moments[-1].choice is None
+    assert np.array_equal(moments[-1].observation, info["final_obs"][0])
+    assert moments[-1].score == len(moments) - 1 > 30
 
 
-def test_each_picture_is_what_gymnasium_draws_after_the_step() -> None:
+def test_each_picture_is_what_gymnasium_draws_of_the_state_whose_values_are_shown() -> None:
     agent = Balancing()
     shown, envs = open_game(agent.config, 3)
     moments = played(agent, shown, envs, seed=3, epsilon=0.0)
@@ -58,9 +62,13 @@ def test_each_picture_is_what_gymnasium_draws_after_the_step() -> None:
     first = [next(moments) for _ in range(5)]
     # `SeededEpisodes` draws the game's seed; the record of its actions begins with it.
     reference.reset(seed=int(envs._record.seeds[0]))
-    for moment in first:
-        reference.step(moment.action)
-        assert np.array_equal(moment.screens[0], reference.render())
+    for number, moment in enumerate(first):
+        (screen,) = moment.screens
+        assert np.array_equal(screen, reference.render())
+        assert np.array_equal(moment.observation[-1], np.array(reference.unwrapped.state, np.float32))
+        assert np.array_equal(moment.choice.q_values, agent.q_values(moment.observation[None])[0])
+        assert moment.score == number
+        reference.step(moment.choice.action)
     moments.close()
     envs.close()
 
@@ -177,7 +185,7 @@ def draws(monkeypatch: pytest.MonkeyPatch) -> type[Draws]:
 def test_pictures_of_every_kind_are_filmed_as_they_are(picture: Any, draws: type[Draws], tmp_path: Any) -> None:
     draws.picture = staticmethod(picture) if callable(picture) else picture
     game = record_game(Still(), tmp_path / "video.mp4")
-    assert game.frames == 5
+    assert (game.agent_steps, game.frames) == (5, 6)  # the first state, and the one after each agent step
     with av.open(str(game.path)) as video:
         for frame in video.decode(video=0):
             assert abs(frame.to_ndarray(format="rgb24")[100:300, 100:300].mean() - 100) < 3

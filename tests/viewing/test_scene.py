@@ -12,7 +12,7 @@ from pixelq.networks.observations import likely_observations
 from pixelq.policy import Agent
 from pixelq.viewing.distribution_panel import WIDTH as RETURNS_WIDTH
 from pixelq.viewing.q_panel import WIDTH
-from pixelq.viewing.scene import CAPTION, Look, Moment, Scene, usual_scale
+from pixelq.viewing.scene import CAPTION, Choice, Look, Moment, Scene, usual_scale
 
 CONFIG = dataclasses.replace(Config(), game="breakout", torso="2013", screen_size=36)
 SPACE = likely_observations(CONFIG)
@@ -21,6 +21,7 @@ CYAN = np.array([0, 235, 255])
 
 class Shown:
     height, width, action_names, seen = 210, 160, ["NOOP", "FIRE", "RIGHT", "LEFT"], (0.0, 0.0, 1.0, 1.0)
+    flickers = True
 
 
 def agent_of(space=SPACE, **fields):
@@ -33,9 +34,9 @@ def scene_of(agent=None, shown=None, space=SPACE, look=None, **options):
     return Scene(agent or agent_of(), shown or Shown(), space, look or Look(), **options)
 
 
-def moment_of(*screens, space=SPACE, score=3.0):
+def moment_of(*screens, space=SPACE, score=3.0, values=(0.0, 1.0, 2.0, 3.0)):
     state = np.random.default_rng(1).integers(0, 256, space.shape, np.uint8)
-    return Moment(state, list(screens), np.array([0.0, 1.0, 2.0, 3.0], np.float32), 3, True, score, False)
+    return Moment(state, list(screens), Choice(np.array(values, np.float32), 3, True), score)
 
 
 def grey(level):
@@ -53,6 +54,38 @@ def test_several_screens_make_one_picture_the_brighter_of_the_last_two():
     (rest,) = scene.last()
     assert (rest[:420, :320] == 10).all()
     assert list(scene.last()) == []
+
+
+def test_a_picture_of_a_game_that_does_not_flicker_shows_one_state_alone():
+    class Still(Shown):
+        flickers = False
+
+    (picture,) = pictures(scene_of(shown=Still()), moment_of(grey(250), grey(90)))
+    assert (picture[:420, :320] == 90).all()
+
+
+def test_the_values_of_a_state_stand_beside_its_own_picture_and_those_before_it_beside_the_way_there():
+    scene, alone = scene_of(), scene_of()
+    panels = [
+        alone.first(moment_of(grey(0), values=values), step)[:, 320:].copy()
+        for step, values in enumerate([(9.0, 0.0, 0.0, 0.0), (0.0, 9.0, 0.0, 0.0)])
+    ]
+    begin = scene.first(moment_of(grey(200), grey(90), grey(10), values=(9.0, 0.0, 0.0, 0.0)), 0).copy()
+    assert (begin[:420, :320] == 90).all()  # what came before the video is not in it
+    np.testing.assert_array_equal(begin[:, 320:], panels[0])
+    second = moment_of(grey(20), grey(30), grey(40), grey(50), values=(0.0, 9.0, 0.0, 0.0))
+    on_the_way, there = pictures(scene, second)
+    assert ((on_the_way[:420, :320] == 30).all(), (there[:420, :320] == 50).all()) == (True, True)
+    np.testing.assert_array_equal(on_the_way[:, 320:], panels[0])
+    np.testing.assert_array_equal(there[:, 320:], panels[1])
+
+
+def test_the_last_state_has_its_picture_and_no_values_returns_or_saliency():
+    scene = scene_of(agent_of(head="categorical", loss="c51"), look=Look(saliency="gradient"))
+    pictures(scene, moment_of(grey(100), grey(100)))
+    (last,) = pictures(scene, Moment(moment_of().observation, [grey(50), grey(60)], None, 4.0), 2)
+    assert (last[:420, :320] == 60).all()
+    assert not (last[92:300, 320:] == np.array([76, 106, 146])).all(axis=2).any()  # bars
 
 
 def test_what_is_shown_stands_side_by_side_and_the_caption_below():

@@ -3,6 +3,7 @@ import dataclasses
 import av
 import numpy as np
 import pytest
+from PIL import Image
 
 from pixelq.config import Config
 from pixelq.errors import UserError
@@ -34,16 +35,21 @@ def pictures(path):
 
 def screens_of(player, *, seed, epsilon, steps):
     shown, envs = open_game(player.config, seed)
-    moments = [m for m, _ in zip(played(player, shown, envs, seed=seed, epsilon=epsilon), range(steps), strict=False)]
+    game = played(player, shown, envs, seed=seed, epsilon=epsilon)
+    moments = [moment for moment, _ in zip(game, range(steps + 1), strict=False)]
     envs.close()
     return [s for moment in moments for s in moment.screens], moments
+
+
+def choices(moments):
+    return [moment.choice for moment in moments if moment.choice is not None]
 
 
 def test_the_game_picture_is_the_emulators_screen_at_twice_its_size(tmp_path):
     player = LinearPlayer("pong", 6, sticky_actions=0.25)
     game = record_game(player, tmp_path / "a.mp4", seed=3, epsilon=0.1, fps=60, max_agent_steps=20)
     video, rate = pictures(game.path)
-    assert (len(video), game.frames, game.agent_steps, rate) == (80, 80, 20, 60.0)
+    assert (len(video), game.frames, game.agent_steps, rate) == (81, 81, 20, 60.0)
     assert video[0].shape == (420, 320 + WIDTH, 3)
     screens, moments = screens_of(player, seed=3, epsilon=0.1, steps=20)
     assert game.score == moments[-1].score
@@ -58,11 +64,28 @@ def test_thirty_pictures_a_second_show_two_frames_each_so_that_nothing_that_flic
     player = LinearPlayer("ms_pacman", 9)
     game = record_game(player, tmp_path / "a.mp4", seed=1, epsilon=0.0, max_agent_steps=30)
     video, rate = pictures(game.path)
-    assert (len(video), rate) == (60, 30.0)
-    screens, _ = screens_of(player, seed=1, epsilon=0.0, steps=30)
+    assert (len(video), rate) == (61, 30.0)
+    (first, *screens), _ = screens_of(player, seed=1, epsilon=0.0, steps=30)
+    small = [picture[:, :320].reshape(210, 2, 160, 2, 3).mean(axis=(1, 3)) for picture in video]
+    assert np.abs(small[0] - first).mean() < 5
     for i in range(0, 60, 9):
-        small = video[i][:, :320].reshape(210, 2, 160, 2, 3).mean(axis=(1, 3))
-        assert np.abs(small - np.maximum(screens[2 * i], screens[2 * i + 1])).mean() < 5
+        assert np.abs(small[1 + i] - np.maximum(screens[2 * i], screens[2 * i + 1])).mean() < 5
+
+
+def test_a_states_picture_is_the_screen_that_the_agent_sees_in_it():
+    """The first frame of its state, made small by ale-py from the same screen that the video shows."""
+    player = LinearPlayer("breakout", 4, max_pool=False, noop_max=30)
+    _, moments = screens_of(player, seed=5, epsilon=1.0, steps=40)
+    errors = {-1: [], 0: [], 1: []}
+    for t in range(1, 40):
+        newest = moments[t].observation[-1].astype(float)
+        for other, found in errors.items():
+            gray = moments[t + other].screens[-1] @ np.array([0.299, 0.587, 0.114])
+            small = np.asarray(Image.fromarray(gray.astype(np.uint8)).resize((84, 84), Image.Resampling.BOX))
+            found.append(np.abs(small - newest).mean())
+    own, before, after = (np.array(errors[other]) for other in (0, -1, 1))
+    assert (own < np.minimum(before, after)).any()
+    assert (own <= np.minimum(before, after) + 0.05).all()  # where nothing moves all are alike
 
 
 @pytest.mark.parametrize(("scale", "size"), [(1, (420, 160 + WIDTH)), (3, (630, 480 + WIDTH))])
@@ -78,14 +101,14 @@ def test_a_whole_game_is_recorded_to_its_end(tmp_path):
     assert game.finished
     assert game.agent_steps > 100
     assert (len(video), rate) == (game.frames, 15.0)
-    assert game.frames == game.agent_steps
+    assert game.frames == game.agent_steps + 1  # each state, the first and the last among them
     assert [p.name for p in (tmp_path / "videos").iterdir()] == ["a.mp4"]
 
 
 def test_the_frame_cap_of_the_recipe_ends_a_game(tmp_path):
     player = LinearPlayer("pong", 6, max_frames_per_episode=80)
     game = record_game(player, tmp_path / "a.mp4")
-    assert (game.finished, game.agent_steps, game.frames) == (True, 20, 40)
+    assert (game.finished, game.agent_steps, game.frames) == (True, 20, 41)
 
 
 def test_a_game_cut_short_says_so(tmp_path):
@@ -106,23 +129,23 @@ def test_the_agent_sees_its_own_preprocessing_and_takes_its_best_action():
     player = LinearPlayer("pong", 6)
     _, moments = screens_of(player, seed=0, epsilon=0.0, steps=20)
     assert {seen.shape for seen in player.seen} == {(1, 4, 84, 84)}
-    assert all(moment.greedy and moment.action == moment.q_values.argmax() for moment in moments)
-    assert len({moment.action for moment in moments}) > 1
+    assert all(choice.greedy and choice.action == choice.q_values.argmax() for choice in choices(moments))
+    assert len({choice.action for choice in choices(moments)}) > 1
 
 
 def test_epsilon_is_the_share_of_random_actions():
     _, moments = screens_of(LinearPlayer("pong", 6), seed=0, epsilon=0.5, steps=300)
-    assert np.mean([not moment.greedy for moment in moments]) == pytest.approx(0.5, abs=0.1)
+    assert np.mean([not choice.greedy for choice in choices(moments)]) == pytest.approx(0.5, abs=0.1)
 
 
 def test_an_opening_fire_is_shown_as_not_the_agents_choice():
     player = LinearPlayer("breakout", 4, opening_fire_max=30)
     player.q_values = lambda observations: np.array([[9.0, 0.0, 0.0, 0.0]], np.float32)
     _, moments = screens_of(player, seed=0, epsilon=0.0, steps=40)
-    opening = [m for m in moments if not m.greedy]
+    opening = [choice for choice in choices(moments) if not choice.greedy]
     assert 1 <= len(opening) <= 30
-    assert {m.action for m in opening} == {1}
-    assert moments[-1].greedy
+    assert {choice.action for choice in opening} == {1}
+    assert moments[-1].choice.greedy
 
 
 @pytest.mark.parametrize(
@@ -166,5 +189,5 @@ def test_a_video_that_fails_leaves_nothing_behind(tmp_path):
 
     player.q_values = break_down
     with pytest.raises(FloatingPointError):
-        record_game(player, tmp_path / "a.mp4")
+        record_game(player, tmp_path / "new" / "videos" / "a.mp4")
     assert list(tmp_path.iterdir()) == []

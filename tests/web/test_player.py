@@ -152,7 +152,8 @@ def test_games_end_with_their_score_and_the_next_begins(trained: Path, play: Any
     header, shown = parts(player)
     assert header["games"] == [{"score": steps, "steps": steps}]
     assert (header["score"], header["step"]) == (0, 0)
-    assert "screen" not in shown  # of the game that has ended
+    assert np.array_equal(shown["screen"], player._shown.first_screen)
+    assert not np.array_equal(shown["screen"], player._shown.screens[-1])  # of the game that has ended
 
 
 def test_small_pictures_of_many_channels_are_shown_in_colours(trained: Path, play: Any) -> None:

@@ -43,7 +43,10 @@ def checkpoint_digests(checkpoint: LoadedCheckpoint) -> dict[str, str]:
         if state.get("reward_scale"):
             digests["reward scale"] = tree_digest(state["reward_scale"])
         digests["environments"] = tree_digest(state["envs"])
-        generators = {"policy": state["policy"], "replay": state["replay_generator"], "learner": learner["noise"]}
+        policy = dict(state["policy"])
+        if "recurrent_state" in policy:
+            digests["recurrent state"] = tree_digest(policy.pop("recurrent_state"))
+        generators = {"policy": policy, "replay": state["replay_generator"], "learner": learner["noise"]}
         if "torch_generators" in state:
             generators["torch"] = state["torch_generators"]
         digests["generators"] = tree_digest(generators)

@@ -80,6 +80,23 @@ def flags(argv: Sequence[str]) -> list[str]:
     return [word[2:].partition("=")[0].replace("-", "_") for word in argv if word.startswith("--")]
 
 
+def check_folder_named(argv: Sequence[str], *options: str) -> None:
+    """Refuse `--out videos/` where there is no such folder: without its slash it would be the name of a file.
+
+    Args:
+        argv: arguments after the command.
+        options: that name a file, or a folder for it; as fields are called.
+
+    Raises:
+        UserError: there is no such folder.
+    """
+    for word, following in zip(argv, [*argv[1:], ""], strict=False):
+        flag, equals, value = word.partition("=")
+        value = value if equals else following
+        if flags([flag])[:1] and flags([flag])[0] in options and value.endswith(os.sep) and not os.path.isdir(value):
+            raise UserError(f"{flag} {value}: there is no such folder; make it, or name a file")
+
+
 def _whole_numbers_written_out(kind: type, argv: Sequence[str]) -> list[str]:
     """The arguments with `1e6` as 1000000 where an option takes a whole number; what is none stays as it is."""
     whole = {f.name for f in dataclasses.fields(kind) if f.type in (int, "int", "int | None")}

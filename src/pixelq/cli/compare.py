@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Literal
 from rich.console import Console
 from tyro.conf import Positional
 
-from pixelq.cli.arguments import Paths, parse
+from pixelq.cli.arguments import Paths, check_folder_named, parse
 from pixelq.errors import UserError
+from pixelq.plain_files import check_plain
 
 if TYPE_CHECKING:
     from pixelq.viewing.curves import RunCurves
@@ -48,6 +49,9 @@ class Args:
 def run(argv: list[str]) -> int:
     """Print the tables and draw the figure."""
     args = parse(Args, argv, "compare")
+    check_folder_named(argv, "out")
+    if args.out is not None:
+        check_plain(args.out)
     if not args.runs:
         raise UserError("compare needs at least one run folder: pixelq compare runs/...")
     if args.at is not None and args.at < 1:

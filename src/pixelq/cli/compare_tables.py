@@ -9,8 +9,6 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from pixelq.envs import Game, resolve_game
-from pixelq.errors import UserError
 from pixelq.viewing.comparison import (
     BAND_WORDS,
     GameComparison,
@@ -20,6 +18,7 @@ from pixelq.viewing.comparison import (
     group_means,
 )
 from pixelq.viewing.curves import Band, RunCurves
+from pixelq.viewing.emulator_frames import has_emulator
 from pixelq.viewing.equal_steps import EqualSteps, Estimate
 from pixelq.viewing.protocol import Aspect
 from pixelq.viewing.reference import FRAMES_OF_A_STEP, MILLION, PublishedScore, ReferenceCurve, score_differences
@@ -56,9 +55,9 @@ def _curve_table(one: GameComparison, band: Band) -> Table:
     several = any(len(members) > 1 for members in one.groups.values())
     spread = f"in brackets: {BAND_WORDS[band]}; references: lowest to highest run" if several else ""
     table = Table(title=f"{escape(one.game)}: mean score of the training games {counted}", caption=spread or None)
-    for name in ("million frames", "agent steps"):
+    for name in ("million frames", "agent steps") if one.has_frames else ("agent steps",):
         table.add_column(name, justify="right")
-    for label in (*one.groups, *(f"{curve.agent}, {curve.runs} runs" for curve in one.references)):
+    for label in (*one.groups, *(f"{curve.label}, {curve.runs} runs" for curve in one.references)):
         table.add_column(escape(label), justify="right", overflow="fold")
     points = one.references[0].million_frames
     columns = [group_means(members, points, by_million=one.by_million, band=band) for members in one.groups.values()]
@@ -69,13 +68,16 @@ def _curve_table(one: GameComparison, band: Band) -> Table:
         for curve in one.references:
             at = curve.million_frames == million
             cells.append(_cell(curve.mean[at][0], curve.low[at][0], curve.high[at][0]) if at.any() else "-")
-        table.add_row(f"{million:g}", f"{million * MILLION / FRAMES_OF_A_STEP:,.0f}", *cells)
+        frames = [f"{million:g}"] if one.has_frames else []
+        table.add_row(*frames, f"{million * MILLION / FRAMES_OF_A_STEP:,.0f}", *cells)
     if not table.rows:
-        table.caption = f"No run has played {_amount(points[0])} yet."
+        table.caption = f"No run has played {_amount(points[0], one.has_frames)} yet."
     return table
 
 
-def _amount(million: float) -> str:
+def _amount(million: float, has_frames: bool) -> str:
+    if not has_frames:
+        return f"{million * MILLION / FRAMES_OF_A_STEP:,.0f} agent steps"
     return "a million frames" if million == 1 else f"{million:g} million frames"
 
 
@@ -121,11 +123,11 @@ def _estimate(one: Estimate, digits: int) -> str:
 def _protocol_table(label: str, curve: ReferenceCurve, found: Sequence[Aspect] | None) -> Table | str:
     if found is None:
         return escape(
-            f"The protocol of {curve.agent} is not known here: only scores are compared, whatever they were made with."
+            f"The protocol of {curve.label} is not known here: only scores are compared, whatever they were made with."
         )
     differing = [aspect.name for aspect in found if aspect.differs]
     verdict = f"differs in {', '.join(differing)}" if differing else "same protocol"
-    title = f"Protocol of the training scores: {label} and {curve.agent}"
+    title = f"Protocol of the training scores: {label} and {curve.label}"
     table = Table(title=escape(title), caption=escape(verdict))
     for name in ("", "run", "reference", ""):
         table.add_column(name)
@@ -143,7 +145,7 @@ def _score_table(game: str, label: str, members: Sequence[RunCurves], scores: Se
         table.add_column(name, justify="right")
     for name in ("protocol", f"differs from the training games of {escape(label)}"):
         table.add_column(name)
-    sticky = f", sticky actions {members[0].config.sticky_actions:g}" if _is_atari(game) else ""
+    sticky = f", sticky actions {members[0].config.sticky_actions:g}" if has_emulator(game) else ""
     for run in members:
         config, games, tests = run.config, run.episodes["score"][-100:], run.evaluations
         name, recipe = escape(run.folder.name), escape(config.recipe)
@@ -163,10 +165,3 @@ def _score_table(game: str, label: str, members: Sequence[RunCurves], scores: Se
             escape("; ".join(score_differences(members[0].config, row)) or "same protocol"),
         )
     return table
-
-
-def _is_atari(game: str) -> bool:
-    try:
-        return isinstance(resolve_game(game), Game)
-    except UserError:
-        return False

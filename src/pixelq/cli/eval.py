@@ -13,7 +13,7 @@ from rich.markup import escape
 from rich.table import Table
 from tyro.conf import Positional
 
-from pixelq.cli.arguments import parse
+from pixelq.cli.arguments import check_folder_named, parse
 from pixelq.cli.results import keep, result_file
 from pixelq.errors import UserError
 from pixelq.recipes.unused import check_threads
@@ -47,6 +47,7 @@ class Args:
 def run(argv: list[str]) -> int:
     """Evaluate and report."""
     args = parse(Args, argv, "eval")
+    check_folder_named(argv, "out")
     if args.episodes < 1:
         raise UserError(f"--episodes {args.episodes} is out of range: play at least 1 game")
     if args.epsilon is not None and not 0 <= args.epsilon <= 1:

@@ -8,8 +8,9 @@ from typing import Literal
 
 from tyro.conf import Positional
 
-from pixelq.cli.arguments import Paths, parse
+from pixelq.cli.arguments import Paths, check_folder_named, parse
 from pixelq.errors import UserError
+from pixelq.plain_files import check_plain
 
 
 @dataclass(frozen=True)
@@ -34,6 +35,9 @@ class Args:
 def run(argv: list[str]) -> int:
     """Draw the figure and say where it is."""
     args = parse(Args, argv, "plot")
+    check_folder_named(argv, "out")
+    if args.out is not None:
+        check_plain(args.out)
     if not args.runs:
         raise UserError("plot needs at least one run folder: pixelq plot runs/...")
     if args.games < 1:

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from tyro.conf import Positional, arg
 
-from pixelq.cli.arguments import Paths, parse
+from pixelq.cli.arguments import Paths, check_folder_named, parse
 from pixelq.errors import UserError
+from pixelq.plain_files import check_plain
 from pixelq.runs.signals import terminated_as_interrupted
 
 if TYPE_CHECKING:
@@ -45,7 +46,8 @@ class Args:
     seed: int = 0
     """Seed of the first game and its random actions; each further game uses the next one."""
     policy: str = "best"
-    """Which policy: best or final of the run, or the path of another."""
+    """Which policy: best or final of RUN; or the path of another one, which then plays its own game, and whose video
+    goes to the run that it belongs to."""
     out: Annotated[Path | None, arg(aliases=["--output"])] = None
     """The video (.mp4 or .gif), or a folder for it; several get -1, -2, ... in the name. None: videos in the run."""
     begin_at: int = 0
@@ -67,6 +69,7 @@ class Args:
 def run(argv: list[str]) -> int:
     """Record the games and print their scores."""
     args = parse(Args, argv, "record")
+    check_folder_named(argv, "out", "output")
     _check(args)
     # Imported late: torch, the emulator and PyAV take seconds, and a wrong argument should not wait for them.
     from pixelq.device import choose_device
@@ -84,6 +87,8 @@ def run(argv: list[str]) -> int:
         if args.stages:
             return _record_stages(args, places[0], device)
         policies = [_policy_file(args, place) for place in places]
+        if args.policy not in ("best", "final"):
+            places = [_owner(policies[0])]
         if args.grid:
             return _record_grid(args, places, policies, device)
         for number, (place, policy) in enumerate(zip(places, policies, strict=True)):
@@ -98,10 +103,14 @@ def _check(args: Args) -> None:
         raise UserError(f"--episodes {args.episodes} is out of range: record at least 1 game")
     if args.seed < 0:
         raise UserError(f"--seed {args.seed} is out of range: it must be at least 0")
+    if args.out is not None:
+        check_plain(args.out)
     if args.out is not None and not args.out.is_dir() and args.out.suffix.lower() not in ("", ".mp4", ".gif"):
         raise UserError(
             f"--out {args.out}: videos are MP4 or GIF files; name it {args.out.with_suffix('.mp4')} or .gif"
         )
+    if args.policy not in ("best", "final") and len(args.runs) > 1:
+        raise UserError(f"--policy {args.policy} plays one policy, and {len(args.runs)} runs are named; name one")
     if args.stages and len(args.runs) > 1:
         raise UserError("--stages shows the policies of one run; give one run, or use --grid for several")
     if args.stages and (args.episodes > 1 or args.policy != "best"):
@@ -231,6 +240,8 @@ def _record_tables(args: Args, tables: list[Path]) -> int:
 def _policy_file(args: Args, place: Place) -> Path:
     """The policy file that RUN and --policy name together."""
     run = place.path
+    if run.is_file() and args.policy not in ("best", "final"):
+        raise UserError(f"--policy {args.policy}: {run} is a policy already; leave one of them out")
     if run.is_file():
         return run
     from pixelq.checkpoints.policy_file import FILE
@@ -249,6 +260,18 @@ def _policy_file(args: Args, place: Place) -> Path:
             return path
     hint = "wait for its first evaluation" if args.policy == "best" else "use --policy best"
     raise UserError(f"{run}: this run has no {args.policy} policy yet; {hint}, or train it longer")
+
+
+def _owner(policy: Path) -> Place:
+    """The run that a policy belongs to, or else the folder it lies in: where its video goes."""
+    from pixelq.checkpoints.kept_policies import FOLDER
+    from pixelq.sharing.place import Place
+
+    folder = policy.parent
+    above = folder.parent.parent if folder.parent.name == FOLDER else folder.parent
+    in_run = (folder.name in ("best", "final") or folder.parent.name == FOLDER) and (above / "config.toml").is_file()
+    folder = above if in_run else folder
+    return Place(str(policy), folder, folder, "")
 
 
 def _which(policy: Path) -> str:
@@ -272,8 +295,10 @@ def _described(config: Any, policy: Path, which: str) -> str:
 def _video_path(args: Args, place: Place, policy: Path, game: int, number: int) -> Path:
     if (named := _named(args, number)) is not None:
         return named
-    which = policy.parent.name if args.policy in ("best", "final") and place.path.is_dir() else policy.stem
-    which = "policy" if policy.parent == place.path else which
+    if args.policy not in ("best", "final"):
+        which = _which(policy) or (policy.stem if policy.parent == place.path else policy.parent.name)
+    else:
+        which = policy.parent.name if place.path.is_dir() and policy.parent != place.path else policy.stem
     name = f"{which}-seed{args.seed + game}.mp4"
     return args.out / name if args.out is not None else place.result("videos/" + name)
 

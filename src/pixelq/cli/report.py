@@ -8,7 +8,7 @@ from typing import Annotated
 
 from tyro.conf import Positional, arg
 
-from pixelq.cli.arguments import parse
+from pixelq.cli.arguments import check_folder_named, parse
 from pixelq.errors import UserError
 
 
@@ -37,6 +37,7 @@ class Args:
 def run(argv: list[str]) -> int:
     """Write the page and say where it is."""
     args = parse(Args, argv, "report")
+    check_folder_named(argv, "out", "output")
     if not 0 <= args.videos <= 1000:
         raise UserError(f"--videos {args.videos:g} is out of range: it must be between 0 and 1000 (megabytes)")
     from pixelq.report_page.html import size

@@ -10,6 +10,7 @@ from typing import Any
 
 from pixelq import atomic
 from pixelq.errors import UserError
+from pixelq.plain_files import check_plain
 
 
 def result_file(out: Path | None, usual: Path) -> Path:
@@ -20,7 +21,9 @@ def result_file(out: Path | None, usual: Path) -> Path:
     """
     if out is None:
         return usual
+    check_plain(out)
     file = out / "eval.json" if out.is_dir() else out
+    check_plain(file)
     if not file.parent.is_dir() or not os.access(file.parent, os.W_OK):
         raise UserError(f"--out {out}: {file.parent} is not a folder that can be written; choose another place")
     return file

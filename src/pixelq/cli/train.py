@@ -18,7 +18,7 @@ from pixelq.recipes.choice import configure
 from pixelq.recipes.keywords import keywords_from_words, words_of
 from pixelq.recipes.reading import game_of_recipe, read_recipe
 from pixelq.recipes.sections import sections
-from pixelq.recipes.shorthands import SHORTHANDS, usual_head, with_shorthands
+from pixelq.recipes.shorthands import SHORTHANDS, usual_partners, with_shorthands
 from pixelq.recipes.unused import check_used, whose_option
 from pixelq.recipes.values import FIELDS, OPTIONS, RENAMED, overridden, with_all_options
 from pixelq.variants import KINDS, option_values
@@ -112,7 +112,7 @@ def configured(argv: list[str]) -> tuple[Config, Args]:
     # The variants that are named here decide which options there are.
     short, rest = _short_names(rest)
     variants = _variants_named(rest)
-    config = with_shorthands(overridden(config, usual_head(config, variants) | variants), short, flags(rest))
+    config = with_shorthands(overridden(config, usual_partners(config, variants) | variants), short, flags(rest))
     if config.loss != variants.get("loss", config.loss):
         rest = _without("--loss", rest)
     config = with_all_options(config)

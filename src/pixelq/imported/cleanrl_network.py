@@ -1,8 +1,9 @@
 """CleanRL's networks, recognised by the names and shapes of their weights.
 
-Source: `QNetwork` of cleanrl/dqn.py, dqn_atari.py, c51.py, c51_atari.py, pqn.py, pqn_atari_envpool.py and
-qdagger_dqn_atari_impalacnn.py, `NoisyDuelingDistributionalNetwork` of rainbow_atari.py. Names count the modules of a
-`Sequential`, so that a gap tells of a module without weights: an activation, which is ReLU in all of them, or Flatten.
+Source: `QNetwork` of cleanrl/dqn.py, dqn_atari.py, c51.py, c51_atari.py, pqn.py, pqn_atari_envpool.py,
+pqn_atari_envpool_lstm.py and qdagger_dqn_atari_impalacnn.py, `NoisyDuelingDistributionalNetwork` of rainbow_atari.py.
+Names count the modules of a `Sequential`, so that a gap tells of a module without weights: an activation, which is ReLU
+in all of them, or Flatten.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from pixelq.imported.recognised import (
     check_chain,
     image_torso,
     in_a_row,
+    layer_of,
     named,
     plain_torso,
     positions_after,
@@ -38,11 +40,17 @@ _DRAWN = {"weight_epsilon", "bias_epsilon"}
 _OTHERS = {
     "actor": "PPO's actor and critic, which has no Q-values",
     "critic": "PPO's actor and critic, which has no Q-values",
-    "lstm": "a recurrent network, which pixelq has not",
     "fc1": "an agent of continuous actions (DDPG, TD3, SAC), which pixelq does not have",
     "fc_mean": "an agent of continuous actions (SAC), which pixelq does not have",
 }
 """Beginning of a name -> whose it is."""
+
+_LSTM = {
+    "lstm.weight_ih_l0": "memory.of_features.weight", "lstm.bias_ih_l0": "memory.of_features.bias",
+    "lstm.weight_hh_l0": "memory.of_output.weight", "lstm.bias_hh_l0": "memory.of_output.bias",
+    "q_func.weight": "head.output.weight", "q_func.bias": "head.output.bias",
+}  # fmt: skip
+"""The LSTM and the output of pqn_atari_envpool_lstm.py -> their names here; both have their gates in torch's order."""
 
 Numbered = list[tuple[int, Layer]]
 """Modules with weights, by their numbers in a `Sequential`."""
@@ -56,6 +64,9 @@ def recognised_cleanrl(file: CleanrlFile) -> Recognised:
     """
     weights = dict(file.weights)
     support = weights.pop("atoms", weights.pop("support", None))
+    recurrent = {name: weights.pop(name) for name in [*weights] if name.startswith(("lstm.", "q_func."))}
+    if recurrent:
+        return _recurrent(_parts(weights, file.where)["network"], recurrent, file.where)
     if is_impala(weights):
         return recognised_impala(weights, file.where)
     parts = _parts(weights, file.where)
@@ -98,6 +109,35 @@ def _sequential(modules: Numbered, support: Tensor | None, where: str) -> Recogn
     script = {"linear": "pqn" if norms else "dqn", "categorical": "c51"}[head["head"]]
     words = f"{script}{'_atari' if convolutions else ''}.py's network{kind}"
     return Recognised(values | head, named_weights, inputs, num_actions, words)
+
+
+def _recurrent(modules: Numbered, weights: Mapping[str, Tensor], where: str) -> Recognised:
+    """Convolutions and hidden layers, each with a norm, an LSTM of one layer, and an output."""
+    convolutions, linears, norms = _sorted(modules, where, output=False)
+    whole = weights.keys() == _LSTM.keys() and convolutions and linears
+    if not whole or any(value.dim() != (1 if "bias" in name else 2) for name, value in weights.items()):
+        raise UserError(
+            f"{where}: is not pqn_atari_envpool_lstm.py's recurrent network: that has convolutions, a hidden layer, an "
+            "LSTM of one layer and q_func"
+        )
+    sizes, positions = image_torso(convolutions, where), positions_after(SIDE, SIDE)
+    units, num_actions = weights["lstm.weight_hh_l0"].shape[-1], len(weights["q_func.bias"])
+    made = {ours: weights[theirs] for theirs, ours in _LSTM.items()}
+    in_gates = {name: layer_of(made, f"memory.{name}") for name in ("of_features", "of_output")}
+    features = sizes["channels"][-1] * positions
+    check_chain([*linears, ("lstm (of the features)", in_gates["of_features"])], features, where)
+    check_chain([("lstm (of its output)", in_gates["of_output"])], units, where)
+    check_chain([("q_func", layer_of(made, "head.output"))], units, where)
+    if any(len(layer["weight"]) != 4 * units for layer in in_gates.values()):
+        raise UserError(f"{where}: its LSTM has no four gates of {units} units; it is damaged")
+    _check_norms(norms, [*convolutions, *linears], where)
+    plain = [by_position(linears[0][1], sizes["channels"][-1], positions), *(layer for _, layer in linears[1:])]
+    made |= in_a_row("torso.convolutions", [layer for _, layer in convolutions]) | in_a_row("hidden.linears", plain)
+    made |= in_a_row("torso.norms", norms[: len(convolutions)]) | in_a_row("hidden.norms", norms[len(convolutions) :])
+    values = plain_torso(sizes, [len(layer["bias"]) for layer in plain])
+    values |= {"norm": "element", "memory": "lstm", "memory_options": {"units": units}, "head": "linear"}
+    inputs = convolutions[0][1]["weight"].shape[1]
+    return Recognised(values, made, inputs, num_actions, f"pqn_atari_lstm's network, an LSTM of {units} units")
 
 
 def _rainbow(parts: Mapping[str, Numbered], support: Tensor | None, where: str) -> Recognised:

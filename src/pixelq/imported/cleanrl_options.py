@@ -50,7 +50,8 @@ def cleanrl_base(network: dict[str, Any], *, images: bool) -> Config:
     noisy, norm, head = network.get("linear") == "noisy", "norm" in network, network["head"]
     if images:
         name = "cleanrl-rainbow" if noisy else "cleanrl-c51" if head == "categorical" else "cleanrl"
-        return read_recipe("cleanrl-pqn" if norm else name)
+        pqn = "cleanrl-pqn-lstm" if "memory" in network else "cleanrl-pqn"
+        return read_recipe(pqn if norm else name)
     over = PQN if norm else C51 if head == "categorical" else {"loss": "dqn", "loss_options": {"error": "squared"}}
     name = "cleanrl-pqn" if norm else "cleanrl-c51" if head == "categorical" else "cleanrl"
     return overridden(Config(), {**VECTORS, **over, "recipe": name, "head": head}, "CleanRL's defaults")

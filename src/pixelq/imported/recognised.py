@@ -45,6 +45,11 @@ def named(prefix: str, layer: Layer) -> dict[str, Tensor]:
     return {f"{prefix}.{name}": value for name, value in layer.items()}
 
 
+def layer_of(weights: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    """The inverse: the parameters of the layer of that name."""
+    return {name.removeprefix(f"{prefix}."): value for name, value in weights.items() if name.startswith(f"{prefix}.")}
+
+
 def in_a_row(prefix: str, layers: Sequence[Layer]) -> dict[str, Tensor]:
     """Parameters of layers that are numbered: `prefix.0.weight`, `prefix.1.weight`, ..."""
     return {name: value for i, layer in enumerate(layers) for name, value in named(f"{prefix}.{i}", layer).items()}

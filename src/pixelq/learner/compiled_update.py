@@ -10,7 +10,7 @@ Source: PyTorch's documentation of `torch.compile` and of `make_fx`.
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import numpy as np
@@ -77,9 +77,10 @@ class CompiledUpdate:
     def _recorded(self, batch: Batch) -> tuple[Tensor, Callable[..., Tensor]]:
         """Make one update; return its priorities and a program that makes such updates."""
         made: list[Tensor] = []
+        names = batch.named_tensors().keys()
 
         def step(*tensors: Tensor) -> Tensor:
-            made.append(self._step(Batch(*tensors)))
+            made.append(self._step(_batch(names, tensors)))
             return made[0]
 
         operations = make_fx(step, tracing_mode="real")(*_fields(batch))
@@ -112,8 +113,10 @@ def check_can_be_recorded(loss: BoundLoss, network: Network, target_network: Net
     state = torch.zeros((2, *space.shape), dtype=torch.uint8 if space.dtype == np.uint8 else torch.float32)
     batch = Batch.unweighted(state, torch.zeros(2, dtype=torch.int64), torch.zeros(2), torch.zeros(2), state)
 
+    names = batch.named_tensors().keys()
+
     def recorded(*tensors: Tensor) -> Tensor:
-        return loss(copied, target, Batch(*tensors), own).loss
+        return loss(copied, target, _batch(names, tensors), own).loss
 
     try:
         make_fx(recorded, tracing_mode="real")(*_fields(batch))
@@ -134,3 +137,8 @@ def _not_compiled(error: Exception | str) -> UserError:
 
 def _fields(batch: Batch) -> tuple[Tensor, ...]:
     return tuple(batch.named_tensors().values())
+
+
+def _batch(names: Iterable[str], tensors: tuple[Tensor, ...]) -> Batch:
+    """The inverse of `_fields`."""
+    return Batch(**dict(zip(names, tensors, strict=True)))

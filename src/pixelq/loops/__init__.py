@@ -1,4 +1,6 @@
-"""The training loops, a page each, found by name: replay (DQN and its family), parallel (PQN), stream (Stream Q).
+"""The training loops, a page each, found by name.
+
+They are replay (DQN and its family), parallel (PQN), recurrent_parallel (PQN with a memory) and stream (Stream Q).
 
 A file `<name>_loop.py` has a function `loop(run)`, which trains until `run.goes_on()` is false, and may have a
 dataclass `Options`, whose values are `config.loop_options`. It may also say
@@ -6,6 +8,8 @@ dataclass `Options`, whose values are `config.loop_options`. It may also say
 - `Learner`: the class of what learns, made as `Learner(network, config, device, noise)`; without it,
   `pixelq.learner.learner.Learner`;
 - `HAS_REPLAY = True`: a replay memory is built for it, and is a part of its checkpoints;
+- `WITH_MEMORY_AS = "parallel"`: it is made for networks with a memory (`Config.memory`), and for others the loop of
+  this name does the same; without it, networks with a memory are refused;
 - `OWN_FIELDS`: fields of `Config` that have an effect in this loop (and in others that say so) alone, each with the
   value that says what is so without it, or None;
 - `check(config, require)`: what fits together, as `pixelq.recipes.validation` calls it;
@@ -20,6 +24,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from pixelq.config import Config
+from pixelq.errors import UserError
 from pixelq.variants import KINDS
 
 if TYPE_CHECKING:
@@ -40,7 +45,29 @@ def check(config: Config, require: Require) -> None:
     Raises:
         UserError: something does not.
     """
+    plain = without_memory(config.loop)
+    if config.memory != "none" and plain is None:
+        carry = " or ".join(name for name in KINDS["loop"].names() if without_memory(name))
+        raise UserError(
+            f"memory = {config.memory} does not go with the {config.loop} loop, which learns from agent steps out of "
+            f"their order; use --loop {carry}, or --memory none"
+        )
+    if config.memory == "none" and plain is not None:
+        raise UserError(
+            f"loop = {config.loop} is made for a network with a memory; use --memory lstm, or --loop {plain}"
+        )
     _said(config, "check", lambda config, require: None)(config, require)
+
+
+def without_memory(loop: str) -> str | None:
+    """The loop that does for networks without a memory what this one does for those with one; None: it does not."""
+    plain: str | None = getattr(KINDS["loop"].find(loop), "WITH_MEMORY_AS", None)
+    return plain
+
+
+def with_memory(loop: str) -> str | None:
+    """The loop that does for networks with a memory what this one does for others; None: there is none."""
+    return next((name for name in KINDS["loop"].names() if without_memory(name) == loop), None)
 
 
 def memory(config: Config, observed: Box) -> dict[str, int]:

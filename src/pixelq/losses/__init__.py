@@ -4,9 +4,11 @@ A file may also say
 
 - `HEADS`: names of the heads whose output it can learn, the first being the usual one; without it, any head that has
   Q-values;
-- `LOOPS`: the loops it is made for (replay, parallel, stream); without it, the first two;
-- `returns(played, options)`: targets of a whole rollout, `(T, N)`, which the parallel loop then hands to `loss` as
-  `batch.return_n`; without it, that loop hands over single agent steps, as the replay loop does with n = 1.
+- `HEAD_OPTIONS`: options of the usual head, option -> value, that come with the loss where a person names it over a
+  recipe of another one, and does not name them;
+- `LOOPS`: the loops it is made for (replay, parallel, recurrent_parallel, stream); without it, all but the last;
+- `returns(played, options)`: targets of a whole rollout, `(T, N)`, which the parallel loops then hand to `loss` as
+  `batch.return_n`; without it, they hand over single agent steps, as the replay loop does with n = 1.
 """
 
 from __future__ import annotations
@@ -20,6 +22,7 @@ from torch import Tensor, nn
 from pixelq.config import Config
 from pixelq.networks.masked_network import masked_networks
 from pixelq.networks.network import Network
+from pixelq.networks.unrolled_network import unrolled_networks
 from pixelq.replay.batch import Batch
 from pixelq.variants import KINDS
 
@@ -85,8 +88,12 @@ class BoundLoss(NamedTuple):
     """Targets of a rollout, if the loss has its own."""
 
     def __call__(self, network: Network, target_network: Network, batch: Batch, noise: torch.Generator | None) -> Loss:
-        """The loss of each transition; where actions are masked, networks answer for the allowed ones alone."""
-        network, target_network = masked_networks(batch, network, target_network)
+        """The loss of each transition.
+
+        Of a batch of sequences recurrent networks answer in order; where actions are masked, networks answer for the
+        allowed ones alone.
+        """
+        network, target_network = masked_networks(batch, *unrolled_networks(batch, network, target_network))
         return self.function(network, target_network, batch, self.options, noise)
 
 

@@ -17,9 +17,11 @@ from pixelq.losses.c51 import CategoricalOptions, cross_entropy, of_action
 from pixelq.networks.heads.categorical import Head
 from pixelq.replay.batch import Batch
 
-__all__ = ["HEADS", "Options", "gaussian_histogram", "loss", "two_hot"]
+__all__ = ["HEADS", "HEAD_OPTIONS", "Options", "gaussian_histogram", "loss", "two_hot"]
 
 HEADS = ("categorical",)
+HEAD_OPTIONS = {"ends": "edges"}
+"""A histogram has bins, and its N + 1 edges go from v_min to v_max (appendix A)."""
 
 
 @dataclass(frozen=True)

@@ -1,9 +1,10 @@
-"""Networks: a torso, hidden layers, a head; each found by the name that the recipe gives."""
+"""Networks: a torso, hidden layers, perhaps a memory, a head; each found by the name that the recipe gives."""
 
 from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
+from functools import partial
 from typing import Any, NamedTuple
 
 import torch
@@ -18,6 +19,7 @@ from pixelq.image_and_numbers import ImageAndNumbers
 from pixelq.networks.frame_normalisation import FrameNormalisation
 from pixelq.networks.layers import Layers
 from pixelq.networks.network import Network
+from pixelq.networks.recurrent_network import RecurrentNetwork
 from pixelq.variants import KINDS, TORSOS, option_values
 
 __all__ = ["Network", "NetworkSizes", "build_network", "network_sizes", "reads_images"]
@@ -29,7 +31,7 @@ def build_network(
     """The network a recipe asks for, with fresh weights.
 
     Args:
-        config: `torso`, `linear`, `streams`, `head` with their options, and all that `Layers` reads.
+        config: `torso`, `linear`, `memory`, `streams`, `head` with their options, and all that `Layers` reads.
         observation_space: of one environment: images (stack, H, W) or (stack, H, W, channels), vectors (stack, d), or
             `ImageAndNumbers`.
         num_actions: A.
@@ -96,18 +98,21 @@ def reads_images(config: Config) -> bool:
 
 
 def _built(config: Config, space: Box, num_actions: int, layers: Layers) -> Network:
-    torso_kind, head_kind = KINDS["torso"], KINDS["head"]
+    torso_kind, memory_kind, head_kind = KINDS["torso"], KINDS["memory"], KINDS["head"]
     head_class: Any = head_kind.find(config.head).Head
     head_options = head_kind.read_options(config.head, config.head_options)
     torso_options = torso_kind.read_options(config.torso, config.torso_options)
+    memory_options = memory_kind.read_options(config.memory, config.memory_options)
     try:
         torso: Any = torso_kind.find(config.torso).Torso(_read_by_torso(space), torso_options, layers)
         beside = space.shape[0] * space.numbers if isinstance(space, ImageAndNumbers) else 0
         units: tuple[int, ...] = getattr(torso, "hidden", ())
         takes_hidden = getattr(head_class, "TAKES_HIDDEN", False) or _streams_take_hidden(config, head_class)
         hidden = layers.hidden(torso.features + beside, units[:-1] if takes_hidden else units)
+        memory: Any = memory_kind.find(config.memory).Memory(hidden.features, memory_options, layers)
+        make: Any = partial(RecurrentNetwork, memory=memory) if memory.size else Network
         own = {"hidden": units[-1:]} if takes_hidden else {}
-        head: nn.Module = head_class(hidden.features, num_actions, head_options, layers, **own)
+        head: nn.Module = head_class(memory.features, num_actions, head_options, layers, **own)
     except UserError:
         raise
     except Exception as error:
@@ -116,10 +121,11 @@ def _built(config: Config, space: Box, num_actions: int, layers: Layers) -> Netw
     if config.normalise_observations:
         normalisation = FrameNormalisation(_read_by_torso(space).shape[1:])
         of_numbers = FrameNormalisation((space.numbers,)) if isinstance(space, ImageAndNumbers) else None
-    return Network(
+    made: Network = make(
         torso, hidden, head, observation_space=space, num_actions=num_actions, precision=config.precision,
         normalisation=normalisation, numbers_normalisation=of_numbers,
     )  # fmt: skip
+    return made
 
 
 def _read_by_torso(space: Box) -> Box:
@@ -142,7 +148,8 @@ def _streams_take_hidden(config: Config, head_class: Any) -> bool:
 
 
 def _does_not_read(config: Config, space: Box, error: Exception) -> UserError:
-    names = f"torso = {config.torso}, head = {config.head}, linear = {config.linear}"
+    parts = ("torso", "head", "linear") if config.memory == "none" else ("torso", "head", "linear", "memory")
+    names = ", ".join(f"{part} = {getattr(config, part)}" for part in parts)
     reason = f"{type(error).__name__}: {error}".partition("\n")[0]
     return UserError(
         f"{names}: no network of them reads observations of shape {_read_by_torso(space).shape} ({reason})"

@@ -54,6 +54,11 @@ class Network(nn.Module):
             self.fast = fast_torso(torso, hidden, observation_space, self._scale, self._dtype)
         """The fast way through torso and hidden layers; set it to None to go through the modules themselves."""
 
+    @property
+    def recurrent_size(self) -> int:
+        """Numbers that it remembers of an environment; 0: it has no memory."""
+        return 0
+
     def forward(self, state: Tensor, noise: torch.Generator | None = None) -> Tensor:
         """The head's output, float32.
 

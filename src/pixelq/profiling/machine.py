@@ -131,11 +131,13 @@ def network_rates(
 
     def acts(n: int) -> Callable[[], object]:
         observations = np.ascontiguousarray(states[:n])
+        policy.acting.begin(n)
         return lambda: policy.q_values(observations)
 
     acting = {n: n * calls_per_second(acts(n), seconds / len(env_counts)) for n in env_counts}
     batches = play.batches(8, config.batch_size, generator)
-    turns = itertools.cycle(batches if _bootstraps(config) else _without_bootstrap(batches))
+    learned = batches if _bootstraps(config) else _without_bootstrap(batches)
+    turns = itertools.cycle(_in_sequences(learned, q, config.rollout_length) if q.recurrent_size else learned)
     update = calls_per_second(lambda: learner.update(next(turns), config.learning_rate), seconds, run.parts.device)
     flops = update_flops(q, batches[0], bootstraps=_bootstraps(config))
     return NetworkRates(network, precision, acting, update, acting_flops(q, batches[0]), flops)
@@ -184,3 +186,12 @@ def _without_bootstrap(batches: list[Batch]) -> list[Batch]:
         )
         for b in batches
     ]
+
+
+def _in_sequences(batches: list[Batch], network: Network, length: int) -> list[Batch]:
+    """The minibatches as the loop of networks with a memory makes them: sequences of so many agent steps."""
+    made = []
+    for batch in batches:
+        before = torch.zeros(len(batch.action) // length, network.recurrent_size)
+        made.append(dataclasses.replace(batch, recurrent_state=before, starts=torch.zeros(len(batch.action)).bool()))
+    return made

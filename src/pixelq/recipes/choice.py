@@ -13,7 +13,7 @@ from pixelq.envs.gymnasium_games import GymnasiumGame, opened_environment
 from pixelq.errors import UserError
 from pixelq.recipes.keywords import checked_keywords
 from pixelq.recipes.reading import read_recipe, recipe_names
-from pixelq.recipes.shorthands import split, usual_head, with_shorthands
+from pixelq.recipes.shorthands import split, usual_partners, with_shorthands
 from pixelq.recipes.values import TYPES, overridden, with_all_options
 from pixelq.typed_values import checked
 
@@ -56,7 +56,7 @@ def configure(
     if isinstance(found, Game) and found.sticky_actions is not None:
         config = dataclasses.replace(config, sticky_actions=found.sticky_actions)
     short, named = split(overrides)
-    config = overridden(config, usual_head(config, named) | named)
+    config = overridden(config, usual_partners(config, named) | named)
     return with_all_options(with_shorthands(config, short, named))
 
 

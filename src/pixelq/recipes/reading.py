@@ -35,6 +35,7 @@ LATER = frozenset(
         *(
             "padding",
             "linear",
+            "memory",
             "streams",
             "head",
             "sampler",

@@ -12,7 +12,7 @@ from typing import Any
 
 from pixelq.config import Config
 from pixelq.errors import UserError
-from pixelq.loops import has_replay
+from pixelq.loops import has_replay, with_memory, without_memory
 from pixelq.recipes.values import overridden
 from pixelq.variants import KINDS
 
@@ -103,18 +103,38 @@ def _stays(field: str, named: set[str]) -> bool:
     return field.startswith("epsilon_") and bool({"epsilon_schedule", "epsilon_start"} & named)
 
 
-def usual_head(config: Config, named: Mapping[str, Any]) -> dict[str, Any]:
-    """The head that a loss usually has, as an override, where a person names the loss alone; else nothing.
+def usual_partners(config: Config, named: Mapping[str, Any]) -> dict[str, Any]:
+    """What goes with a variant that a person names alone, as overrides: a loss's head as it needs it, a loop's memory.
 
     Args:
         config: under what is named.
         named: field -> value.
     """
+    return {**_usual_head(config, named), **_usual_loop(config, named)}
+
+
+def _usual_head(config: Config, named: Mapping[str, Any]) -> dict[str, Any]:
     loss = named.get("loss")
-    if "head" in named or loss not in KINDS["loss"].names():
+    if loss not in KINDS["loss"].names():
         return {}
-    heads = getattr(KINDS["loss"].find(loss), "HEADS", (config.head,))
-    return {"head": heads[0]} if config.head not in heads and heads[0] in KINDS["head"].names() else {}
+    variant = KINDS["loss"].find(loss)
+    heads = getattr(variant, "HEADS", (config.head,))
+    found = {}
+    if "head" not in named and config.head not in heads and heads[0] in KINDS["head"].names():
+        found["head"] = heads[0]
+    # A recipe that has this loss says itself what its head is like; any other speaks of another loss's head.
+    if config.loss == loss or {**found, **named}.get("head", config.head) != heads[0]:
+        return found
+    options = named.get("head_options", {})
+    said = {*named, *(options if isinstance(options, Mapping) else ())}
+    return found | {name: value for name, value in getattr(variant, "HEAD_OPTIONS", {}).items() if name not in said}
+
+
+def _usual_loop(config: Config, named: Mapping[str, Any]) -> dict[str, Any]:
+    if "memory" not in named or "loop" in named or config.loop not in KINDS["loop"].names():
+        return {}
+    loop = without_memory(config.loop) if named["memory"] == "none" else with_memory(config.loop)
+    return {} if loop is None else {"loop": loop}
 
 
 def split(given: Mapping[str, Any]) -> tuple[dict[str, bool], dict[str, Any]]:

@@ -7,7 +7,7 @@ override in Python, must have an effect, or say what is so anyway (`noop_max = 0
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -128,7 +128,7 @@ USES = (
 def loop_uses() -> list[Use]:
     """The rows of the loops: fields that some of them use and others do not."""
     return [
-        _chooser("loop", *names, who=f"the {' or '.join(names)} loop", fields={field: nothing})
+        _chooser("loop", *names, who=f"the {_any_of(names)} loop", fields={field: nothing})
         for field, (names, nothing) in own_fields().items()
     ]
 
@@ -145,6 +145,7 @@ ALWAYS = frozenset(
             "norm",
             "activation",
             "linear",
+            "memory",
             "streams",
             "head",
             "initialisation",
@@ -212,12 +213,16 @@ def check_threads(threads: int) -> None:
         )
 
 
+def _any_of(names: Sequence[str]) -> str:
+    return " or ".join(filter(None, [", ".join(names[:-1]), names[-1]]))
+
+
 def whose_option(name: str, config: Config) -> str:
     """Which variants have an option of this name, as a sentence for a message; empty if none has."""
     for kind in KINDS.values():
         owners = [variant for variant in kind.names() if _has(kind.name, variant, name)]
         if owners:
-            having = " or ".join(f"--{_flag(kind.name)} {owner}" for owner in owners)
+            having = _any_of([f"--{_flag(kind.name)} {owner}" for owner in owners])
             return f"it is an option of {having}, and this run has --{_flag(kind.name)} {getattr(config, kind.name)}"
     return ""
 

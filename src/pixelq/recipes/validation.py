@@ -144,7 +144,7 @@ def _validate_variants(config: Config, require: loops.Require) -> None:
         require(config.epsilon_steps >= 1, "epsilon_steps", "at least 1 for a schedule that falls")
     loss = KINDS["loss"].find(config.loss)
     require(
-        config.loop in getattr(loss, "LOOPS", ("replay", "parallel")),
+        config.loop in getattr(loss, "LOOPS", ("replay", "parallel", "recurrent_parallel")),
         "loss", f"one for the {config.loop} loop (not {config.loss}: it is made for another)",
     )  # fmt: skip
     heads = getattr(loss, "HEADS", None)

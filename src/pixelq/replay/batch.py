@@ -41,6 +41,11 @@ class Batch:
     """bool (B, A): which actions are allowed in `state`; None, like the next, in games without action masks."""
     next_action_mask: Tensor | None = None
     """bool (B, A): which are in `next_state`; where that is terminal, all."""
+    recurrent_state: Tensor | None = None
+    """float32 (N, S): of a batch of N whole sequences, first all their first agent steps, then their second, ..., what
+    a network with a memory remembers before them. None, like the next, in other batches."""
+    starts: Tensor | None = None
+    """bool (B,): where an episode begins with `state`."""
 
     @staticmethod
     def unweighted(
@@ -55,14 +60,14 @@ class Batch:
     def map(self, change: Callable[[Tensor], Tensor]) -> Batch:
         """The batch with every tensor changed; one that stands in two fields is changed once and stands in both."""
         changed = {id(x): change(x) for x in self.tensors()}
-        return Batch(*(changed[id(x)] for x in self.named_tensors().values()))
+        return Batch(**{name: changed[id(x)] for name, x in self.named_tensors().items()})
 
     def tensors(self) -> list[Tensor]:
         """The batch's tensors in the order of the fields, each once: without a bootstrap one state is both."""
         return list({id(x): x for x in self.named_tensors().values()}.values())
 
     def named_tensors(self) -> dict[str, Tensor]:
-        """The batch's tensors by field, in their order: `Batch(*these.values())` is the batch."""
+        """The batch's tensors by field, in their order: `Batch(**these)` is the batch."""
         fields = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
         return {name: x for name, x in fields.items() if x is not None}
 

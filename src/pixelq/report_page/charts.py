@@ -12,6 +12,7 @@ from pixelq.report_page.collected import ReportRun
 from pixelq.runs.scores import WINDOW
 from pixelq.viewing.comparison import GameComparison, group_means, million_frames
 from pixelq.viewing.curves import RunCurves, moving_mean
+from pixelq.viewing.emulator_frames import frames_of_a_step
 from pixelq.viewing.reference import FRAMES_OF_A_STEP, MILLION
 
 POINTS = 300
@@ -61,7 +62,7 @@ def _scores(comparison: GameComparison, names: dict[int, str]) -> Chart:
         at = curve.million_frames * MILLION / FRAMES_OF_A_STEP
         shown = slice(0, int(np.searchsorted(curve.million_frames, comparison.furthest)) + 1)
         published.append(
-            {"n": f"{curve.agent}, {curve.runs} runs", "x": numbers(at[shown]), "y": numbers(curve.mean[shown])}
+            {"n": f"{curve.label}, {curve.runs} runs", "x": numbers(at[shown]), "y": numbers(curve.mean[shown])}
             | {key: numbers(edge[shown]) for key, edge in (("low", curve.low), ("high", curve.high))}
         )
     levels = [
@@ -78,7 +79,7 @@ def _mean_of(members: Sequence[RunCurves]) -> tuple[np.ndarray, np.ndarray, np.n
     grid = np.linspace(0, end, FEWER_POINTS)
     mean, low, high = group_means(members, grid, by_million=False)
     known = np.isfinite(mean)
-    steps = grid * MILLION / members[0].config.frame_skip
+    steps = grid * MILLION / frames_of_a_step(members[0].config)
     return steps[known], mean[known], low[known], high[known]
 
 

@@ -60,7 +60,7 @@ def report(folder: Path, settings: Settings) -> tuple[str, list[ReportRun]]:
     anchors = {run.name: f"run-{i}" for i, run in enumerate(runs)}
     charts = [charts_of(one, readable) for one in comparisons]
     data = [
-        {"title": one.game, "frame_skip": one.runs[0].config.frame_skip, "charts": of_game}
+        {"title": one.game, "frame_skip": one.runs[0].config.frame_skip if one.has_frames else 1, "charts": of_game}
         for one, of_game in zip(comparisons, charts, strict=True)
     ]
     equal = at_equal_steps(comparisons)

@@ -30,7 +30,7 @@ def game_section(i: int, comparison: GameComparison, charts: Sequence[Chart]) ->
         )
         for g, (label, members) in enumerate(comparison.groups.items())
     ]  # fmt: skip
-    published = [f"published: {curve.agent}" for curve in comparison.references]
+    published = [f"published: {curve.label}" for curve in comparison.references]
     published += [f"published: {one.algorithm}, {one.score:,g} after {one.agent_steps:,} agent steps ({one.source})"
                   for one in comparison.levels]  # fmt: skip
     labels += [element("li", element("span", element("i", class_="key grey"), text)) for text in published]

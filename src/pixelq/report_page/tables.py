@@ -14,6 +14,7 @@ from pixelq.report_page.collected import ReportRun
 from pixelq.report_page.html import Column, Html, duration, element, escaped, joined, number, table, whole
 from pixelq.runs.evaluation import human_normalized
 from pixelq.viewing.comparison import GameComparison, group_means, reference_protocol
+from pixelq.viewing.emulator_frames import frames_of_a_step, has_emulator
 from pixelq.viewing.equal_steps import EqualSteps, Estimate
 from pixelq.viewing.protocol import described
 from pixelq.viewing.reference import MILLION
@@ -39,7 +40,7 @@ def runs_table(runs: Sequence[ReportRun], anchors: Mapping[str, str]) -> Html:
     for run in runs:
         told, config = run.summary, run.config
         steps, seconds = told["agent_steps"], told["seconds"]
-        skip = config.frame_skip if config is not None else math.nan
+        skip = config.frame_skip if config is not None and has_emulator(config.game) else math.nan
         link = element("a", run.name, href=f"#{anchors[run.name]}")
         state = "damaged" if run.damage else run.state
         rows.append([
@@ -102,9 +103,9 @@ def curve_table(comparison: GameComparison) -> Html:
     at = np.unique(at[at <= end]) if end else at[:0]
     columns = [Column("Agent steps", NUMBER)]
     columns += [Column(label, NUMBER) for label in comparison.groups]
-    columns += [Column(f"published: {curve.agent}", NUMBER) for curve in comparison.references]
+    columns += [Column(f"published: {curve.label}", NUMBER) for curve in comparison.references]
     of_groups = [
-        group_means(members, at * members[0].config.frame_skip / MILLION, by_million=False)
+        group_means(members, at * frames_of_a_step(members[0].config) / MILLION, by_million=False)
         for members in comparison.groups.values()
     ]
     rows = []
@@ -163,8 +164,8 @@ def _float(value: object) -> float | None:
 def protocol_table(comparison: GameComparison) -> Html | None:
     """Every aspect of the protocol of groups and references; None: too many for columns."""
     sides = {label: described(members[0].config) for label, members in comparison.groups.items()}
-    references = {curve.agent: reference_protocol(curve) for curve in comparison.references}
-    published = {f"published: {agent}": described(config) for agent, config in references.items() if config is not None}
+    references = {curve.label: reference_protocol(curve) for curve in comparison.references}
+    published = {f"published: {label}": described(config) for label, config in references.items() if config is not None}
     if not 1 < len(sides) + len(published) <= MOST_COLUMNS:
         return None
     measure = next(iter(published.values()), next(iter(sides.values())))

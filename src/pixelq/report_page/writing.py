@@ -6,6 +6,7 @@ from pathlib import Path
 
 from pixelq.atomic import remedy, write_bytes
 from pixelq.errors import UserError
+from pixelq.plain_files import not_plain
 
 MARK = '<meta name="generator" content="pixelq report">'
 """Stands near the beginning of every report."""
@@ -30,7 +31,7 @@ def check_free(path: Path, overwrite: bool) -> None:
     try:
         if not path.parent.is_dir():
             raise UserError(f"{path}: there is no folder {path.parent}; make it, or choose another place with --output")
-        if path.is_dir() or (path.exists() and not path.is_file()):
+        if path.is_dir() or (path.exists() and not path.is_file()) or not_plain(path):
             raise UserError(f"{path}: something else lies there; choose another place with --output")
         if overwrite or not (path.exists() or path.is_symlink()) or _is_report(path):
             return

@@ -17,6 +17,7 @@ from pixelq.checkpoints.state_tree import split
 from pixelq.config import Config
 from pixelq.envs.global_random import kept_global_random
 from pixelq.errors import RunError, UserError
+from pixelq.runs.signals import Interrupted
 from pixelq.typed_values import nearest
 
 if TYPE_CHECKING:
@@ -70,6 +71,9 @@ class Callback:
 
     An object that has `state_dict()` and `load_state_dict(state)` is saved in the run's checkpoints: numbers, texts,
     arrays and tensors, in lists and in dictionaries by name.
+
+    A KeyboardInterrupt that one raises ends the run as Ctrl-C does. `sys.exit()` in one ends the program, once the run
+    is saved.
     """
 
     def __init__(self, **functions: Callable[..., Any]) -> None:
@@ -204,6 +208,12 @@ class Callbacks:
         self._checkpoint: Path | None = None
         self.stopped_by = ""
         """Who stopped the run, and why; empty: nobody has."""
+        self.interrupted = False
+        """Whether one raised KeyboardInterrupt, which stops the run as Ctrl-C does."""
+        self.leaving: BaseException | None = None
+        """What one raised to leave the program (SystemExit), for whoever ends the run to raise once it is saved."""
+        self.left_by = ""
+        """Who raised it, and in which event."""
 
     def __bool__(self) -> bool:
         return bool(self._objects)
@@ -258,7 +268,9 @@ class Callbacks:
             try:
                 states[name] = callback.state_dict()
                 split({name: states[name]})
-            except Exception as error:
+            except Interrupted:
+                raise
+            except BaseException as error:  # also KeyboardInterrupt and SystemExit: the rest is saved all the same
                 raise _failed(name, "state_dict", error) from error
         return states
 
@@ -304,8 +316,18 @@ class Callbacks:
             answer = method(*arguments)
         except StopTraining as stop:
             answer, reason = False, str(stop)
-        except (Exception, SystemExit) as error:
+        except Exception as error:
             raise _failed(name, event, error) from error
+        except Interrupted:
+            raise
+        except KeyboardInterrupt:
+            self.interrupted = run.stop_requested = True
+            return
+        except BaseException as error:  # SystemExit, or what a framework ends its programs by
+            if self.leaving is None:
+                self.leaving, self.left_by = error, f"callback {name} ({event})"
+            run.stop_requested = True
+            return
         else:
             reason = ""
         if isinstance(answer, bool | np.bool_) and not answer and event != "on_end":

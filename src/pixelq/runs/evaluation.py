@@ -11,10 +11,11 @@ from typing import Any
 
 import numpy as np
 
+from pixelq.acting import Acting, forgotten, in_order
 from pixelq.action_masks import allowed_values, random_actions
 from pixelq.config import Config
 from pixelq.envs import Game, make_envs, resolve_game
-from pixelq.policy import Acting, Agent
+from pixelq.policy import Agent
 from pixelq.runs.scores import Episode, Scores
 
 PARALLEL = 32
@@ -118,6 +119,7 @@ def evaluate(policy: Agent | Acting | None, config: Config, *, episodes: int, ep
     envs = make_envs(config, num_envs=num_envs, seed=games_seed, threads=threads)
     scores, games, cut = Scores(num_envs), [], 0
     lengths, steps, told = np.zeros(num_envs, np.int64), 0, time.monotonic()
+    player = None if policy is None else in_order(policy, num_envs)
     try:
         if isinstance(policy, Agent):
             policy.check_plays(envs.single_observation_space, envs.single_action_space)
@@ -127,11 +129,11 @@ def evaluate(policy: Agent | Acting | None, config: Config, *, episodes: int, ep
                 raise Abandoned
             masks = envs.action_masks
             actions = random_actions(generator, num_envs, int(envs.single_action_space.n), masks)
-            if policy is not None:
+            if player is not None:
                 explore = generator.random(num_envs) < epsilon
-                greedy = allowed_values(policy.q_values(observations), masks).argmax(axis=1)
+                greedy = allowed_values(player.next_q_values(observations), masks).argmax(axis=1)
                 actions = np.where(explore, actions, greedy)
-            observations, rewards, terminated, truncated, _ = envs.step(actions)
+            observations, rewards, terminated, truncated, info = envs.step(actions)
             over = terminated | truncated
             lengths += 1
             too_long = (lengths == cap) & ~over & (shares > 0)
@@ -140,6 +142,8 @@ def evaluate(policy: Agent | Acting | None, config: Config, *, episodes: int, ep
                     shares[game.environment] -= 1
                     games.append(game)
             lengths[over | too_long] = 0
+            if player is not None:
+                player.forget(forgotten(over | too_long, info["life_lost"], config.life_loss_ends_target))
             if too_long.any():
                 cut += int(too_long.sum())
                 if (again := too_long & (shares > 0)).any():

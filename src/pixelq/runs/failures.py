@@ -54,6 +54,13 @@ def explained(run: Run) -> Iterator[None]:
         raise RunError(_variant_failed(run, variants, error)) from error
 
 
+def left_by_callback(run: Run) -> str:
+    """How to go on with a run that a callback ended together with the program, once it is saved."""
+    left = f"{run.callbacks.left_by} ends the program at agent step {run.parts.counters.agent_steps:,}"
+    more = "" if run.complete else f"; go on with: {resume_line(run.config, run.folder.path)}"
+    return f"{left}; everything is saved{more}"
+
+
 def _not_finite(run: Run, error: NotFiniteError) -> str:
     """Keep the batch and the weights; no checkpoint, for the good ones must stay."""
     counters, file = run.parts.counters, run.folder.path / POSTMORTEM

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from gymnasium.spaces import Box
 
+from pixelq.acting import acting_with
 from pixelq.config import Config
 from pixelq.device import (
     TorchSettings,
@@ -27,7 +28,7 @@ from pixelq.loops import has_replay
 from pixelq.loops.counters import Counters
 from pixelq.memory import check_memory
 from pixelq.networks import Network, build_network
-from pixelq.policy import Acting, EpsilonGreedy
+from pixelq.policy import EpsilonGreedy
 from pixelq.replay import Replay
 from pixelq.replay.samplers import Sampler
 from pixelq.runs.arithmetic import arithmetic
@@ -125,7 +126,8 @@ class Parts:
         exploration, acting_noise = np.random.default_rng(streams[2]), _generator(streams[5], self.device)
         learner = self.learner
         self.policy = EpsilonGreedy(network, self.device, exploration, acting_noise, lambda: learner.changes)
-        self.test_policy = Acting(learner.averaged_network, self.device, lambda: learner.changes)
+        self.policy.acting.begin(config.num_envs)
+        self.test_policy = acting_with(learner.averaged_network, self.device, lambda: learner.changes)
         self.replay_generator = np.random.default_rng(streams[3])
         self.replay = _empty_replay(config, observations) if has_replay(config) else None
         if self.replay is not None and self.device.type == "cuda":

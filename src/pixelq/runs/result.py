@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pixelq.curves import Curves, read_curves
 from pixelq.errors import UserError
 from pixelq.named_objects import handed_over
+from pixelq.runs.curves import Curves, read_curves
 
 if TYPE_CHECKING:
     from pixelq.policy import Agent
@@ -28,7 +28,8 @@ class Result:
     mean_score: float
     """Mean of the last 100 training games, in points; NaN if none ended."""
     signal: int | None
-    """The signal that stopped it before its end; None: it ran to the end, or a callback stopped it."""
+    """The signal that stopped it before its end; None: it ran to the end, or a callback stopped it. A
+    KeyboardInterrupt that a callback raised counts as SIGINT."""
     game: str = ""
     """The name of the run's game."""
     complete: bool = False

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
+
 from pixelq.checkpoints.reader import LoadedCheckpoint
 from pixelq.envs.seeded_episodes import NotReproducedError
 from pixelq.errors import UserError
@@ -95,4 +97,5 @@ def _restore_episodes(parts: Parts, state: dict[str, Any]) -> None:
     if parts.replay is not None:
         parts.replay.cut(last_frames[:, None], last_masks)
     parts.scores.drop_open()
+    parts.policy.forget(np.ones(parts.config.num_envs, np.bool_))
     parts.envs.reset()

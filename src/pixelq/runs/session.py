@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 import shutil
+import signal
 from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
@@ -28,7 +29,7 @@ from pixelq.reports.wandb_run import check_wandb, open_wandb
 from pixelq.runs.arithmetic import difference
 from pixelq.runs.changes import record_changes, recorded_changes, written
 from pixelq.runs.episode_limit import with_episodes
-from pixelq.runs.failures import explained
+from pixelq.runs.failures import explained, left_by_callback
 from pixelq.runs.going_on import of_this_session, resume_line
 from pixelq.runs.result import Result
 from pixelq.runs.run import Run
@@ -60,6 +61,7 @@ MAY_CHANGE = (
 
 SAME_WEIGHTS = (
     *("game", "torso", "torso_options", "padding", "norm", "linear", "linear_options", "head", "head_options"),
+    *("memory", "memory_options", "streams", "streams_options"),
     *("frame_stack", "screen_size", "grayscale", "full_action_set", "env_kwargs", "wrappers"),
     *("activation", "normalise_observations"),
 )
@@ -183,9 +185,13 @@ def _train(run: Run) -> Result:
                 run.progress.say(message)
             loop(run)
             run.finish()
+        if run.callbacks.leaving is not None:
+            run.progress.say(left_by_callback(run))
+            raise run.callbacks.leaving
     finally:
         run.close()
     best = recorded_score(run.folder.best)
+    received += [signal.SIGINT] if run.callbacks.interrupted else []
     return Result(
         folder=run.folder.path,
         agent_steps=run.parts.counters.agent_steps,

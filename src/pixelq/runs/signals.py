@@ -23,6 +23,10 @@ AGAIN_SECONDS = 1.0
 """Some senders (timeout, a terminal with several processes) deliver one request twice within an instant."""
 
 
+class Interrupted(KeyboardInterrupt):
+    """A second Ctrl-C: end at once, without a last checkpoint."""
+
+
 def missing_signals() -> list[str]:
     """Signals by which other systems ask a run to stop, and this one cannot."""
     return [name for name in ("SIGHUP", "SIGUSR1") if not hasattr(signal, name)]
@@ -30,7 +34,7 @@ def missing_signals() -> list[str]:
 
 @contextmanager
 def stopped_by_signals(request_stop: Callable[[], None]) -> Iterator[list[int]]:
-    """While inside, call `request_stop` at the first signal; a later second Ctrl-C raises KeyboardInterrupt.
+    """While inside, call `request_stop` at the first signal; a later second Ctrl-C raises `Interrupted`.
 
     A signal that the process was started to ignore (nohup) stays ignored. Outside the main thread, where Python takes
     no signals, nothing is changed.
@@ -44,7 +48,7 @@ def stopped_by_signals(request_stop: Callable[[], None]) -> Iterator[list[int]]:
     def handle(number: int, frame: FrameType | None) -> None:
         nonlocal first
         if number == signal.SIGINT and received and time.monotonic() - first > AGAIN_SECONDS:
-            raise KeyboardInterrupt
+            raise Interrupted
         first = first if received else time.monotonic()
         received.append(number)
         request_stop()

@@ -9,7 +9,7 @@ from typing import Any
 
 from pixelq.config import Config
 from pixelq.errors import UserError
-from pixelq.recipes.shorthands import split, usual_head, with_shorthands
+from pixelq.recipes.shorthands import split, usual_partners, with_shorthands
 from pixelq.recipes.unused import check_used
 from pixelq.recipes.validation import validate
 from pixelq.recipes.values import TYPES, overridden, with_all_options
@@ -82,7 +82,7 @@ def applied(base: Config, values: dict[str, Any]) -> Config:
         UserError: they do not go together, or one has no effect.
     """
     short, named = split(values)
-    config = overridden(base, usual_head(base, named) | named)
+    config = overridden(base, usual_partners(base, named) | named)
     config = with_all_options(with_shorthands(config, short, named))
     validate(config)
     check_used(config, named)

@@ -23,10 +23,9 @@ from pixelq.series import atari5
 from pixelq.series.run_facts import score_at, standing
 from pixelq.series.seeds import points
 from pixelq.series.statistics import Aggregate, bootstrap_interval, interquartile_mean, mean, median
-from pixelq.series.suite_figure import Drawn, draw_suite
+from pixelq.series.suite_figure import Drawn, Mark, draw_suite
+from pixelq.series.suite_published import PublishedAgent, agents_at, protocol_differences, score_table
 from pixelq.viewing.figures import write_figure
-from pixelq.viewing.protocol import PUBLISHED
-from pixelq.viewing.reference import MILLION, read_curves
 
 LEAST_SHARE = 0.5
 """A run that is less than this share as far as the furthest is left out: all are compared where the least far is."""
@@ -58,6 +57,8 @@ class Scale:
     name: str
     ends: Mapping[str, tuple[float, float]]
     """Game -> the scores that become 0 and 1, in points."""
+    of_humans: bool = False
+    """Whether they are a random agent's and a human's, so that published agents can stand on it."""
 
     def normalized(self, game: str, scores: np.ndarray) -> np.ndarray:
         """Scores of a game on the scale, float64, as `scores`."""
@@ -89,6 +90,12 @@ def report_suite(folder: Path, name: str, cells: Sequence[Cell]) -> None:
     console.print(_raw_table(name, table, step))
     scale = scale_of(table)
     _write_scores(folder / "scores.csv", scored, step, scale)
+    configs = {(cell.algorithm, cell.game): cell.config for cell in begun}
+    of_humans = scale is not None and scale.of_humans
+    of_games = {game: [config for (_, one), config in configs.items() if one == game] for game in _games(table)}
+    if not of_humans and (scores := score_table(of_games)) is not None:
+        console.print(scores[0])
+        _say(console, scores[1])
     if scale is None:
         console.print("one algorithm, and no scores of a random agent and of humans: nothing to normalize by")
         return
@@ -98,19 +105,31 @@ def report_suite(folder: Path, name: str, cells: Sequence[Cell]) -> None:
     if not whole:
         return
     rows = aggregates(whole, scale)
-    published = _published(scale, step, begun)
+    agents = agents_at(scale.ends, step, list(configs.values())) if of_humans else []
+    published = _published(scale, agents)
     console.print(_aggregate_table(scale, rows, published, step))
+    of_algorithms = {a: [config for (one, _), config in configs.items() if one == a] for a in whole}
+    _say(console, protocol_differences(agents, of_algorithms))
     _write_aggregates(folder / "aggregates.csv", [*rows, *published], step)
     drawn = [
-        Drawn(
-            algorithm,
-            [scale.normalized(game, games[game]) for game in scale.ends],
-            next(row for row in rows if (row.algorithm, row.statistic) == (algorithm, IQM)),
-        )
+        Drawn(algorithm, [scale.normalized(game, games[game]) for game in scale.ends], *_marked(rows, algorithm))
         for algorithm, games in whole.items()
     ]
-    for path in write_figure(draw_suite(name, scale.name, step, drawn, np.random.default_rng(SEED)), folder / "suite"):
+    marks = [Mark(label, *_marked(published, label)) for label in dict.fromkeys(row.algorithm for row in published)]
+    figure = draw_suite(name, scale.name, step, drawn, marks, np.random.default_rng(SEED))
+    for path in write_figure(figure, folder / "suite"):
         print(path)
+
+
+def _say(console: Console, sentences: Sequence[str]) -> None:
+    for text in sentences:
+        console.print(text, markup=False, highlight=False)
+
+
+def _marked(rows: Sequence[Row], algorithm: str) -> tuple[Row, Row]:
+    """What the figure shows of an algorithm: its interquartile mean and its median."""
+    iqm, middle = (next(r for r in rows if (r.algorithm, r.statistic) == (algorithm, s)) for s in (IQM, MEDIAN))
+    return iqm, middle
 
 
 def _score(cell: Cell, step: float, console: Console) -> float:
@@ -155,16 +174,21 @@ def aggregates(table: Table2D, scale: Scale) -> list[Row]:
 
 def scale_of(table: Table2D) -> Scale | None:
     """Human-normalized where all games have published scores, else lowest to highest run; None for one algorithm."""
-    games = list(dict.fromkeys(game for scores in table.values() for game in scores))
+    games = _games(table)
     known = {game: random_and_human(game) for game in games}
     human = {game: ends for game, ends in known.items() if ends is not None}
     if len(human) == len(games):
-        return Scale("human-normalized: 0 is a random agent, 1 a human", human)
+        return Scale("human-normalized: 0 is a random agent, 1 a human", human, of_humans=True)
     if len(table) < 2:
         return None
     runs = {game: np.concatenate([scores[game] for scores in table.values() if game in scores]) for game in games}
     ends = {game: (float(scores.min()), float(scores.max())) for game, scores in runs.items()}
     return Scale("min-max: 0 and 1 are the lowest and the highest of the compared runs of a game", ends)
+
+
+def _games(table: Table2D) -> list[str]:
+    """Every game of which something has a score."""
+    return list(dict.fromkeys(game for scores in table.values() for game in scores))
 
 
 def _table(scored: Mapping[Cell, float]) -> Table2D:
@@ -182,42 +206,24 @@ def _atari5_order(scale: Scale) -> list[str]:
     return [roms[rom] for rom in atari5.COEFFICIENTS] if same else []
 
 
-def _published(scale: Scale, step: float, cells: Sequence[Cell]) -> list[Row]:
-    """Published agents at the same frames on the same games, from Dopamine's curves; empty where there is none."""
-    skips = {cell.config.frame_skip for cell in cells}
-    million = int(step * max(skips) // MILLION)
-    if len(skips) > 1 or million < 1 or not scale.name.startswith("human"):
-        return []
-    agents: dict[str, dict[str, float]] = {}
-    for game in scale.ends:
-        try:
-            curves = read_curves(PUBLISHED / "dopamine_curves.csv", game)
-        except UserError:  # no curve of this game
-            return []
-        for agent, curve in curves.items():
-            at = curve.million_frames == million
-            if at.any():
-                agents.setdefault(agent, {})[game] = float(curve.mean[at][0])
+def _published(scale: Scale, agents: Sequence[PublishedAgent]) -> list[Row]:
+    """Aggregates of published agents; only the mean over their runs is known, so they are those of the games' means."""
     rows = []
     order = _atari5_order(scale)
-    for agent, means in agents.items():
-        if set(means) != set(scale.ends):
-            continue
-        label = f"published: {agent}"
-        scores = [scale.normalized(game, np.array([means[game]])) for game in scale.ends]
-        # Only the mean over its runs is published, so the interquartile mean is that of the games' means.
-        rows.append(Row(label, IQM, float(interquartile_mean(scores)), math.nan, math.nan))
-        rows.append(Row(label, MEDIAN, float(median(scores)), math.nan, math.nan))
-        rows.append(Row(label, MEAN, float(mean(scores)), math.nan, math.nan))
+    for agent in agents:
+        label = f"published: {agent.label}"
+        scores = [scale.normalized(game, np.array([agent.means[game]])) for game in scale.ends]
+        found = {IQM: float(interquartile_mean(scores)), MEDIAN: float(median(scores)), MEAN: float(mean(scores))}
         if order:
-            scores = [scale.normalized(game, np.array([means[game]])) for game in order]
-            rows.append(Row(label, PREDICTED, float(atari5.predicted_median(scores)), math.nan, math.nan))
+            scores = [scale.normalized(game, np.array([agent.means[game]])) for game in order]
+            found[PREDICTED] = float(atari5.predicted_median(scores))
+        rows += [Row(label, statistic, value, math.nan, math.nan) for statistic, value in found.items()]
     return rows
 
 
 def _raw_table(name: str, table: Table2D, step: float) -> Table:
     shown = Table(title=f"{name}: mean of the last 100 training games by agent step {step:,.0f}, in points")
-    games = list(dict.fromkeys(game for scores in table.values() for game in scores))
+    games = _games(table)
     shown.add_column("algorithm", overflow="fold")
     for game in games:
         shown.add_column(game, justify="right", overflow="fold")

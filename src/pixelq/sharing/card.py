@@ -179,7 +179,7 @@ envs = pixelq.make_envs(agent.config, num_envs=1, seed=0)
 observations, _ = envs.reset()
 actions = agent.act(observations)
 ```
-{where}
+{_remembering(facts.config)}{where}
 Nothing in these files is executed by that: the weights are safetensors, everything else is text."""
     if ONNX in facts.files:
         text += f"""
@@ -198,6 +198,13 @@ actions = q_values.argmax(axis=1)
     if facts.checks:
         text += "\n\nThe programs were held to the policy:\n\n" + "\n".join(f"- {check}." for check in facts.checks)
     return text
+
+
+def _remembering(config: Config) -> str:
+    """How a policy with a memory is played; nothing of others."""
+    if config.memory == "none":
+        return ""
+    return "\nIt remembers what `act` was shown: say `agent.reset(terminated | truncated)` after every step.\n"
 
 
 def _scores(facts: Facts) -> str:

@@ -35,10 +35,19 @@ class Program(nn.Module):
 
     The policy's own weights, through the modules that are the fast torso's reference; noisy layers and sampled
     quantiles by their means, as in test games.
+
+    Raises:
+        UserError: the policy has a memory, so that its Q-values are no function of a state.
     """
 
     def __init__(self, agent: Agent) -> None:
         super().__init__()
+        if agent.acting.remembers:
+            raise UserError(
+                f"this policy has a memory ({agent.config.memory}): its Q-values are no function of one state, so it "
+                "cannot be written as a program; leave out --onnx, --torch-export and --torchscript, "
+                "pixelq.load plays what is exported without them"
+            )
         config = dataclasses.replace(agent.config, precision="float32")
         network = build_network(config, agent.observation_space, agent.network.num_actions, None)
         network.load_state_dict(agent.network.state_dict())

@@ -13,6 +13,7 @@ import numpy as np
 from gymnasium.wrappers import RenderCollection
 
 from pixelq.errors import UserError
+from pixelq.plain_files import check_plain
 from pixelq.tabular.episodes import Step, play
 from pixelq.tabular.game import TabularGame
 from pixelq.tabular.policies import Player, TableAgent
@@ -34,6 +35,7 @@ def check_video(path: Path) -> None:
     Raises:
         UserError: pygame, with which Gymnasium draws these games, is not installed; or `path` cannot be a file.
     """
+    check_plain(path, "--video")
     if path.is_dir():
         raise UserError(f"--video {path} is a folder; give a file name that ends in .mp4 or .gif")
     if path.suffix.lower() not in ENDINGS:
@@ -85,12 +87,12 @@ def _record(player: Player, game: TabularGame, path: Path, seed: int, epsilon: f
                 pictures = _Pictures(before, game, player, epsilon)
                 height, width = pictures.picture.shape[:2]
                 video = stack.enter_context(new_video(path, height, width, Fraction(RATE)))
-            video.add(pictures.at(before, step, score, len(steps) + 1))
+            video.add(pictures.at(before, step, score, len(steps)))
             steps.append(step)
             score, before = score + step.reward, drawn[-1]
         if steps:
             for _ in range(LAST):
-                video.add(pictures.end(before))
+                video.add(pictures.end(before, score, len(steps)))
     return steps
 
 
@@ -106,18 +108,20 @@ class _Pictures:
         self._screen = self.picture[top : top + height, :width]
         self._panel = QPanel(size[0], game.name, game.map.actions, f"random (epsilon {epsilon:g})")
 
-    def at(self, screen: np.ndarray, step: Step, score: float, agent_step: int) -> np.ndarray:
-        """A state uint8 `(height, width, 3)` and the action chosen in it."""
+    def at(self, screen: np.ndarray, step: Step, score: float, agent_steps: int) -> np.ndarray:
+        """A state uint8 `(height, width, 3)` and the action chosen in it, after so many agent steps."""
         self._screen[:] = screen
         if self._player is not None:
             values = self._player.q_values(np.array([step.state]))[0]
             chosen = step.action == int(values.argmax())
             self.picture[:, -WIDTH:] = self._panel.draw(
-                values, step.action, greedy=chosen, score=score, agent_step=agent_step
+                values, step.action, greedy=chosen, score=score, agent_steps=agent_steps
             )
         return self.picture
 
-    def end(self, screen: np.ndarray) -> np.ndarray:
+    def end(self, screen: np.ndarray, score: float, agent_steps: int) -> np.ndarray:
         """The state in which the episode ended."""
         self._screen[:] = screen
+        if self._player is not None:
+            self.picture[:, -WIDTH:] = self._panel.over(score=score, agent_steps=agent_steps)
         return self.picture

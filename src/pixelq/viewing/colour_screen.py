@@ -108,12 +108,15 @@ class ColourAtari:
         """Its observations are the whole screen, made smaller."""
         self.rate = Fraction(EMULATOR_RATE)
         """Screens per second."""
+        self.flickers = True
+        self.first_screen = np.zeros((self.height, self.width, 3), np.uint8)
+        """Of the game as it was last started."""
         self.screens: list[np.ndarray] = []
         """The screens of the last agent step."""
 
     def reset_some(self, seeds: np.ndarray, mask: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Restart both emulators; see `SeededStarts.reset_some`."""
-        self._screen.start(int(seeds[0]))
+        self.first_screen = self._screen.start(int(seeds[0]))
         return self._games.reset_some(seeds, mask)
 
     def step(self, actions: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray]:

@@ -12,6 +12,7 @@ from pixelq.recipes.reading import read_recipe
 from pixelq.runs.scores import WINDOW
 from pixelq.series.statistics import bootstrap_interval, mean
 from pixelq.viewing.curves import Band, RunCurves, moving_mean
+from pixelq.viewing.emulator_frames import frames_of_a_step, has_emulator
 from pixelq.viewing.protocol import Aspect, protocol, published_protocol
 from pixelq.viewing.reference import MILLION, PublishedScore, ReferenceCurve
 
@@ -45,6 +46,11 @@ class GameComparison:
         return [run for members in self.groups.values() for run in members]
 
     @property
+    def has_frames(self) -> bool:
+        """Whether agent steps of this game have frames of an emulator; else agent steps alone are told."""
+        return has_emulator(self.game)
+
+    @property
     def by_million(self) -> bool:
         """Whether training games are counted by millions of frames, as Dopamine does."""
         return bool(self.references) and self.references[0].by_million
@@ -62,8 +68,8 @@ def agent_steps(run: RunCurves) -> float:
 
 
 def million_frames(run: RunCurves) -> float:
-    """How far a run has come, in million frames."""
-    return agent_steps(run) * run.config.frame_skip / MILLION
+    """How far a run has come, in million frames as the references count them (`frames_of_a_step`)."""
+    return agent_steps(run) * frames_of_a_step(run.config) / MILLION
 
 
 def means_per_million(run: RunCurves, million_frames: np.ndarray) -> np.ndarray:
@@ -72,9 +78,9 @@ def means_per_million(run: RunCurves, million_frames: np.ndarray) -> np.ndarray:
     NaN where no game ended or the run has not yet finished that million. This is what Dopamine counts as one
     iteration (250,000 agent steps of 4 frames).
     """
-    ended = run.episodes["agent_step"] * run.config.frame_skip
+    ended = run.episodes["agent_step"] * frames_of_a_step(run.config)
     million_of = np.ceil(ended / MILLION)
-    reached = agent_steps(run) * run.config.frame_skip / MILLION
+    reached = agent_steps(run) * frames_of_a_step(run.config) / MILLION
     means = np.full(len(million_frames), np.nan)
     for i, million in enumerate(million_frames.tolist()):
         inside = million_of == million
@@ -88,10 +94,12 @@ def means_by(run: RunCurves, million_frames: np.ndarray) -> np.ndarray:
 
     NaN before the first game and beyond where the run has come.
     """
-    games = np.searchsorted(run.episodes["agent_step"] * run.config.frame_skip, million_frames * MILLION, "right")
+    games = np.searchsorted(
+        run.episodes["agent_step"] * frames_of_a_step(run.config), million_frames * MILLION, "right"
+    )
     smooth = np.concatenate(([np.nan], moving_mean(run.episodes["score"], WINDOW)))
     means = smooth[games]
-    means[million_frames > agent_steps(run) * run.config.frame_skip / MILLION + 1e-9] = np.nan
+    means[million_frames > agent_steps(run) * frames_of_a_step(run.config) / MILLION + 1e-9] = np.nan
     return means
 
 
@@ -140,8 +148,8 @@ def differences(comparisons: Sequence[GameComparison]) -> list[str]:
     for one in comparisons:
         for label, members in one.groups.items():
             for curve in one.references:
-                said.setdefault((curve.agent, _difference(members, curve)), []).append(label)
-    return [f"{', '.join(labels)} and {agent}: {words}." for (agent, words), labels in said.items()]
+                said.setdefault((curve.label, _difference(members, curve)), []).append(label)
+    return [f"{', '.join(labels)} and {reference}: {words}." for (reference, words), labels in said.items()]
 
 
 def _difference(members: Sequence[RunCurves], curve: ReferenceCurve) -> str:

@@ -14,8 +14,9 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from pixelq.viewing.comparison import BAND_WORDS, GameComparison, differences, group_means, million_frames
 from pixelq.viewing.curves import Band, RunCurves, moving_mean
-from pixelq.viewing.figures import COLOURS, GREY, count_label, say, style
-from pixelq.viewing.reference import MILLION, PublishedScore, ReferenceCurve
+from pixelq.viewing.emulator_frames import frames_of_a_step
+from pixelq.viewing.figures import COLOURS, GREY, count_label, counts_on_x, say, style
+from pixelq.viewing.reference import FRAMES_OF_A_STEP, MILLION, PublishedScore, ReferenceCurve
 
 ROW = 6.0
 """Inches of a panel with its axes and their labels."""
@@ -26,7 +27,7 @@ OUT_OF_SIGHT = 2.5
 
 
 def draw_comparison(comparisons: Sequence[GameComparison], band: Band = "interval") -> Figure:
-    """Training curves of runs and references against frames, up to the longest run's end.
+    """Training curves of runs and references up to the longest run's end, against frames (agent steps without them).
 
     Args:
         comparisons: one for each game.
@@ -42,7 +43,7 @@ def draw_comparison(comparisons: Sequence[GameComparison], band: Band = "interva
     figure = Figure(figsize=(wide, height))
     name = comparisons[0].game if len(comparisons) == 1 else f"{len(comparisons)} games"
     figure.text(
-        0.8 / wide, 1 - 0.3 / height, _plain(f"{name}: runs beside published curves"), fontsize=15, fontweight="bold",
+        0.8 / wide, 1 - 0.3 / height, _plain(f"{name}: {_what(comparisons)}"), fontsize=15, fontweight="bold",
         va="center",
     )  # fmt: skip
     figure.text(
@@ -55,6 +56,13 @@ def draw_comparison(comparisons: Sequence[GameComparison], band: Band = "interva
         axes = figure.add_axes((left / wide, bottom / height, (across - 0.85) / wide, 4.7 / height))
         _draw_panel(axes, comparison, band, titled=len(comparisons) > 1)
     return figure
+
+
+def _what(comparisons: Sequence[GameComparison]) -> str:
+    """What the figure shows: published things only where there are some."""
+    if any(one.references for one in comparisons):
+        return "runs beside published curves"
+    return "runs beside published scores" if any(one.levels for one in comparisons) else "scores of training games"
 
 
 def _explained(comparisons: Sequence[GameComparison], band: Band) -> str:
@@ -74,51 +82,70 @@ def _explained(comparisons: Sequence[GameComparison], band: Band) -> str:
 
 def _draw_panel(axes: Axes, comparison: GameComparison, band: Band, *, titled: bool) -> None:
     score = "score of a training game (points)"
-    style(axes, x="million frames (emulator)", y=_plain(f"{comparison.game}: {score}" if titled else score))
+    unit = _unit(comparison)
+    what = "million frames (emulator)" if comparison.has_frames else "agent steps"
+    style(axes, x=what, y=_plain(f"{comparison.game}: {score}" if titled else score))
     furthest = comparison.furthest
     if not any(len(run.episodes["score"]) for run in comparison.runs):
         say(axes, "no finished game yet")
         return
-    _draw_references(axes, comparison.references, furthest)
+    _draw_references(axes, comparison)
     for colour, (label, members) in zip(cycle(COLOURS), comparison.groups.items(), strict=False):
         _draw_group(axes, label, members, colour, comparison, band)
     _draw_levels(axes, comparison.levels)
-    axes.set_xlim(0, 1.04 * furthest)
-    axes.xaxis.set_major_locator(MaxNLocator(8, steps=[1, 2, 5, 10]))
+    axes.set_xlim(0, 1.04 * furthest * unit)
+    if comparison.has_frames:
+        axes.xaxis.set_major_locator(MaxNLocator(8, steps=[1, 2, 5, 10]))
+    else:
+        counts_on_x(axes, bins=8)
     axes.legend(fontsize=10, loc="best", framealpha=0.8, edgecolor="none")
     skips = {run.config.frame_skip for run in comparison.runs}
-    if len(skips) == 1:
+    if comparison.has_frames and len(skips) == 1:
         _add_agent_steps(axes, skips.pop())
 
 
-def _draw_references(axes: Axes, references: Sequence[ReferenceCurve], furthest: float) -> None:
-    for dashes, curve in zip(cycle(("-", "--", ":", "-.")), references, strict=False):
+def _unit(comparison: GameComparison) -> float:
+    """What a million frames are on the x axis: 1, or, in a game without frames, that many agent steps."""
+    return 1.0 if comparison.has_frames else MILLION / FRAMES_OF_A_STEP
+
+
+def _draw_references(axes: Axes, comparison: GameComparison) -> None:
+    furthest = comparison.furthest
+    for dashes, curve in zip(cycle(("-", "--", ":", "-.")), comparison.references, strict=False):
         first = float(curve.million_frames[0])
         if furthest < first:  # the runs end before it begins: its first value, as the level that is to be reached
             if np.isfinite(curve.low[0]):
                 axes.axhspan(curve.low[0], curve.high[0], color="#888888", alpha=0.25, linewidth=0)
             axes.axhline(
                 curve.mean[0], linestyle=dashes, color="#333333", linewidth=1.6,
-                label=_plain(
-                    f"reference: {curve.agent} ({curve.runs} runs), its first value, at {first:g} million frames"
-                ),
+                label=_plain(f"{_named(curve)}, its first value, at {_amount(first, comparison)}"),
             )  # fmt: skip
             continue
         # One point beyond the end of the runs, so that the line reaches the edge.
         shown = slice(0, int(np.searchsorted(curve.million_frames, furthest)) + 1)
-        x = curve.million_frames[shown]
+        x = curve.million_frames[shown] * _unit(comparison)
         axes.fill_between(x, curve.low[shown], curve.high[shown], color="#888888", alpha=0.25, linewidth=0)
         axes.plot(
             x, curve.mean[shown], dashes, color="#333333", marker="s", markersize=5 if len(x) < 30 else 2.5,
-            linewidth=1.6, label=_plain(f"reference: {curve.agent} ({curve.runs} runs)"),
+            linewidth=1.6, label=_plain(_named(curve)),
         )  # fmt: skip
+
+
+def _named(curve: ReferenceCurve) -> str:
+    return f"reference: {curve.label} ({curve.runs} runs)"
+
+
+def _amount(million_frames: float, comparison: GameComparison) -> str:
+    if comparison.has_frames:
+        return f"{million_frames:g} million frames"
+    return f"{million_frames * _unit(comparison):,.0f} agent steps"
 
 
 def _draw_group(
     axes: Axes, label: str, members: list[RunCurves], colour: str, comparison: GameComparison, band: Band
 ) -> None:
     for run in members:
-        x = run.episodes["agent_step"] * run.config.frame_skip / MILLION
+        x = run.episodes["agent_step"] * frames_of_a_step(run.config) / MILLION * _unit(comparison)
         axes.plot(x, moving_mean(run.episodes["score"], 100), color=colour, linewidth=0.9, alpha=0.6)
     if comparison.by_million:
         x = comparison.references[0].million_frames
@@ -126,6 +153,7 @@ def _draw_group(
         x = np.linspace(0, min(million_frames(run) for run in members), POINTS)
     mean, low, high = group_means(members, x, by_million=comparison.by_million, band=band)
     count = f", {len(members)} seeds" if len(members) > 1 else ""
+    x = x * _unit(comparison)
     axes.plot(
         x, mean, "o-" if comparison.by_million else "-", color=colour, linewidth=2.2,
         markersize=7 if comparison.furthest < 30 else 3, label=_plain(f"{label}{count}"), zorder=5,

@@ -43,9 +43,9 @@ class DistributionPanel:
         """The panel as uint8 `(height, WIDTH, 3)`.
 
         Args:
-            returns: predicted, of the state in which the action was chosen.
-            q_values: float32 `(A,)`.
-            action: the one taken.
+            returns: predicted, of the state.
+            q_values: float32 `(A,)`, likewise.
+            action: the one taken in it.
             greedy: whether it was chosen because it has the highest Q-value.
         """
         image = self._base.copy()
@@ -80,6 +80,10 @@ class DistributionPanel:
         draw.text((EDGE, end + 10), f"{low:.3g}", DIM, self._small, "lm")
         draw.text((WIDTH - EDGE, end + 10), f"{high:.3g}", DIM, self._small, "rm")
         return np.asarray(image)
+
+    def over(self) -> np.ndarray:
+        """The panel of the state in which a game has ended, after which no returns come; as `draw`."""
+        return np.asarray(self._base)
 
     def _axis(self, returns: Histogram) -> tuple[float, float]:
         """Returns at the ends of the axis."""

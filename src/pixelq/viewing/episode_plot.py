@@ -10,7 +10,8 @@ from matplotlib.figure import Figure
 
 from pixelq.runs.baseline import COLUMNS, FILE
 from pixelq.viewing.curves import RunCurves, Table, moving_mean, read_run, read_table
-from pixelq.viewing.figures import COLOURS, GREY, frames_of_a_step, say, style, write_figure
+from pixelq.viewing.emulator_frames import said_frames
+from pixelq.viewing.figures import COLOURS, GREY, say, style, write_figure
 
 WINDOW = 100
 """Games in the running mean; at the start of a run as many as there are."""
@@ -48,7 +49,7 @@ def draw_episodes(run: RunCurves, baseline: Table) -> Figure:
     config = run.config
     title = f"{config.game}, recipe {config.recipe}, seed {config.seed}"
     figure.text(0.08, 0.955, title, fontsize=14, fontweight="bold", va="center")
-    words = f"Dots: single games, as they were trained on. {frames_of_a_step(config.frame_skip)}."
+    words = f"Dots: single games, as they were trained on. {said_frames(config)}".rstrip()
     figure.text(0.08, 0.022, words, fontsize=10, color=GREY)
     figure.subplots_adjust(left=0.08, right=0.98, top=0.92, bottom=0.11, hspace=0.16)
     return figure

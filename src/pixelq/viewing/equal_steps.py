@@ -47,7 +47,7 @@ class Row:
     agent_step: float = math.nan
     """At which."""
     million_frames: float = math.nan
-    """By then; NaN over all games."""
+    """By then; NaN over all games, and in a game without an emulator."""
     statistic: str = ""
     """Over all games: which."""
 
@@ -88,14 +88,15 @@ def at_equal_steps(comparisons: Sequence[GameComparison], at: float | None = Non
             known = np.array([score for score in scores.values() if math.isfinite(score)])
             missing -= {run for run, score in scores.items() if math.isfinite(score)}
             if len(known):
-                frames = step * members[0].config.frame_skip / MILLION
+                frames = step * members[0].config.frame_skip / MILLION if one.has_frames else math.nan
                 rows.append(_row(one.game, _algorithm(label, members), known, ends, step, frames))
         for curve in one.references:
             frames = step * FRAMES_OF_A_STEP / MILLION
             value = curve.at(frames)
             if math.isfinite(value):
                 there = Estimate(_normalized(np.array(value), ends).item())
-                rows.append(Row(one.game, curve.agent, True, curve.runs, Estimate(value), there, step, frames))
+                told = frames if one.has_frames else math.nan
+                rows.append(Row(one.game, curve.label, True, curve.runs, Estimate(value), there, step, told))
     if not any(not row.published for row in rows):
         return None
     how_far = {run: f"{far:,.0f}" if far else "no finished game" for run, far in reached.items()}

@@ -10,6 +10,7 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from pixelq.atomic import atomic_file
 from pixelq.errors import UserError
+from pixelq.plain_files import check_plain
 
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00", "#6a3d9a", "#555555")
 """One colour per group of runs (Okabe and Ito's palette, which colour-blind readers can tell apart)."""
@@ -23,11 +24,6 @@ def count_label(value: float, _position: int | None = None) -> str:
         if abs(value) >= size:
             return f"{value / size:.4g}{letter}"
     return f"{value:.4g}"
-
-
-def frames_of_a_step(frame_skip: int) -> str:
-    """In words, how many frames an agent step has."""
-    return "1 agent step = 1 frame" if frame_skip == 1 else f"1 agent step = {frame_skip} frames"
 
 
 def style(axes: Axes, *, x: str, y: str) -> None:
@@ -61,12 +57,15 @@ def write_figure(figure: Figure, out: Path) -> tuple[Path, Path]:
     Raises:
         UserError: the folder or a file cannot be written.
     """
+    check_plain(out)
     if out.is_dir():
         raise UserError(f"{out} is a folder; give a file name in it: {out / 'plot.png'}")
     if out.suffix.lower() in (".pdf", ".jpg", ".jpeg", ".gif", ".eps", ".webp", ".tif", ".tiff", ".bmp"):
         raise UserError(f"{out}: figures are written as .png and .svg; name it {out.with_suffix('.png')}")
     stem = out.with_suffix("") if out.suffix in (".png", ".svg") else out
     paths = (stem.with_name(stem.name + ".png"), stem.with_name(stem.name + ".svg"))
+    for path in paths:
+        check_plain(path)
     for path in paths:
         try:
             path.parent.mkdir(parents=True, exist_ok=True)

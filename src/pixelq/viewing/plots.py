@@ -22,7 +22,8 @@ from pixelq.viewing.curves import (
     read_run,
     shared_grid,
 )
-from pixelq.viewing.figures import COLOURS, GREY, counts_on_x, frames_of_a_step, say, style, write_figure
+from pixelq.viewing.emulator_frames import said_frames
+from pixelq.viewing.figures import COLOURS, GREY, counts_on_x, say, style, write_figure
 from pixelq.viewing.run_groups import by_game, grouped
 
 MOST_DOTS = 1500
@@ -224,8 +225,8 @@ def _explain(figure: Figure, groups: dict[str, list[RunCurves]], band: Band, gam
     corner = (0.06, 1 - 0.45 / height)
     figure.legend(handles=handles, loc="upper left", bbox_to_anchor=corner, ncols=2, frameon=False, fontsize=10.5)
     every = max(_every(len(run.episodes["score"])) for members in groups.values() for run in members)
-    skips = {run.config.frame_skip for members in groups.values() for run in members}
-    frames = f" {frames_of_a_step(skips.pop())}." if len(skips) == 1 else ""
+    said = {said_frames(run.config) for members in groups.values() for run in members}
+    frames = f" {said.pop()}".rstrip() if len(said) == 1 else ""
     words = (
         f"Score: line = mean of the last {games} training games, dots = single games"
         f"{f' (1 in {every})' if every > 1 else ''}, diamonds = mean of an evaluation.{frames}\n"

@@ -162,10 +162,10 @@ def _game(config: Config) -> str:
 
 
 def _network(config: Config) -> str:
-    parts = {kind: _variant(config, kind) for kind in ("torso", "linear", "streams", "head")}
+    parts = {kind: _variant(config, kind) for kind in ("torso", "linear", "memory", "streams", "head")}
     told = [
         f"torso {parts['torso']}, padding {config.padding}, norm {config.norm}",
-        *(f"{kind} {parts[kind]}" for kind in ("linear", "streams") if parts[kind] != "plain"),
+        *(f"{kind} {parts[kind]}" for kind in ("linear", "memory", "streams") if parts[kind] not in ("plain", "none")),
         f"head {parts['head']}",
     ]
     return ", ".join(told)
@@ -229,7 +229,7 @@ ASPECTS: dict[str, tuple[tuple[str, ...], Callable[[Config], str]]] = {
     "network": (
         (
             *("torso", "torso_options", "padding", "norm", "linear", "linear_options", "streams", "streams_options"),
-            *("head", "head_options"),
+            *("head", "head_options", "memory", "memory_options"),
         ),
         _network,
     ),
@@ -254,3 +254,8 @@ ASPECTS: dict[str, tuple[tuple[str, ...], Callable[[Config], str]]] = {
     "target network": (("target", "target_every", "target_tau"), _target),
 }
 """Aspect -> the fields that it tells, and what says them."""
+PLAYED_WITH = (
+    *("sticky actions", "epsilon while training", "a lost life", "start of a game", "frames per agent step"),
+    *("observation", "actions", "longest game", "settings of the game"),
+)
+"""Aspects of the games that were played; the others are of what learned from them."""

@@ -27,7 +27,7 @@ _LEAST_AXIS = 1e-3
 
 
 class QPanel:
-    """Draws the panel for each agent step. The parts that do not change are drawn once.
+    """Draws the panel for each state. The parts that do not change are drawn once.
 
     The bars share one axis that moves with the Q-values: its right end is the highest of them, its left end a round
     number that stands above the bars. It is somewhat wider than the largest recent gap between the Q-values (which
@@ -56,25 +56,39 @@ class QPanel:
         self._trace: deque[float] = deque(maxlen=_TRACE)
         self._base = self._static(title, otherwise)
 
-    def draw(self, q_values: np.ndarray, action: int, *, greedy: bool, score: float, agent_step: int) -> np.ndarray:
-        """The panel as uint8 `(height, WIDTH, 3)`, RGB.
+    def draw(self, q_values: np.ndarray, action: int, *, greedy: bool, score: float, agent_steps: int) -> np.ndarray:
+        """The panel of a state as uint8 `(height, WIDTH, 3)`, RGB.
 
         Args:
-            q_values: float32 `(A,)`, of the state in which the action was chosen.
-            action: the one taken; its row is highlighted.
+            q_values: float32 `(A,)`, of the state.
+            action: the one taken in it; its row is highlighted.
             greedy: whether the agent chose it because it has the highest Q-value.
             score: of the game so far, in points.
-            agent_step: number of the agent step in this game; the first is 1.
+            agent_steps: taken in this game so far.
         """
-        image = self._base.copy()
+        image = self._with_numbers(score, agent_steps)
         draw = ImageDraw.Draw(image)
-        points = f"{score:,.0f}" if score == round(score) or abs(score) >= 100 else f"{score:,.2f}"
-        draw.text((EDGE, 50), points, TEXT, self._large, "lm")
-        draw.text((WIDTH - EDGE, 50), f"{agent_step:,}", TEXT, self._large, "rm")
         self._draw_rows(draw, q_values, action, GREEDY if greedy else OTHER)
         self._trace.append(float(np.max(q_values)))
         self._draw_trace(draw)
         return np.asarray(image)
+
+    def over(self, *, score: float, agent_steps: int) -> np.ndarray:
+        """The panel of the state in which a game has ended, where nothing is chosen; as `draw`."""
+        image = self._with_numbers(score, agent_steps)
+        draw = ImageDraw.Draw(image)
+        draw.text((self._bars if self._all_fit else EDGE, 81), "the game is over", DIM, self._small, "lm")
+        if self._trace:
+            self._draw_trace(draw)
+        return np.asarray(image)
+
+    def _with_numbers(self, score: float, agent_steps: int) -> Image.Image:
+        image = self._base.copy()
+        draw = ImageDraw.Draw(image)
+        points = f"{score:,.0f}" if score == round(score) or abs(score) >= 100 else f"{score:,.2f}"
+        draw.text((EDGE, 50), points, TEXT, self._large, "lm")
+        draw.text((WIDTH - EDGE, 50), f"{agent_steps:,}", TEXT, self._large, "rm")
+        return image
 
     def _draw_rows(self, draw: ImageDraw.ImageDraw, q_values: np.ndarray, action: int, colour: str) -> None:
         high, low = float(np.max(q_values)), float(np.min(q_values))
@@ -122,7 +136,7 @@ class QPanel:
         draw = ImageDraw.Draw(image)
         draw.text((EDGE, 20), "score", DIM, self._small, "lm")
         draw.text((WIDTH / 2, 20), title, TEXT, font(14, bold=True), "mm")
-        draw.text((WIDTH - EDGE, 20), "agent step", DIM, self._small, "rm")
+        draw.text((WIDTH - EDGE, 20), "agent steps", DIM, self._small, "rm")
         draw.line((EDGE, 69, WIDTH - EDGE, 69), SHADE)
         for i, name in enumerate(self._actions if self._all_fit else ()):
             draw.text((EDGE, TOP + (i + 0.5) * self._row), name, DIM, self._font, "lm")

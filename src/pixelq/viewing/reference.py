@@ -12,16 +12,21 @@ from pathlib import Path
 import numpy as np
 
 from pixelq.config import Config
-from pixelq.envs import resolve_game
+from pixelq.envs import Game, resolve_game
 from pixelq.errors import UserError
 from pixelq.recipes.reading import read_recipe, recipe_names
-from pixelq.viewing.protocol import protocol
+from pixelq.viewing.protocol import PUBLISHED, protocol
 
 CURVE_COLUMNS = ("game", "agent", "million_frames", "mean_return", "min_run", "max_run", "runs")
 """Of a file of curves. `agent_steps` may stand for `million_frames`, and `recipe` and `how` may follow."""
 MILLION = 1_000_000
 FRAMES_OF_A_STEP = 4
 """Frames of an agent step in every published curve that is here."""
+DOPAMINES_CURVES = PUBLISHED / "dopamine_curves.csv"
+"""Its agents' names do not say whose they are."""
+MINATARS_CURVES = PUBLISHED / "minatar_curves.csv"
+ALL_ACTIONS = "all 6 actions"
+"""What the protocol of a MinAtar score says: as in ids that end in -v0, not in those with fewer (-v1)."""
 SCORE_COLUMNS = ("source", "algorithm", "game", "agent_steps", "score", "spread", "protocol")
 
 
@@ -49,6 +54,13 @@ class ReferenceCurve:
     """The shipped recipe that has the same settings, as far as it can; empty: not known."""
     how: str = ""
     """Where the numbers are from, where they are not the source's own."""
+    source: str = ""
+    """Whose agent it is; empty: its name says so, or it is not known."""
+
+    @property
+    def label(self) -> str:
+        """The agent as a reader is told of it: with its source."""
+        return f"{self.source}'s {self.agent}" if self.source else self.agent
 
     def at(self, million_frames: float) -> float:
         """Mean at so many frames, in points; NaN before its first and after its last point.
@@ -98,7 +110,7 @@ def read_curves(path: Path, game: str) -> dict[str, ReferenceCurve]:
     how = ""
     for line, row in rows:
         how = how if row.get("how", "") == "same" else row.get("how", "")
-        if _key(row["game"]) != key:
+        if not _is_of(row, key):
             continue
         band = [_number(path, line, row, name) if row[name] else math.nan for name in ("min_run", "max_run")]
         ends = (_number(path, line, row, name) for name in (x, "mean_return", "runs"))
@@ -106,11 +118,14 @@ def read_curves(path: Path, game: str) -> dict[str, ReferenceCurve]:
         sources.setdefault(row["agent"], (_recipe(path, line, row), how))
     if not points:
         raise NoCurveError(f"{path}: no curve of {game}; give another file with --reference")
+    if by_million and not isinstance(resolve_game(game), Game):
+        raise UserError(f"{path}: {game} has no emulator, so its curves are given by agent_steps, not million_frames")
+    source = "Dopamine" if path.resolve() == DOPAMINES_CURVES.resolve() else ""
     curves = {}
     for agent, its in points.items():
         at, mean, runs, low, high = np.array(sorted(its)).T
         at = at if by_million else at * FRAMES_OF_A_STEP / MILLION
-        curves[agent] = ReferenceCurve(agent, at, mean, low, high, int(runs.max()), by_million, *sources[agent])
+        curves[agent] = ReferenceCurve(agent, at, mean, low, high, int(runs.max()), by_million, *sources[agent], source)
     return curves
 
 
@@ -125,7 +140,7 @@ def read_scores(path: Path, game: str) -> list[PublishedScore]:
     scores, protocol, key = [], "", _key(resolve_game(game).name)
     for line, row in _rows(path, SCORE_COLUMNS):
         protocol = protocol if row["protocol"] == "same" else row["protocol"]
-        if _key(row["game"]) == key:
+        if _is_of(row, key):
             scores.append(
                 PublishedScore(
                     source=row["source"],
@@ -139,6 +154,19 @@ def read_scores(path: Path, game: str) -> list[PublishedScore]:
                 )
             )
     return scores
+
+
+def paper_curves(game: str) -> dict[str, ReferenceCurve]:
+    """Training curves that a paper has of a game, by agent; empty if there is none."""
+    try:
+        return read_curves(MINATARS_CURVES, game)
+    except NoCurveError:
+        return {}
+
+
+def read_shipped_scores(game: str) -> list[PublishedScore]:
+    """The final scores of one game from every file of them that comes with pixelq."""
+    return [score for path in sorted(PUBLISHED.glob("*_scores.csv")) for score in read_scores(path, game)]
 
 
 def _rows(path: Path, columns: Sequence[str]) -> list[tuple[int, dict[str, str]]]:
@@ -182,6 +210,11 @@ def _recipe(path: Path, line: int, row: dict[str, str]) -> str:
     return name
 
 
+def _is_of(row: dict[str, str], key: str) -> bool:
+    """Whether a row is of the game with a key; one of `MinAtar/Breakout`, without a version, is of all its versions."""
+    return _key(row["game"]) in (key, re.sub(r"-v\d+$", "", key))
+
+
 def _key(name: str) -> str:
     """The same text for all spellings of a game (beamrider, beam_rider)."""
     return name.replace("_", "").lower()
@@ -208,6 +241,8 @@ def score_differences(config: Config, score: PublishedScore) -> list[str]:
     stated = "sticky" in score.protocol
     if not stated and not score.recipe and config.sticky_actions > 0:
         differences.append(f"sticky actions not stated, here {config.sticky_actions:g}")
+    if ALL_ACTIONS in score.protocol and not config.game.endswith("-v0"):
+        differences.append(f"{ALL_ACTIONS}, not those of {config.game}")
     if "best of" in score.protocol:
         differences.append("the best, not the mean")
     if not score.recipe:

@@ -12,7 +12,15 @@ from pixelq.recipes.reading import read_recipe
 from pixelq.viewing.comparison import GameComparison
 from pixelq.viewing.curves import RunCurves
 from pixelq.viewing.protocol import PUBLISHED
-from pixelq.viewing.reference import NoCurveError, PublishedScore, ReferenceCurve, read_curves, read_scores
+from pixelq.viewing.reference import (
+    NoCurveError,
+    PublishedScore,
+    ReferenceCurve,
+    paper_curves,
+    read_curves,
+    read_scores,
+    read_shipped_scores,
+)
 from pixelq.viewing.run_groups import by_game, grouped
 
 DOPAMINE, PAPERS, CLEANRL = NAMES = ("dopamine", "papers", "cleanrl")
@@ -56,6 +64,7 @@ def compared(runs: Sequence[RunCurves], choice: Choice) -> tuple[list[GameCompar
         missing = f"no paper's score of {game} is known here" if choice.reference == PAPERS else ""
         try:
             curves = _curves(choice, game, members)
+            missing = "" if curves else missing
         except NoCurveError as error:
             missing = str(error)
         levels = scores if choice.reference in (PAPERS, CLEANRL) and not curves else []
@@ -71,16 +80,18 @@ def compared(runs: Sequence[RunCurves], choice: Choice) -> tuple[list[GameCompar
 
 
 def _curves(choice: Choice, game: str, runs: Sequence[RunCurves]) -> list[ReferenceCurve]:
-    if choice.reference == PAPERS:
+    if choice.reference == PAPERS and (_resolved(game) is None or not paper_curves(game)):
         return []
     if choice.reference is None and not isinstance(_resolved(game), Game):
         return []
-    curves = read_curves(_curve_file(choice), game)
+    curves = paper_curves(game) if choice.reference == PAPERS else read_curves(_curve_file(choice), game)
     if choice.agents:
         unknown = [agent for agent in choice.agents if agent not in curves]
         if unknown:
             raise UserError(f"--agents {' '.join(unknown)!r}: the reference has {', '.join(map(repr, curves))}")
         return [curves[agent] for agent in choice.agents]
+    if choice.reference == PAPERS:
+        return list(curves.values())
     if choice.reference == CLEANRL:
         loops = {run.config.loop for run in runs}
         alike = [curve for curve in curves.values() if read_recipe(curve.recipe).loop in loops]
@@ -98,15 +109,17 @@ def _curve_file(choice: Choice) -> Path:
 
 
 def _scores(choice: Choice, game: str) -> list[PublishedScore]:
-    beside = (PUBLISHED if choice.named else Path(str(choice.reference)).parent) / "published_scores.csv"
-    if choice.scores is None and not beside.is_file():
+    if _resolved(game) is None:
         return []
-    scores = read_scores(choice.scores or beside, game) if _resolved(game) is not None else []
-    if choice.scores is None and choice.reference == PAPERS:
-        return [score for score in scores if score.kind == "paper"]
-    if choice.scores is None and choice.reference == CLEANRL:
-        return [score for score in scores if score.source.startswith("CleanRL")]
-    return scores
+    if choice.scores is None and choice.named:
+        scores = read_shipped_scores(game)
+        if choice.reference == PAPERS:
+            return [score for score in scores if score.kind == "paper"]
+        if choice.reference == CLEANRL:
+            return [score for score in scores if score.source.startswith("CleanRL")]
+        return scores
+    beside = Path(str(choice.reference)).parent / "published_scores.csv"
+    return read_scores(choice.scores or beside, game) if choice.scores is not None or beside.is_file() else []
 
 
 def _resolved(game: str) -> object | None:

@@ -46,7 +46,7 @@ class Drawing(SeededStarts, Protocol):
 
 
 class RenderedGame:
-    """One game that is drawn after every agent step (satisfies `SeededStarts` and `video.Recordable`).
+    """One game that is drawn at its start and after every agent step (satisfies `SeededStarts` and `video.Recordable`).
 
     Args:
         games: one environment.
@@ -65,10 +65,9 @@ class RenderedGame:
         self.single_observation_space = games.single_observation_space
         self.single_action_space: Discrete = games.single_action_space
         self.action_names = action_names
-        self.rate = rate
-        games.reset_some(np.zeros(1, np.int64), np.ones(1, np.bool_))
-        with quiet_pygame():
-            self.height, self.width = games.render().shape[:2]
+        self.rate, self.flickers = rate, False
+        self.reset_some(np.zeros(1, np.int64), np.ones(1, np.bool_))
+        self.height, self.width = self.first_screen.shape[:2]
         self.screens: list[np.ndarray] = []
         """The picture after the last agent step."""
 
@@ -79,8 +78,11 @@ class RenderedGame:
         return masks
 
     def reset_some(self, seeds: np.ndarray, mask: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Restart the game; see `SeededStarts.reset_some`."""
-        return self._games.reset_some(seeds, mask)
+        """Restart the game and draw its first state; see `SeededStarts.reset_some`."""
+        result = self._games.reset_some(seeds, mask)
+        with quiet_pygame():
+            self.first_screen = self._games.render()
+        return result
 
     def step(self, actions: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
         """Play one agent step and draw the state after it; see `SeededStarts.step`."""

@@ -67,24 +67,37 @@ class Picture(Protocol):
     seen: tuple[float, float, float, float] | None
     """Where in the picture lies what its images of observations show: top, left, height and width, as shares of the
     picture. None: they show something else, or it has none."""
+    flickers: bool
+    """Whether it may draw a thing in every other of its screens, so that a state is the brighter of the last two."""
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What is done in a state."""
+
+    q_values: np.ndarray
+    """float32 `(A,)`, of the state."""
+    action: int
+    """The one taken."""
+    greedy: bool
+    """Whether the agent chose it because it has the highest Q-value."""
 
 
 @dataclass(frozen=True)
 class Moment:
-    """One agent step of a recorded game."""
+    """One state of a recorded game; everything in it is of this state."""
 
     observation: np.ndarray
-    """The state before the action, `(stack, ...)`."""
+    """What the agent sees, `(stack, ...)`."""
     screens: list[np.ndarray]
-    """The pictures of this step (Atari: every frame), each uint8 `(height, width, 3)`."""
-    q_values: np.ndarray
-    """float32 `(A,)`, of the state before the action."""
-    action: int
-    greedy: bool
-    """Whether the agent chose the action because it has the highest Q-value."""
+    """The pictures of the agent step that led to it (Atari: every frame), each uint8 `(height, width, 3)`; the last is
+    that of the state. At a game's start it is the only one."""
+    choice: Choice | None
+    """None: the game is over."""
     score: float
-    """Points after the action."""
-    over: bool
+    """Points so far."""
+    network: Any = None
+    """That can be asked about the state: the agent's, with what it remembers of the game; None: it has none."""
 
 
 class Scene:
@@ -138,15 +151,30 @@ class Scene:
         top = (height - game_height) // 2
         self._game = self._picture[top : top + game_height, :game_width]
         self._beside = height
-        self._heat_scale, self._heat = HeatScale(), np.zeros((1, 1), np.float32)
+        self._heat_scale = HeatScale()
+        self._heat: np.ndarray | None = None
+        self._overlaid = 2 if shown.flickers else 1
         self._waiting: list[np.ndarray] = []
 
-    def pictures(self, moment: Moment, agent_step: int) -> Iterator[np.ndarray]:
-        """Pictures uint8 `(height, width, 3)` of one agent step; each is overwritten by the next one."""
-        if self._saliency is not None:
-            self._heat = self._heat_scale(_saliency_of(self._agent, self._space, moment.observation, self._saliency))
-        self._draw_beside(moment, agent_step)
-        for screen in moment.screens:
+    def first(self, moment: Moment, agent_steps: int) -> np.ndarray:
+        """The picture with which a video begins, uint8 `(height, width, 3)`: the state alone, whatever came before."""
+        self._draw_beside(moment, agent_steps)
+        self._waiting = moment.screens[-self._overlaid :]
+        return self._with_game()
+
+    def pictures(self, moment: Moment, agent_steps: int) -> Iterator[np.ndarray]:
+        """The pictures uint8 `(height, width, 3)` from the state before up to this one, each overwritten by the next.
+
+        What stands beside the game is that of the last state that the game's picture has come to: on the way to this
+        state still that of the one before.
+
+        Args:
+            moment: the state.
+            agent_steps: taken in this game so far.
+        """
+        for number, screen in enumerate(moment.screens, 1):
+            if number == len(moment.screens):
+                self._draw_beside(moment, agent_steps)
             self._waiting.append(screen)
             if len(self._waiting) == self._together:
                 yield self._with_game()
@@ -163,30 +191,36 @@ class Scene:
         picture[self._beside :] = self._caption.draw(over=True)
         return picture
 
-    def _draw_beside(self, moment: Moment, agent_step: int) -> None:
+    def _draw_beside(self, moment: Moment, agent_steps: int) -> None:
+        choice, self._heat = moment.choice, None
+        if self._saliency is not None and choice is not None:
+            self._heat = self._heat_scale(_saliency_of(self._agent, self._space, moment, self._saliency))
         rooms = [self._picture[: self._beside, a:b] for a, b in zip(self._columns[1:], self._columns[2:], strict=False)]
         if self._view is not None:
-            heat = self._heat if self._saliency is not None else None
-            rooms.pop(0)[:] = self._view.draw(images_of(self._space, moment.observation), heat)
-        if self._panel is not None:
+            rooms.pop(0)[:] = self._view.draw(images_of(self._space, moment.observation), self._heat)
+        if self._panel is not None and choice is None:
+            rooms.pop(0)[:] = self._panel.over(score=moment.score, agent_steps=agent_steps)
+        elif self._panel is not None and choice is not None:
             rooms.pop(0)[:] = self._panel.draw(
-                moment.q_values, moment.action, greedy=moment.greedy, score=moment.score, agent_step=agent_step
+                choice.q_values, choice.action, greedy=choice.greedy, score=moment.score, agent_steps=agent_steps
             )
-        if self._returns is not None:
-            found = histogram(*_returns_of(self._agent, moment.observation))
-            rooms.pop(0)[:] = self._returns.draw(found, moment.q_values, moment.action, greedy=moment.greedy)
+        if self._returns is not None and choice is None:
+            rooms.pop(0)[:] = self._returns.over()
+        elif self._returns is not None and choice is not None:
+            found = histogram(*_returns_of(self._agent, moment))
+            rooms.pop(0)[:] = self._returns.draw(found, choice.q_values, choice.action, greedy=choice.greedy)
         if self._caption.height:
             self._picture[self._beside :] = self._caption.draw(moment.score, over=False)
 
     def _with_game(self) -> np.ndarray:
-        newest = np.maximum.reduce(self._waiting[-2:])
+        newest = np.maximum.reduce(self._waiting[-self._overlaid :])
         self._waiting.clear()
         if self._scale < 1:
             size = self._game.shape[1::-1]
             self._game[:] = np.asarray(Image.fromarray(newest).resize(size, Image.Resampling.BOX))
         else:
             self._game[:] = newest.repeat(int(self._scale), axis=0).repeat(int(self._scale), axis=1)
-        if self._saliency is not None and self._seen is not None:
+        if self._heat is not None and self._seen is not None:
             height, width = self._game.shape[:2]
             top, left, high, wide = self._seen
             rows = slice(round(top * height), round((top + high) * height))
@@ -256,26 +290,27 @@ def _view_shape(space: Any) -> tuple[int, ...]:
     return shape
 
 
-def _saliency_of(agent: Player, space: Any, observation: np.ndarray, kind: Saliency) -> np.ndarray:
+def _saliency_of(agent: Player, space: Any, moment: Moment, kind: Saliency) -> np.ndarray:
     assert isinstance(agent, Agent)
-    values, state = by_images(space, agent.network.q_values, _state(agent, observation))
+    network = moment.network or agent.network
+    values, state = by_images(space, network.q_values, _state(agent, moment.observation))
     return gradient_saliency(values, state) if kind == "gradient" else perturbation_saliency(values, state)
 
 
 def _is_distributional(agent: Agent, space: Any) -> bool:
-    return _predicted(agent, np.zeros(space.shape, space.dtype)) is not None
+    return _predicted(agent, agent.network, np.zeros(space.shape, space.dtype)) is not None
 
 
-def _returns_of(agent: Player, observation: np.ndarray) -> tuple[torch.Tensor, torch.Tensor]:
+def _returns_of(agent: Player, moment: Moment) -> tuple[torch.Tensor, torch.Tensor]:
     assert isinstance(agent, Agent)
-    found = _predicted(agent, observation)
+    found = _predicted(agent, moment.network or agent.network, moment.observation)
     assert found is not None
     return found
 
 
-def _predicted(agent: Agent, observation: np.ndarray) -> tuple[torch.Tensor, torch.Tensor] | None:
+def _predicted(agent: Agent, network: Any, observation: np.ndarray) -> tuple[torch.Tensor, torch.Tensor] | None:
     with torch.inference_mode():
-        return predicted_returns(agent.network.head, agent.network(_state(agent, observation)))
+        return predicted_returns(network.head, network(_state(agent, observation)))
 
 
 def _state(agent: Agent, observation: np.ndarray) -> torch.Tensor:

@@ -1,4 +1,4 @@
-"""A whole game as a video: the game's own picture, and beside it the Q-values from which each action was chosen."""
+"""A whole game as a video: the game's own picture, and beside it the Q-values of the state that it shows."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from typing import Protocol
 
 import numpy as np
 
+from pixelq.acting import forgotten, in_order
 from pixelq.action_masks import allowed_values, random_actions
 from pixelq.config import Config
 from pixelq.envs import resolve_game
@@ -24,7 +25,7 @@ from pixelq.runs.evaluation import TELL_SECONDS
 from pixelq.viewing.colour_screen import EMULATOR_RATE, ColourAtari, ColourScreen
 from pixelq.viewing.gif_file import FASTEST
 from pixelq.viewing.rendered_game import rendered_game
-from pixelq.viewing.scene import LEAST_HEIGHT, Look, Moment, Picture, Player, Scene, usual_scale
+from pixelq.viewing.scene import LEAST_HEIGHT, Choice, Look, Moment, Picture, Player, Scene, usual_scale
 from pixelq.viewing.video_file import check_video, is_gif, new_video
 
 USUAL_RATE = {"mp4": 30, "gif": 15}
@@ -38,8 +39,10 @@ class Recordable(Picture, SeededStarts, Protocol):
 
     rate: Fraction
     """Screens per second in the game's own time."""
+    first_screen: np.ndarray
+    """The picture of the state that the game last began with, uint8 `(height, width, 3)`."""
     screens: list[np.ndarray]
-    """The pictures of the last agent step, each uint8 `(height, width, 3)`."""
+    """The pictures of the last agent step, each uint8 `(height, width, 3)`; the last is that of the state after it."""
 
 
 @dataclass(frozen=True)
@@ -66,7 +69,8 @@ class Timing:
     begin_at: int = 0
     """Agent steps played before the first picture."""
     max_agent_steps: int | None = None
-    """Agent steps shown, at most; None: to the game's end."""
+    """Agent steps shown, at most: from the state before the first to the one after the last. None: to the game's
+    end."""
 
     def check(self) -> None:
         """Hold the numbers to their ranges.
@@ -144,16 +148,18 @@ class Recording:
         Raises:
             UserError: the game ends before the first picture.
         """
-        last = self._timing.begin_at + (self._timing.max_agent_steps or 2**62)
+        first = self._timing.begin_at
+        last = first + (self._timing.max_agent_steps or 2**62)
         with closing(played(self._agent, self._shown, self._envs, seed=self._seed, epsilon=self._epsilon)) as moments:
-            for moment in moments:
-                self.agent_steps += 1
-                self.score, self.finished = moment.score, moment.over
-                if self.agent_steps > self._timing.begin_at:
-                    yield from self.scene.pictures(moment, self.agent_steps)
-                if self.agent_steps == last:
+            for steps, moment in enumerate(moments):
+                self.agent_steps, self.score, self.finished = steps, moment.score, moment.choice is None
+                if steps == first and not self.finished:
+                    yield self.scene.first(moment, steps)
+                elif steps > first:
+                    yield from self.scene.pictures(moment, steps)
+                if steps == last:
                     break
-        if self.agent_steps <= self._timing.begin_at:
+        if self.agent_steps <= first:
             raise UserError(
                 f"begin_at = {self._timing.begin_at}: the game of seed {self._seed} is over after "
                 f"{self.agent_steps:,} agent steps; begin earlier"
@@ -252,24 +258,29 @@ def open_game(config: Config, seed: int) -> tuple[Recordable, SeededEpisodes]:
 
 
 def played(agent: Player, shown: Recordable, envs: SeededEpisodes, *, seed: int, epsilon: float) -> Generator[Moment]:
-    """Play one game to its end. `shown` and `envs` are from `open_game`; `seed` decides the random actions.
+    """Play one game from its first state to its last, the one in which it is over.
+
+    `shown` and `envs` are from `open_game`; `seed` decides the random actions.
 
     Raises:
         RuntimeError: the two emulators of an Atari game differ.
     """
     generator = np.random.default_rng(np.random.SeedSequence(seed).spawn(2)[1])
     observations, _ = envs.reset()
-    score, over = 0.0, False
+    score, over, player, config = 0.0, False, in_order(agent, 1), agent.config
+    screens = [shown.first_screen]
     while not over:
-        before = observations[0].copy()
-        q_values = agent.q_values(observations)[0]
+        before, network = observations[0].copy(), player.now
+        q_values = player.next_q_values(observations)[0]
         explore, masks = generator.random() < epsilon, envs.action_masks
         best = int(allowed_values(q_values[None], masks).argmax())
         chosen = int(random_actions(generator, 1, len(q_values), masks)[0]) if explore else best
         observations, rewards, terminated, truncated, info = envs.step(np.array([chosen]))
         action = int(info["action"][0])
-        score, over = score + float(rewards[0]), bool(terminated[0] | truncated[0])
-        yield Moment(before, shown.screens, q_values, action, not explore and action == chosen, score, over)
+        yield Moment(before, screens, Choice(q_values, action, not explore and action == chosen), score, network)
+        screens, score, over = shown.screens, score + float(rewards[0]), bool(terminated[0] | truncated[0])
+        player.forget(forgotten(terminated | truncated, info["life_lost"], config.life_loss_ends_target))
+    yield Moment(info["final_obs"][0].copy(), screens, None, score)
 
 
 def check_recording(

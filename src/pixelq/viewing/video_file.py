@@ -18,6 +18,7 @@ from PIL import Image
 
 from pixelq.atomic import sync_file
 from pixelq.errors import UserError
+from pixelq.plain_files import check_plain
 from pixelq.viewing.gif_file import COLOURS, FASTEST, MOST_COLOURS, GifFile
 
 ENDINGS = (".mp4", ".gif")
@@ -133,8 +134,9 @@ def check_video(path: Path, *, width: int | None = None, colours: int | None = N
     """Look whether a video can be made as asked, before any work is done for it.
 
     Raises:
-        UserError: another ending, a folder in its place, or a number out of range.
+        UserError: another ending, a folder or a device in its place, or a number out of range.
     """
+    check_plain(path)
     if path.is_dir():
         raise UserError(f"{path} is a folder; give a file name that ends in .mp4 or .gif")
     if path.suffix.lower() not in ENDINGS:
@@ -182,6 +184,7 @@ def new_video(
     if is_gif(path) and rate > FASTEST:
         raise UserError(f"{path}: a GIF has at most {FASTEST} pictures a second, not {float(rate):g}; use --fps 30")
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
+    made = [folder for folder in path.parents if not os.path.lexists(folder)]
     try:
         with not_written(path):
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -204,3 +207,6 @@ def new_video(
     finally:
         with suppress(OSError):
             temporary.unlink()
+        with suppress(OSError):
+            for folder in made:  # those that a video has come into are not empty
+                folder.rmdir()

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from pixelq.acting import Acting, acting_with, forgotten
 from pixelq.action_masks import allowed_values, random_actions
 from pixelq.envs import make_envs, resolve_game
 from pixelq.envs.seeded_episodes import SeededEpisodes
@@ -55,6 +56,8 @@ class LivePlayer:
             self._envs = make_envs(self.config, num_envs=1, seed=seed, threads=1)
         self._generator = np.random.default_rng(seed)
         self._network: Network | None = None
+        self._acting: Acting | None = None
+        """By the network; what it remembers of the game stays when newer weights come."""
         self.place: PolicyPlace | None = None
         """Where the weights come from; None: there are none yet, and actions are random."""
         self.trouble = ""
@@ -117,6 +120,8 @@ class LivePlayer:
                 weights = weights_at(place)
                 network = self._network or self._new_network()
                 load_weights(network, weights, where=str(place.path))
+                if self._acting is None:
+                    self._acting = acting_with(network, torch.device("cpu")).anew(1)
             except UserError as error:
                 if not place.path.exists():
                     return False  # replaced by a newer one in this moment, which is found the next time
@@ -134,11 +139,11 @@ class LivePlayer:
         random_action = int(random_actions(self._generator, 1, count, masks)[0])
         self._q = self._output = None
         self._action, self._reason = random_action, "random"
-        if self._network is not None:
-            network = self._network
+        if self._acting is not None:
+            network = self._acting.now
             with torch.inference_mode():
                 self._output = network(self._state())
-                self._q = network.head.values(self._output)[0].numpy()  # type: ignore[operator]
+                self._q = network.head.values(self._output)[0].numpy()
             if not explore:
                 self._action, self._reason = int(allowed_values(self._q[None], masks).argmax()), "greedy"
         self._obey()
@@ -146,7 +151,12 @@ class LivePlayer:
     def act(self) -> None:
         """Take the action that was chosen, or the one that a person holds by now."""
         self._obey()
+        if self._acting is not None:
+            self._acting.remember(self._observations)
         self._observations, rewards, terminated, truncated, info = self._envs.step(np.array([self._action]))
+        if self._acting is not None:
+            ends = self.config.life_loss_ends_target
+            self._acting.forget(forgotten(terminated | truncated, info["life_lost"], ends))
         taken = int(info["action"][0])
         if taken != self._action:
             self._reason = "opening"  # FIRE, which begins the game or the life
@@ -170,8 +180,7 @@ class LivePlayer:
         """The current state, what the policy thinks of it, and what has happened since the last call.
 
         Returns:
-            JSON, in which `parts` names the pictures; and these, as PNG. The screen is missing at a game's start, whose
-            first picture comes with its first action.
+            JSON, in which `parts` names the pictures; and these, as PNG.
         """
         observation = self._observations[0]
         header: dict[str, Any] = {
@@ -195,10 +204,11 @@ class LivePlayer:
             blobs.append(png(frames_side_by_side(images_of(self._envs.single_observation_space, observation))))
         else:
             header["numbers"] = [[_short(value) for value in row] for row in observation.tolist()]
-        if self._shown is not None and self._shown.screens and not self._fresh:
+        if self._shown is not None:
             header["parts"].append("screen")
-            # Many games draw a sprite only in every other frame.
-            blobs.append(png(np.maximum.reduce(self._shown.screens[-2:])))
+            # Many games draw a sprite only in every other frame. After a game's end, the next one's start is the state.
+            screens = [self._shown.first_screen] if self._fresh else self._shown.screens[-2:]
+            blobs.append(png(np.maximum.reduce(screens)))
         return header, blobs
 
     def saliency(self, kind: str, stride: int | None = None) -> tuple[dict[str, Any], list[bytes]]:
@@ -212,14 +222,15 @@ class LivePlayer:
             JSON, and for images one PNG with the largest value at 255.
         """
         header: dict[str, Any] = {"kind": "saliency", "method": kind, "step": self._steps, "parts": []}
-        if self._network is None:
+        if self._acting is None:
             return header, []
+        network = self._acting.now
         if self._observations.ndim <= 3:
-            found = gradient_saliency(self._network.q_values, self._state())
+            found = gradient_saliency(network.q_values, self._state())
             header["method"], header["numbers"] = "gradient", scaled_to_bytes(found).tolist()
             header["largest"] = _short(float(found.max()))
             return header, []
-        values, state = by_images(self._envs.single_observation_space, self._network.q_values, self._state())
+        values, state = by_images(self._envs.single_observation_space, network.q_values, self._state())
         found = gradient_saliency(values, state) if kind == "gradient" else perturbation_saliency(values, state, stride)
         header["largest"] = _short(float(found.max()))
         header["parts"].append("saliency")

@@ -1,7 +1,8 @@
 """Epsilon falls in a straight line to another value in each environment, from many random actions to almost none.
 
-Source: Horgan et al. 2018 (arXiv 1803.00933, Ape-X), section 4.1: actor i of N keeps epsilon^(1 + alpha i / (N - 1)), a
-geometric series from 0.4 to 0.4^8, whose middle is 0.016 and whose spread 25. There it never falls.
+Source: Horgan et al. 2018 (arXiv 1803.00933, Ape-X), section 4.1: actor i = 0 ... N - 1 keeps
+epsilon^(1 + alpha i / (N - 1)) with epsilon = 0.4 and alpha = 7, a geometric series from 0.4 to 0.4^8 = 0.00066, whose
+middle is 0.4^4.5 = 0.016 and whose spread is 0.4^-3.5 = 25. There it never falls.
 """
 
 from __future__ import annotations

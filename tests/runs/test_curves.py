@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 import pixelq
-from pixelq.curves import read_curves
 from pixelq.errors import UserError
 from pixelq.recipes.choice import configure
 from pixelq.recipes.reading import write_config
+from pixelq.runs.curves import read_curves
 from pixelq.runs.result import Result
 
 EPISODES = "agent_step,environment,score,length,seconds\n100,0,3,100,1.5\n180,1,-1,180,2.5\n"

@@ -1,0 +1,57 @@
+"""A recurrent network as a loss sees it: its states are those of whole sequences, and it remembers as it goes along."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from pixelq.errors import UserError
+from pixelq.networks.network import Network
+from pixelq.networks.recurrent_network import OtherFeatures, RecurrentNetwork
+from pixelq.replay.batch import Batch
+
+
+def unrolled_networks(batch: Batch, *networks: Network) -> list[Any]:
+    """What a loss on `batch` is to ask instead of these networks: themselves if it holds no sequences."""
+    if batch.recurrent_state is None:
+        return [*networks]
+    return [UnrolledNetwork(network, batch) for network in networks if isinstance(network, RecurrentNetwork)]
+
+
+class UnrolledNetwork(OtherFeatures):
+    """What `pixelq.losses.QNetwork` says, for the states of a batch of N sequences of T agent steps.
+
+    Asked for `batch.state`, which has all sequences' first agent step, then their second, ..., it goes through them in
+    order from `batch.recurrent_state`, and begins anew where an episode does. Its gradient goes back through time to
+    the sequences' beginning. `batch.next_state` is what follows each of these states.
+
+    Which of both a tensor is, is known by identity. What cannot be known is refused.
+
+    Args:
+        network: whose weights are used.
+        batch: with `recurrent_state` and `starts`.
+    """
+
+    def __init__(self, network: RecurrentNetwork, batch: Batch) -> None:
+        super().__init__(network)
+        assert batch.recurrent_state is not None
+        self._batch, self._before = batch, batch.recurrent_state
+
+    def features(self, state: Tensor, noise: torch.Generator | None = None) -> Tensor:
+        """What the head is given, float32 `(T x N, d)`.
+
+        Raises:
+            UserError: other states than the batch's.
+        """
+        batch, network = self._batch, self.network
+        if state is not batch.state and state is not batch.next_state:
+            raise UserError(
+                "the loss asks for Q-values of changed states, and this network remembers what came before, which is "
+                "known of batch.state and batch.next_state themselves: hand these over"
+            )
+        features, after = network.remembered(network.seen(batch.state, noise), self._before, batch.starts)
+        if state is batch.state:
+            return features
+        return network.remembered(network.seen(batch.next_state, noise), after)[0]
