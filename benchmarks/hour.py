@@ -101,12 +101,13 @@ def beside(row: dict[str, Any], out: Path) -> dict[str, Any]:
     """What `one` found, its last training games, and what is published of its game after as many agent steps."""
     game, steps = row["game"], row["agent_steps"]
     random, human = random_and_human(game) or (None, None)
+    training = read_run(out / f"{game}-{row['seed']}").episodes["score"][-100:]
     measured = ("game", "seed", "minutes", "agent_steps", "load", "games", "mean", "scores")
     return {name: row[name] for name in measured} | {
         "human_normalized": human_normalized(row["mean"], game),
         "random": random,
         "human": human,
-        "training_games": float(read_run(out / f"{game}-{row['seed']}").episodes["score"][-100:].mean()),
+        "training_games": float(training.mean()) if len(training) else None,  # none has ended in so short a time
         "cleanrl_pqn_at_these_steps": at(cleanrl_pqn(game), steps),
         "dopamine_dqn_at_these_steps": at(dopamine_dqn(game), steps),
     }
@@ -163,6 +164,7 @@ def draw(found: list[dict[str, Any]], out: Path, file: Path) -> None:
                 axes.axhline(row[name], color="gray", linestyle=style, linewidth=1, label=name)
         axes.set_title(game.replace("_", " "))
         axes.set_xlabel("minutes")
+        axes.set_ylabel("score of a game (points)")
         axes.set_xlim(0, None)
         axes.grid(True, color="#e3e5e8")
         axes.legend(fontsize="x-small", loc="upper left")

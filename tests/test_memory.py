@@ -2,6 +2,7 @@
 
 import dataclasses
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -20,8 +21,10 @@ from pixelq.memory import (
     memory_needed,
     nearest_folder,
 )
+from pixelq.recipes.choice import configure
 from pixelq.recipes.reading import read_recipe, recipe_names
 from pixelq.replay import Replay
+from pixelq.runs.session import start
 
 GB = 10**9
 
@@ -99,6 +102,22 @@ def test_a_game_is_asked_before_a_run_is_refused_for_its_memory(monkeypatch: pyt
         check_memory(config, Box(-1, 1, (1, 128)))
     with pytest.raises(UserError, match=r"num_envs = 1000: the run needs about 2\.7 GB .* --num-envs"):
         check_memory(dataclasses.replace(config, num_envs=1000), None)
+
+
+def test_a_network_is_not_made_before_it_is_known_to_fit(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr("pixelq.memory.available_memory", lambda: 64 * GB)
+    made: list[int] = []
+    monkeypatch.setattr("pixelq.runs.parts.initial_network", lambda *given: made.append(1))
+    folder = tmp_path / "run"
+    largest: dict[str, dict[str, Any]] = {
+        "memory = lstm": {"memory": "lstm", "units": 65_536}, "torso = mlp": {"hidden": (200_000, 200_000)},
+    }  # fmt: skip
+    for part, fields in largest.items():
+        config = configure("CartPole-v1", "gymnasium", {"device": "cpu", "threads": 1, **fields})
+        with pytest.raises(UserError, match=rf"{part}: the run needs about \d+\.\d GB and 64\.0 GB are free; choose a"):
+            start(config, folder)
+    assert not made
+    assert not folder.exists()
 
 
 # --- the container's limit ------------------------------------------------------------------------------------------

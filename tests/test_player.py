@@ -213,6 +213,16 @@ def test_no_ops_are_drawn_within_the_recipes_number_and_fire_is_one_of_them() ->
     assert lengths == {1, 2, 3, 4, 5, 6}
 
 
+def test_a_player_is_told_of_ends_in_truth_values_of_all_its_environments() -> None:
+    agent, _ = opened("Taxi-v4", hidden=(16,))
+    player = agent.player(SyncVectorEnv([lambda: gymnasium.make("Taxi-v4")] * 3))
+    for tell in (player.reset, player.ended):
+        for where in ([0, 2], "x", None, [True, False], np.zeros((3, 1), bool)):
+            with pytest.raises(UserError, match=r"where episodes begin|of 2 environments, and it plays 3"):
+                tell(where)
+        tell(np.array([True, False, True]))
+
+
 def test_masks_in_the_info_decide_what_is_chosen() -> None:
     agent, _ = opened("Taxi-v4", hidden=(16,))
     env = gymnasium.make("Taxi-v4")
@@ -224,8 +234,10 @@ def test_masks_in_the_info_decide_what_is_chosen() -> None:
     envs = SyncVectorEnv([lambda: gymnasium.make("Taxi-v4")] * 3)
     several, masks = agent.player(envs), np.eye(6, dtype=np.int8)[[4, 0, 3]]
     assert several.act(envs.reset(seed=1)[0], {"action_mask": masks}).tolist() == [4, 0, 3]
-    with pytest.raises(UserError, match="is not what 3 environments show"):
-        several.act(observation)
+    for shown in (observation, np.zeros((2, 2))):
+        with pytest.raises(UserError, match="is not what 3 environments show") as caught:
+            several.act(shown)
+        assert "\n" not in str(caught.value)
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from typing import Any, Protocol
 
@@ -262,6 +263,24 @@ def in_order(policy: Valuing, games: int) -> Acting:
     """
     own = policy if isinstance(policy, Acting) else getattr(policy, "acting", None)
     return _Valued(policy) if own is None else own.anew(games)
+
+
+def beginnings(where: Any) -> np.ndarray:
+    """Where a person says that episodes begin, bool `(N,)`, or `()` for all environments alike.
+
+    Raises:
+        UserError: it is something else, such as numbers of environments.
+    """
+    begins: np.ndarray | None = None
+    with contextlib.suppress(ValueError, TypeError):  # ragged lists, tensors of a GPU
+        begins = np.asarray(where)
+    if begins is None or begins.ndim > 1 or not (begins.dtype == np.bool_ or (begins.ndim == 0 and where in (0, 1))):
+        shown = " ".join(repr(where).split())[:80]
+        raise UserError(
+            f"where = {shown} does not say where episodes begin: give True, or one True or False for each environment "
+            "(terminated | truncated)"
+        )
+    return begins.astype(np.bool_)
 
 
 def forgotten(episode_over: np.ndarray, life_lost: np.ndarray, life_loss_ends_target: bool) -> np.ndarray:

@@ -49,6 +49,7 @@ def available_memory() -> int | None:
 SMALLER = {
     "num_envs": "fewer environments with --num-envs",
     "torso": "a smaller network with --torso",
+    "memory": "a smaller memory with its options (--units), or --memory none",
     "batch_size": "smaller minibatches with --batch-size",
     "replay_capacity": "fewer transitions with --replay-capacity",
     "rollout_length": "shorter rollouts with --rollout-length",
@@ -73,14 +74,14 @@ def _bytes_by_option(config: Config, observed: Box, masked_actions: int = 0) -> 
     """What a run needs beside `BASE`, by the option that decides most of it."""
     network = network_sizes(config, observed, ATARI_ACTIONS)
     state = math.prod(observed.shape) * observed.dtype.itemsize
-    weights = network.parameters * 4 * 5
+    weights, remembering = (count * 4 * 5 for count in (network.parameters - network.remembering, network.remembering))
     # A minibatch: two states as they are stored and one in float32 for each transition, activations and their
     # gradients in float32.
     minibatch = config.batch_size * (2 * state + 4 * math.prod(observed.shape) + 2 * 4 * network.activations)
-    memory = loops.memory(config, observed)
-    masks = mask_bytes(config, masked_actions)
-    memory = {option: kept + masks.get(option, 0) for option, kept in memory.items()}
-    return {"num_envs": config.num_envs * ENVIRONMENT, "torso": weights, "batch_size": minibatch, **memory}
+    past, masks = loops.memory(config, observed), mask_bytes(config, masked_actions)
+    past = {option: kept + masks.get(option, 0) for option, kept in past.items()}
+    network_parts = {"torso": weights, "memory": remembering, "batch_size": minibatch}
+    return {"num_envs": config.num_envs * ENVIRONMENT, **network_parts, **past}
 
 
 def mask_bytes(config: Config, masked_actions: int) -> dict[str, int]:

@@ -12,7 +12,7 @@ import numpy as np
 from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import concatenate, create_empty_array, iterate
 
-from pixelq.acting import Acting
+from pixelq.acting import Acting, beginnings
 from pixelq.config import Config
 from pixelq.envs import Game
 from pixelq.envs.combined_actions import actions_of
@@ -102,10 +102,12 @@ class Player:
 
         Args:
             where: bool, in a vector environment `(N,)`: of which environments.
+
+        Raises:
+            UserError: it is something else.
         """
-        for game, over in zip(self._games, np.broadcast_to(np.asarray(where, np.bool_), len(self._games)), strict=True):
-            if over:
-                game.reset()
+        for game in self._those(where):
+            game.reset()
 
     def ended(self, over: Any) -> None:
         """Say where the last step ended an episode: `terminated | truncated`, after each step of a vector environment.
@@ -114,10 +116,12 @@ class Player:
 
         Args:
             over: bool, in a vector environment `(N,)`.
+
+        Raises:
+            UserError: it is something else.
         """
-        for game, one in zip(self._games, np.broadcast_to(np.asarray(over, np.bool_), len(self._games)), strict=True):
-            if one:
-                game.reset(before=1 if self._ends_late else 0)
+        for game in self._those(over):
+            game.reset(before=1 if self._ends_late else 0)
 
     def act(self, observation: Any, info: Mapping[str, Any] | None = None) -> Any:
         """The action to take now, an element of `env.action_space`.
@@ -155,6 +159,13 @@ class Player:
         together: Any = create_empty_array(self._action_space, len(given))
         return concatenate(self._action_space, given, together)
 
+    def _those(self, where: Any) -> list[_PlayedGame]:
+        """The games in which episodes begin."""
+        begins = beginnings(where)
+        if begins.shape not in ((), (1,), (len(self._games),)):
+            raise UserError(f"player: where is of {begins.size} environments, and it plays {len(self._games)}")
+        return [game for game, one in zip(self._games, np.broadcast_to(begins, len(self._games)), strict=True) if one]
+
     def _one_by_one(self, observation: Any) -> list[Any]:
         """What each environment shows."""
         if not self._several:
@@ -164,9 +175,10 @@ class Player:
         except Exception:  # of whatever is no batch of this space
             shown = []
         if len(shown) != len(self._games):
+            given = " ".join(repr(observation).split())[:80]
             raise UserError(
-                f"player: {observation!r:.80} is not what {len(self._games)} environments show; give it what "
-                "reset() or step() of the vector environment returned"
+                f"player: {given} is not what {len(self._games)} environments show; give it what reset() or step() of "
+                "the vector environment returned"
             )
         return shown
 

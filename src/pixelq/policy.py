@@ -12,7 +12,7 @@ from gymnasium import Space
 from gymnasium.vector import VectorEnv
 from torch import Tensor
 
-from pixelq.acting import Acting, Changes, acting_with
+from pixelq.acting import Acting, Changes, acting_with, beginnings
 from pixelq.action_masks import allowed_values, checked_masks, random_actions
 from pixelq.config import Config
 from pixelq.errors import UserError
@@ -157,9 +157,9 @@ class Agent:
             where: bool `(N,)`: of which environments; True: of all, which may be others in number.
 
         Raises:
-            UserError: so many environments were not shown.
+            UserError: it is something else, or so many environments were not shown.
         """
-        begins = np.asarray(where, np.bool_)
+        begins = beginnings(where)
         if begins.ndim:
             self.acting.forget(begins)
         elif begins:

@@ -196,6 +196,16 @@ def test_out_says_where_results_go(kind, out, request, tmp_path, capsys):
     assert json.loads(next(tmp_path.glob("*.json")).read_text()) == printed
 
 
+@pytest.mark.parametrize("table_or_run", ["trained", "table"])
+def test_results_that_would_replace_a_folder_are_refused_before_the_games(table_or_run, request, tmp_path, capsys):
+    (tmp_path / "eval.json").mkdir()
+    folder = request.getfixturevalue(table_or_run)
+    assert main(["eval", str(folder), "--episodes", "2", "--out", str(tmp_path)]) == 2
+    captured = capsys.readouterr()
+    assert f"{tmp_path / 'eval.json'} is a folder; name a file" in captured.err
+    assert not captured.out
+
+
 # --- values ---------------------------------------------------------------------------------------------------------
 
 

@@ -148,8 +148,8 @@ def test_a_lost_life_ends_what_is_remembered_where_the_target_ends_there(
 REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"memory": "none"}, "loop = recurrent_parallel is made for a network with a memory; use --memory lstm, or --loop "
      "parallel"),
-    ({"loop": "parallel"}, "memory = lstm does not go with the parallel loop, which learns from agent steps out of "
-     "their order; use --loop recurrent_parallel, or --memory none"),
+    ({"loop": "parallel"}, "memory = lstm does not go with the parallel loop, which does not learn from whole "
+     "sequences; use --loop recurrent_parallel, as --recipe cleanrl-pqn-lstm does, or --memory none"),
     ({"loop": "replay", "loss": "dqn"}, "memory = lstm does not go with the replay loop"),
     ({"loop": "stream", "loss": "td_error"}, "memory = lstm does not go with the stream loop"),
     ({"batch_size": 200}, "batch_size = 200 is out of range: it must be rollout_length (128) times a divisor of "

@@ -220,6 +220,29 @@ def test_an_agent_remembers_what_act_was_shown_until_it_is_reset() -> None:
     assert agent.act(shown(0, 2)).shape == (2,)
 
 
+def test_where_episodes_begin_is_said_in_truth_values_and_not_in_numbers_of_environments() -> None:
+    agent = Agent(recurrent(), read_recipe("cartpole"), CPU)
+    agent.act(shown(0))
+    before = agent.acting.recurrent_state
+    wrong: list[Any] = ["x", None, 2, [0, 2], [[True], [False, True]], np.zeros((N, 1), bool), np.array([1.0, 0, 0])]
+    for where in wrong:
+        with pytest.raises(UserError, match="does not say where episodes begin") as caught:
+            agent.reset(where)
+        assert "\n" not in str(caught.value)
+        assert agent.acting.recurrent_state is before
+    for nobody in (False, 0, np.zeros(N, bool), torch.zeros(N, dtype=torch.bool)):
+        agent.reset(nobody)
+        assert torch.equal(agent.acting.recurrent_state, before)
+    agent.reset(1)
+    assert agent.act(shown(0, 2)).shape == (2,)
+
+
+def test_no_games_have_no_actions() -> None:
+    agent = Agent(recurrent(), read_recipe("cartpole"), CPU)
+    assert agent.act(shown(0, 0)).shape == (0,)
+    assert agent.acting.recurrent_state.shape == (0, 12)
+
+
 def test_what_a_refused_call_was_shown_is_not_remembered() -> None:
     agent = Agent(recurrent(), read_recipe("cartpole"), CPU)
     agent.act(shown(0))

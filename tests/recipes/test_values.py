@@ -357,6 +357,14 @@ def test_a_run_file_that_is_not_there_or_a_folder_is_refused(tmp_path: Path) -> 
         assert str(path) in the_line(caught)
 
 
+@pytest.mark.parametrize("variant", list(OPTIONS.values()), ids=lambda kind: kind.name)
+@pytest.mark.parametrize("value", [None, 5, True, ["lstm"], {}])
+def test_a_variant_that_is_no_text_is_refused_also_where_an_option_stands_beside_it(variant: Any, value: Any) -> None:
+    with pytest.raises(UserError) as caught:
+        config_from_values({"units": 8, variant.name: value}, "override")
+    assert f"override: {variant.name} = {value!r} must be text" in the_line(caught)
+
+
 # --- a game and a recipe --------------------------------------------------------------------------------------------
 
 

@@ -42,6 +42,16 @@ def test_every_run_has_its_line_with_its_numbers(tmp_path: Path) -> None:
     assert "3 runs" in parsed.text
 
 
+def test_of_games_without_an_emulator_and_without_a_humans_score_there_are_no_columns_of_them(tmp_path: Path) -> None:
+    written_run(tmp_path / "pole", [20.0, 30.0], game="CartPole-v1", frame_skip=1)
+    page = page_of(tmp_path)
+    parsed = Parsed(page)
+    assert row(parsed, "pole", 11)[5:8] == ["2,000", "2", "25.00"]
+    assert row(parsed, "CartPole-v1", 5)[1:] == ["default", "2,000", "1", "25.00"]
+    for words in ("Million frames", "Human-norm", "In brackets: 95% bootstrap", "Published: means"):
+        assert words not in page
+
+
 def test_seeds_are_one_group_with_an_interval_and_published_curves_stand_behind(tmp_path: Path) -> None:
     for seed in (1, 2):
         written_run(tmp_path / f"seed-{seed}", [float(seed)] * 8, every=125_000, seed=seed)

@@ -144,11 +144,16 @@ def test_runs_started_in_one_second_get_folders_of_their_own(in_folder: Path, mo
 def test_a_folder_that_holds_anything_is_taken_and_left_as_it_is(in_folder: Path) -> None:
     (in_folder / "r").mkdir()
     (in_folder / "r/notes.txt").write_text("mine")
-    with pytest.raises(UserError, match="already taken; `pixelq resume r` continues it"):
+    with pytest.raises(UserError, match="r: already taken, and not by a run; choose another"):
         create_run_folder(Config(), Path("r"))
     assert [p.name for p in (in_folder / "r").iterdir()] == ["notes.txt"]
     with pytest.raises(UserError, match="not a run folder"):
         open_run_folder(Path("r"))
+    with pytest.raises(UserError, match=r"notes\.txt: already taken, and not by a run"):
+        create_run_folder(Config(), Path("r/notes.txt"))
+    create_run_folder(Config(), Path("run")).close()
+    with pytest.raises(UserError, match="already taken; `pixelq resume run` continues it"):
+        create_run_folder(Config(), Path("run"))
 
 
 def test_an_empty_folder_may_be_used(in_folder: Path) -> None:

@@ -265,3 +265,7 @@ def test_a_number_that_a_quick_look_finds_much_slower_is_not_tried_for_whole_ite
         now[0] += 3.0
         choice.end(2048)
     assert tried == {1}
+
+
+def test_one_thread_is_said_in_the_singular() -> None:
+    assert [thread_choice.in_words(threads) for threads in (1, 2, 16)] == ["1 thread", "2 threads", "16 threads"]

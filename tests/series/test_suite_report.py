@@ -135,6 +135,16 @@ def test_an_algorithm_that_lacks_a_game_has_no_aggregates(tmp_path: Path, capsys
     assert {row["algorithm"] for row in rows_of(tmp_path / "aggregates.csv")} == {"dqn"}
 
 
+def test_a_game_and_an_algorithm_that_are_in_no_table_are_named(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    first, second = "MinAtar/Breakout-v0", "MinAtar/Freeway-v0"
+    scores = {"dqn": {first: [{1000: 2.0}], second: [{2000: 1.0}]}, "c51": {first: [{2000: 6.0}]}}
+    report_suite(tmp_path, "minatar", minatar_cells(tmp_path, scores))  # games that ended after agent step 1,000
+    words = " ".join(capsys.readouterr().out.split())
+    assert f"without any score yet, and so in no table and no aggregate: {second}, c51" in words
+
+
 def test_nothing_to_report_before_a_run_has_trained(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     config = configure("MinAtar/Breakout-v0", "minatar-dqn")
     report_suite(tmp_path, "minatar", [Cell("dqn", config.game, 1, tmp_path / "dqn", config)])

@@ -141,6 +141,7 @@ def test_the_scores_that_ship_name_the_recipe_of_their_source_where_there_is_one
         "CleanRL docs, dqn_atari.py": "cleanrl",
         "CleanRL docs, c51_atari.py": "cleanrl-c51",
         "CleanRL docs, pqn_atari_envpool.py": "cleanrl-pqn",
+        "CleanRL docs, pqn_atari_envpool_lstm.py": "cleanrl-pqn-lstm",
     }
     assert {score.source.split()[0] for score in shipped if not score.recipe} == {
         "CleanRL",

@@ -92,7 +92,11 @@ def _equal_table(equal: EqualSteps) -> Table:
     table = Table(title=f"At {where}: mean of the last 100 training games by then")
     table.add_column("game", overflow="fold")
     table.add_column("", overflow="fold")
-    for name in ("agent steps", "million frames", "seeds", "score (points)", "human-normalized"):
+    has_frames = not all(math.isnan(row.million_frames) for row in equal.rows)
+    has_humans = not all(math.isnan(row.normalized.value) for row in equal.rows)
+    shown = {"agent steps": True, "million frames": has_frames, "seeds": True, "score (points)": True}
+    shown["human-normalized"] = has_humans
+    for name in (name for name, is_there in shown.items() if is_there):
         table.add_column(name, justify="right")
     game = equal.rows[0].game
     for row in equal.rows:
@@ -100,16 +104,23 @@ def _equal_table(equal: EqualSteps) -> Table:
             table.add_section()
             game = row.game
         name = f"published: {row.name}" if row.published else row.name
-        table.add_row(
-            escape(row.game or f"all games, {row.statistic}"), escape(name),
-            f"{row.agent_step:,.0f}",
-            "" if math.isnan(row.million_frames) else f"{row.million_frames:.4g}", str(row.seeds),
-            _estimate(row.score, 2), _estimate(row.normalized, 3),
-        )  # fmt: skip
-    table.caption = (
-        "Human-normalized: 0 is a random agent, 1 a human. In brackets: 95% bootstrap interval over seeds. Published: "
-        "means of its training games at as many agent steps."
-    )
+        cells = {
+            "agent steps": f"{row.agent_step:,.0f}",
+            "million frames": "" if math.isnan(row.million_frames) else f"{row.million_frames:.4g}",
+            "seeds": str(row.seeds),
+            "score (points)": _estimate(row.score, 2),
+            "human-normalized": _estimate(row.normalized, 3),
+        }
+        where = row.game or f"all games, {row.statistic}"
+        table.add_row(escape(where), escape(name), *(cell for name, cell in cells.items() if shown[name]))
+    told = {
+        "Human-normalized: 0 is a random agent, 1 a human.": has_humans,
+        "In brackets: 95% bootstrap interval over seeds.": any(
+            not math.isnan(one.low) for row in equal.rows for one in (row.score, row.normalized)
+        ),
+        "Published: means of its training games at as many agent steps.": any(row.published for row in equal.rows),
+    }
+    table.caption = " ".join(sentence for sentence, is_there in told.items() if is_there) or None
     return table
 
 

@@ -24,6 +24,8 @@ def result_file(out: Path | None, usual: Path) -> Path:
     check_plain(out)
     file = out / "eval.json" if out.is_dir() else out
     check_plain(file)
+    if file.is_dir():
+        raise UserError(f"--out {out}: {file} is a folder; name a file")
     if not file.parent.is_dir() or not os.access(file.parent, os.W_OK):
         raise UserError(f"--out {out}: {file.parent} is not a folder that can be written; choose another place")
     return file

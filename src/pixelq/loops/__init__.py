@@ -49,8 +49,8 @@ def check(config: Config, require: Require) -> None:
     if config.memory != "none" and plain is None:
         carry = " or ".join(name for name in KINDS["loop"].names() if without_memory(name))
         raise UserError(
-            f"memory = {config.memory} does not go with the {config.loop} loop, which learns from agent steps out of "
-            f"their order; use --loop {carry}, or --memory none"
+            f"memory = {config.memory} does not go with the {config.loop} loop, which does not learn from whole "
+            f"sequences; use --loop {carry}, as --recipe cleanrl-pqn-lstm does, or --memory none"
         )
     if config.memory == "none" and plain is not None:
         raise UserError(

@@ -57,6 +57,8 @@ class NetworkSizes(NamedTuple):
     """Weights and biases."""
     activations: int
     """Numbers that its layers give for one state."""
+    remembering: int = 0
+    """Weights and biases of its memory, which are among `parameters`."""
 
 
 def network_sizes(config: Config, observation_space: Box, num_actions: int) -> NetworkSizes:
@@ -87,7 +89,9 @@ def network_sizes(config: Config, observation_space: Box, num_actions: int) -> N
             network.q_values(state)
         except Exception as error:
             raise _does_not_read(config, observation_space, error) from error
-    return NetworkSizes(sum(parameter.numel() for parameter in network.parameters()), activations)
+    parameters = sum(parameter.numel() for parameter in network.parameters())
+    memory = network.memory.parameters() if isinstance(network, RecurrentNetwork) else ()
+    return NetworkSizes(parameters, activations, sum(parameter.numel() for parameter in memory))
 
 
 def reads_images(config: Config) -> bool:

@@ -54,7 +54,8 @@ class RecurrentNetwork(Network):
         """
         if starts is None:
             starts = torch.zeros(len(seen), dtype=torch.bool, device=seen.device)
-        by_step = (-1, len(recurrent_state))
+        n = len(recurrent_state)
+        by_step = (len(seen) // n if n else 1, n)
         features, after = self.memory(seen.unflatten(0, by_step), recurrent_state, starts.unflatten(0, by_step))
         return features.flatten(0, 1), after.flatten(0, 1)
 

@@ -55,7 +55,8 @@ def in_tables(values: Mapping[str, Any], before: Mapping[str, Any], where: str) 
     bare = {name: value for name, value in values.items() if name not in FIELDS}
     if not bare:
         return result
-    chosen = {kind.name: {**before, **values}.get(kind.name, getattr(Config(), kind.name)) for kind in KINDS.values()}
+    said = {**dataclasses.asdict(Config()), **before, **values}
+    chosen = {kind.name: checked(kind.name, TYPES[kind.name], said[kind.name], where) for kind in KINDS.values()}
     known = {
         table: [f.name for f in dataclasses.fields(kind.options_class(chosen[kind.name]))]
         for table, kind in OPTIONS.items()

@@ -50,7 +50,8 @@ def runs_table(runs: Sequence[ReportRun], anchors: Mapping[str, str]) -> Html:
             number(_normalized(told["score"], config)), number(told["best"]),
             whole(steps / seconds if seconds else None), duration(seconds),
         ])  # fmt: skip
-    return table("All runs. Score: mean of the last 100 training games, in points", columns, rows)
+    known = _known(columns, rows, "Million frames", "Human-norm.")
+    return table("All runs. Score: mean of the last 100 training games, in points", *known)
 
 
 def _of(value: object) -> str:
@@ -82,11 +83,22 @@ def equal_table(equal: EqualSteps) -> Html:
         ]
         for row in equal.rows
     ]  # fmt: skip
-    return table(
-        f"At {where}: mean of the last 100 training games by then. In brackets: 95% "
-        "bootstrap interval over seeds. Published: means of its training games at as many agent steps",
-        columns, rows,
-    )  # fmt: skip
+    told = f"At {where}: mean of the last 100 training games by then"
+    if any(not math.isnan(one.low) for row in equal.rows for one in (row.score, row.normalized)):
+        told += ". In brackets: 95% bootstrap interval over seeds"
+    if any(row.published for row in equal.rows):
+        told += ". Published: means of its training games at as many agent steps"
+    return table(told, *_known(columns, rows, "Million frames", "Human-normalized"))
+
+
+def _known(
+    columns: Sequence[Column], rows: Sequence[Sequence[object]], *may_lack: str
+) -> tuple[list[Column], list[list[object]]]:
+    """Columns and rows without those columns of `may_lack` in which no row has a number."""
+    unknown = number(math.nan)
+    lacking = {i for i, c in enumerate(columns) if c.title in may_lack and all(row[i] == unknown for row in rows)}
+    kept = [i for i in range(len(columns)) if i not in lacking]
+    return [columns[i] for i in kept], [[row[i] for i in kept] for row in rows]
 
 
 def _estimate(one: Estimate, digits: int) -> str:

@@ -113,8 +113,8 @@ class Parts:
         self.envs = self._envs = make_envs(config, num_envs=config.num_envs, seed=streams[0], threads=self.threads)
         actions: Any = self.envs.single_action_space
         observations: Any = self.envs.single_observation_space
-        network = initial_network(config, observations, int(actions.n))
         check_memory(config, observations)
+        network = initial_network(config, observations, int(actions.n))
         if config.normalise_observations and self.device.type not in ("cpu", "cuda"):
             raise UserError(
                 f"normalise_observations = True counts in float64, which {self.device.type} lacks; use --device cpu"

@@ -83,7 +83,7 @@ def open_run_folder(path: Path) -> RunFolder:
     """
     if not path.is_dir():
         raise UserError(f"{path}: no such run folder; `ls runs` shows yours")
-    if not (path / "config.toml").is_file() and not (path / "checkpoints").is_dir():
+    if not _is_run(path):
         raise UserError(f"{path}: not a run folder (it has no config.toml)")
     try:
         return RunFolder(path)
@@ -123,7 +123,14 @@ def _claim(path: Path) -> Path:
 
 
 def _taken(path: Path) -> UserError:
+    if not _is_run(path):
+        return UserError(f"{path}: already taken, and not by a run; choose another with --run-dir")
     return UserError(f"{path}: already taken; `{command_line('resume', path)}` continues it, --run-dir names another")
+
+
+def _is_run(path: Path) -> bool:
+    """Whether a run can be resumed there; also one whose configuration is lost, but for its checkpoints."""
+    return (path / "config.toml").is_file() or (path / "checkpoints").is_dir()
 
 
 def _claim_free_name(config: Config, runs: Path) -> Path:

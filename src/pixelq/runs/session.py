@@ -35,6 +35,7 @@ from pixelq.runs.result import Result
 from pixelq.runs.run import Run
 from pixelq.runs.run_folder import check_not_taken, create_run_folder, open_run_folder
 from pixelq.runs.signals import stopped_by_signals
+from pixelq.runs.thread_choice import in_words
 from pixelq.sharing.place import lasting, opened
 from pixelq.typed_values import checked, nearest
 from pixelq.variants import KINDS
@@ -106,7 +107,7 @@ def start(
         run.parts.close()
         raise
     origin = f", weights from {config.load}" if config.load else ""
-    run.progress.say(f"run folder {folder.path} ({run.parts.device_reason}; {run.parts.threads} threads{origin})")
+    run.progress.say(f"run folder {folder.path} ({run.parts.device_reason}; {in_words(run.parts.threads)}{origin})")
     run.progress.say(run.parts.envs.reads)
     for note in notes:
         run.progress.say(note)

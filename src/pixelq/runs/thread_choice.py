@@ -94,8 +94,8 @@ class ThreadChoice:
             return ""
         times = seconds[before] / seconds[best]
         return (
-            f"computing with {_words(best)} from here on, in 1/{times:.1f} of the time of {_words(before)} (what else "
-            "runs here decides that; --threads sets a number)"
+            f"computing with {in_words(best)} from here on, in 1/{times:.1f} of the time of {in_words(before)} (what "
+            "else runs here decides that; --threads sets a number)"
         )
 
     def _timed(self) -> dict[int, float]:
@@ -180,8 +180,8 @@ class ThreadChoice:
             self._set(self.threads)
             return again
         self._message = (
-            f"computing with {_words(best)} from here on: {tried[best]:,.0f} agent steps/s, and {again:,.0f} with "
-            f"{_words(self.threads)} (what else runs here decides that; --threads sets a number)"
+            f"computing with {in_words(best)} from here on: {tried[best]:,.0f} agent steps/s, and {again:,.0f} with "
+            f"{in_words(self.threads)} (what else runs here decides that; --threads sets a number)"
         )
         self.threads = best
         return tried[best]
@@ -221,5 +221,6 @@ def candidates(most: int) -> list[int]:
     return sorted({most, max(most - 1, 1), *powers}, reverse=True)
 
 
-def _words(threads: int) -> str:
+def in_words(threads: int) -> str:
+    """`1 thread`, `2 threads`."""
     return "1 thread" if threads == 1 else f"{threads} threads"

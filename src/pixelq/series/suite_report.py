@@ -85,6 +85,7 @@ def report_suite(folder: Path, name: str, cells: Sequence[Cell]) -> None:
     table = _table(scored)
     if missing := len(cells) - sum(not math.isnan(score) for score in scored.values()):
         console.print(f"{missing} of {len(cells)} runs are not at agent step {step:,} with a finished game: left out")
+        _say(console, _without_any_score(cells, table))
     if not table:
         return
     console.print(_raw_table(name, table, step))
@@ -119,6 +120,16 @@ def report_suite(folder: Path, name: str, cells: Sequence[Cell]) -> None:
     figure = draw_suite(name, scale.name, step, drawn, marks, np.random.default_rng(SEED))
     for path in write_figure(figure, folder / "suite"):
         print(path)
+
+
+def _without_any_score(cells: Sequence[Cell], table: Table2D) -> list[str]:
+    """Which games and algorithms of a suite are in none of its tables, in a sentence; empty: all are in them."""
+    games, algorithms = _games(table), list(table)
+    absent = dict.fromkeys(
+        [cell.game for cell in cells if cell.game not in games]
+        + [cell.algorithm for cell in cells if cell.algorithm not in algorithms]
+    )
+    return [f"without any score yet, and so in no table and no aggregate: {', '.join(absent)}"] if absent else []
 
 
 def _say(console: Console, sentences: Sequence[str]) -> None:
