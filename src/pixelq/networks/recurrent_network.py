@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from typing import Any
 
 import torch
@@ -69,15 +70,15 @@ class RecurrentNetwork(Network):
         return values, after
 
 
-class OtherFeatures:
+class OtherFeatures(ABC):
     """A network whose head is given features that are made in another way; what `pixelq.losses.QNetwork` says."""
 
     def __init__(self, network: RecurrentNetwork) -> None:
         self.network, self.head = network, network.head
 
+    @abstractmethod
     def features(self, state: Tensor, noise: torch.Generator | None = None) -> Tensor:
         """What the head is given, `(B, d)`."""
-        raise NotImplementedError
 
     def __call__(self, state: Tensor, noise: torch.Generator | None = None) -> Tensor:
         """The head's output."""
