@@ -85,9 +85,11 @@ def test_epsilon_is_that_of_the_sources_line_at_every_agent_step(recipe: str, t:
     config = read(recipe)
     found = epsilon_schedule(config)(t)
     assert found.shape == (config.num_envs,)
-    # purejaxql's count of updates is rounded down: 12,207 of 4,096 agent steps are 49,999,872; 2,441 are 9,998,336.
-    rounded = {"pqn": 1e-4, "pqn-minatar": 2e-3}
-    assert found == pytest.approx([EPSILON[recipe](t)] * config.num_envs, rel=rounded.get(recipe, 1e-9))
+    # purejaxql rounds its count of updates of 4,096 agent steps down, so its fall is shorter by that share: an error of
+    # the place, so the bound is an absolute one. (A relative one fails where epsilon is almost at its end.)
+    shorter = {"pqn": 1 - 12_207 * 4_096 / 50_000_000, "pqn-minatar": 1 - 2_441 * 4_096 / 10_000_000}
+    source = [EPSILON[recipe](t)] * config.num_envs
+    assert found == pytest.approx(source, rel=1e-9, abs=shorter.get(recipe, 0.0))
 
 
 @pytest.mark.parametrize("recipe", ["nature2015", "double2015", "dopamine", "cleanrl", "pqn", "lapan-pong"])
