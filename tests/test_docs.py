@@ -29,6 +29,7 @@ from pixelq.cli import COMMANDS, main
 from pixelq.cli.arguments import parse
 from pixelq.config import Config
 from pixelq.errors import UserError
+from pixelq.loops import has_replay
 from pixelq.recipes.reading import read_recipe, recipe_names
 from pixelq.recipes.validation import validate
 from pixelq.recipes.values import FIELDS, OPTIONS
@@ -409,9 +410,9 @@ def test_the_papers_page_names_every_difference_between_the_two_papers() -> None
 def recipe_row(name: str) -> list[str]:
     """A recipe's row of docs/recipes.md."""
     c = read_recipe(name)
-    replay = f"{c.replay_capacity:,} / {c.replay_start:,}" if c.loop == "replay" else "-"
-    passes = {"replay": str(c.train_every), "stream": "1"}
-    every = f"{c.batch_size}, {passes.get(c.loop, f'{c.epochs} x rollout')}"
+    replay = f"{c.replay_capacity:,} / {c.replay_start:,}" if has_replay(c) else "-"
+    passes = {"replay": str(c.train_every), "recurrent_replay": str(c.train_every), "stream": "1"}
+    every = f"{c.batch_size:,}, {passes.get(c.loop, f'{c.epochs} x rollout')}"
     rate = f"{c.optimizer} {c.learning_rate:g}" + (
         "" if c.learning_rate_end is None else f" to {c.learning_rate_end:g}"
     )

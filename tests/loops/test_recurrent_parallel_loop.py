@@ -149,7 +149,7 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"memory": "none"}, "loop = recurrent_parallel is made for a network with a memory; use --memory lstm, or --loop "
      "parallel"),
     ({"loop": "parallel"}, "memory = lstm does not go with the parallel loop, which does not learn from whole "
-     "sequences; use --loop recurrent_parallel, as --recipe cleanrl-pqn-lstm does, or --memory none"),
+     "sequences; use --loop recurrent_parallel or recurrent_replay, or --memory none"),
     ({"loop": "replay", "loss": "dqn"}, "memory = lstm does not go with the replay loop"),
     ({"loop": "stream", "loss": "td_error"}, "memory = lstm does not go with the stream loop"),
     ({"batch_size": 200}, "batch_size = 200 is out of range: it must be rollout_length (128) times a divisor of "
@@ -181,7 +181,7 @@ def test_a_memory_that_is_named_brings_its_loop_and_without_it_the_plain_one_com
         validate(config)
         assert (config.loop, config.memory_options) == ("recurrent_parallel", {"units": 128})
     assert configure("breakout", "cleanrl-pqn-lstm", {"memory": "none"}).loop == "parallel"
-    assert configure("breakout", "cleanrl", {"memory": "lstm"}).loop == "replay"  # which is refused, with the reason
+    assert configure("breakout", "stream-q", {"memory": "lstm"}).loop == "stream"  # which is refused, with the reason
     assert configure("breakout", "cleanrl-pqn", {"memory": "lstm", "loop": "parallel"}).loop == "parallel"
 
 
@@ -197,7 +197,7 @@ def test_the_command_line_takes_a_memory_and_its_size(capsys: pytest.CaptureFixt
     with pytest.raises(SystemExit):
         main(["train", "CartPole-v1", "--memory", "lstm", "--help"])
     assert "--units" in capsys.readouterr().out
-    assert main(["train", "breakout", "--recipe", "cleanrl", "--memory", "lstm"]) == 2
+    assert main(["train", "breakout", "--recipe", "stream-q", "--memory", "lstm"]) == 2
     line = capsys.readouterr().err.strip()
-    assert "does not go with the replay loop" in line
+    assert "does not go with the stream loop" in line
     assert "\n" not in line

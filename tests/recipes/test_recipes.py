@@ -16,6 +16,7 @@ from pixelq.config import Config
 from pixelq.envs import make_envs
 from pixelq.errors import UserError
 from pixelq.learner.learner import Learner
+from pixelq.loops import has_replay
 from pixelq.networks import build_network
 from pixelq.recipes.choice import configure
 from pixelq.recipes.reading import read_recipe, recipe_names
@@ -199,7 +200,7 @@ def deciding_fields(config: Config) -> set[str]:
     """Fields that decide what this configuration learns; the others have no effect on it."""
     names = set((TASK + " " + LEARNER).split())
     names |= {"error"} & {f.name for f in fields(KINDS["loss"].options_class(config.loss))}
-    names |= {"replay_capacity", "replay_start", "train_every", "n_step"} if config.loop == "replay" else set()
+    names |= {"replay_capacity", "replay_start", "train_every", "n_step"} if has_replay(config) else set()
     names |= {"rollout_length", "epochs", "trace_lambda"} if config.loop.endswith("parallel") else set()
     names |= {"memory", "memory_options"} if config.memory != "none" else set()
     names |= {"trace_lambda", "kappa"} if config.loop == "stream" else {"reduction", "gradient_clip", "optimizer_eps"}

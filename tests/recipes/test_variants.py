@@ -32,10 +32,13 @@ OWN = {
     "memory": {"none", "lstm"},
     "streams": {"plain", "dueling"},
     "head": {"linear", "categorical", "quantile", "implicit_quantile", "fraction_proposal"},
-    "loss": {"dqn", "double", "lambda_returns", "c51", "qr", "iqn", "fqf", "hl_gauss", "munchausen", "m_iqn"},
+    "loss": {
+        *("dqn", "double", "rescaled_double", "lambda_returns", "c51", "qr", "iqn", "fqf", "hl_gauss"),
+        *("munchausen", "m_iqn"),
+    },
     "sampler": {"uniform", "prioritized"},
     "epsilon_schedule": {"constant", "linear", "exponential", "ladder"},
-    "loop": {"replay", "parallel", "recurrent_parallel", "stream"},
+    "loop": {"replay", "recurrent_replay", "parallel", "recurrent_parallel", "stream"},
 }
 """What pixelq has, by kind."""
 

@@ -1,6 +1,7 @@
 """The training loops, a page each, found by name.
 
-They are replay (DQN and its family), parallel (PQN), recurrent_parallel (PQN with a memory) and stream (Stream Q).
+They are replay (DQN and its family), recurrent_replay (DRQN and R2D2: with a memory), parallel (PQN),
+recurrent_parallel (PQN with a memory) and stream (Stream Q).
 
 A file `<name>_loop.py` has a function `loop(run)`, which trains until `run.goes_on()` is false, and may have a
 dataclass `Options`, whose values are `config.loop_options`. It may also say
@@ -8,6 +9,8 @@ dataclass `Options`, whose values are `config.loop_options`. It may also say
 - `Learner`: the class of what learns, made as `Learner(network, config, device, noise)`; without it,
   `pixelq.learner.learner.Learner`;
 - `HAS_REPLAY = True`: a replay memory is built for it, and is a part of its checkpoints;
+- `build_replay(config, make_sampler, sizes)`: that memory; without it, `Replay(make_sampler=make_sampler, **sizes)`.
+  `make_sampler(num_envs, size, every)` makes the recipe's sampler, `every` as in `pixelq.replay.samplers`;
 - `WITH_MEMORY_AS = "parallel"`: it is made for networks with a memory (`Config.memory`), and for others the loop of
   this name does the same; without it, networks with a memory are refused;
 - `OWN_FIELDS`: fields of `Config` that have an effect in this loop (and in others that say so) alone, each with the
@@ -50,7 +53,7 @@ def check(config: Config, require: Require) -> None:
         carry = " or ".join(name for name in KINDS["loop"].names() if without_memory(name))
         raise UserError(
             f"memory = {config.memory} does not go with the {config.loop} loop, which does not learn from whole "
-            f"sequences; use --loop {carry}, as --recipe cleanrl-pqn-lstm does, or --memory none"
+            f"sequences; use --loop {carry}, or --memory none"
         )
     if config.memory == "none" and plain is not None:
         raise UserError(

@@ -6,7 +6,8 @@ A file may also say
   Q-values;
 - `HEAD_OPTIONS`: options of the usual head, option -> value, that come with the loss where a person names it over a
   recipe of another one, and does not name them;
-- `LOOPS`: the loops it is made for (replay, parallel, recurrent_parallel, stream); without it, all but the last;
+- `LOOPS`: the loops it is made for (replay, recurrent_replay, parallel, recurrent_parallel, stream); without it, all
+  but the last;
 - `returns(played, options)`: targets of a whole rollout, `(T, N)`, which the parallel loops then hand to `loss` as
   `batch.return_n`; without it, they hand over single agent steps, as the replay loop does with n = 1.
 """

@@ -25,7 +25,11 @@ class UnrolledNetwork(OtherFeatures):
 
     Asked for `batch.state`, which has all sequences' first agent step, then their second, ..., it goes through them in
     order from `batch.recurrent_state`, and begins anew where an episode does. Its gradient goes back through time to
-    the sequences' beginning. `batch.next_state` is what follows each of these states.
+    the sequences' beginning. `batch.next_state` is what follows each of these states: at once, or where
+    `batch.next_row` says, after the steps between.
+
+    Before that it goes through `batch.burn_in_state`, if there is any, without a gradient: so it comes to a memory that
+    today's weights would have made (Kapturowski et al. 2019, section 3).
 
     Which of both a tensor is, is known by identity. What cannot be known is refused.
 
@@ -37,7 +41,12 @@ class UnrolledNetwork(OtherFeatures):
     def __init__(self, network: RecurrentNetwork, batch: Batch) -> None:
         super().__init__(network)
         assert batch.recurrent_state is not None
+        assert batch.starts is not None
         self._batch, self._before = batch, batch.recurrent_state
+        burnt_in = 0 if batch.burn_in_state is None else len(batch.burn_in_state)
+        following = 0 if batch.following_state is None else len(batch.following_state)
+        self._starts = batch.starts.split([burnt_in, len(batch.state), following])
+        self._burn_in_awaits = burnt_in > 0
 
     def features(self, state: Tensor, noise: torch.Generator | None = None) -> Tensor:
         """What the head is given, float32 `(T x N, d)`.
@@ -51,7 +60,22 @@ class UnrolledNetwork(OtherFeatures):
                 "the loss asks for Q-values of changed states, and this network remembers what came before, which is "
                 "known of batch.state and batch.next_state themselves: hand these over"
             )
-        features, after = network.remembered(network.seen(batch.state, noise), self._before, batch.starts)
+        self._burn_in(noise)
+        _, starts, starts_after = self._starts
+        features, after = network.remembered(network.seen(batch.state, noise), self._before, starts)
         if state is batch.state:
             return features
-        return network.remembered(network.seen(batch.next_state, noise), after)[0]
+        if batch.following_state is None or batch.next_row is None:
+            return network.remembered(network.seen(batch.next_state, noise), after)[0]
+        seen, n = network.seen(batch.following_state, noise), len(self._before)
+        following = network.remembered(seen, after[-n:], starts_after)[0]
+        return torch.cat([features, following])[batch.next_row]
+
+    @torch.no_grad()
+    def _burn_in(self, noise: torch.Generator | None) -> None:
+        """Bring the memory to where the sequences begin, once."""
+        batch, network = self._batch, self.network
+        if self._burn_in_awaits and batch.burn_in_state is not None:
+            seen = network.seen(batch.burn_in_state, noise)
+            self._before = network.remembered(seen, self._before, self._starts[0])[1][-len(self._before) :]
+            self._burn_in_awaits = False

@@ -143,8 +143,9 @@ def _validate_variants(config: Config, require: loops.Require) -> None:
     else:
         require(config.epsilon_steps >= 1, "epsilon_steps", "at least 1 for a schedule that falls")
     loss = KINDS["loss"].find(config.loss)
+    made_for = getattr(loss, "LOOPS", None)
     require(
-        config.loop in getattr(loss, "LOOPS", ("replay", "parallel", "recurrent_parallel")),
+        config.loop != "stream" if made_for is None else config.loop in made_for,
         "loss", f"one for the {config.loop} loop (not {config.loss}: it is made for another)",
     )  # fmt: skip
     heads = getattr(loss, "HEADS", None)

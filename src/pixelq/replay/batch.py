@@ -45,7 +45,15 @@ class Batch:
     """float32 (N, S): of a batch of N whole sequences, first all their first agent steps, then their second, ..., what
     a network with a memory remembers before them. None, like the next, in other batches."""
     starts: Tensor | None = None
-    """bool (B,): where an episode begins with `state`."""
+    """bool (B,): where an episode begins with `state`; of sequences from a replay also before and after, as they lie in
+    time: ((b + T + n) x N,)."""
+    burn_in_state: Tensor | None = None
+    """(b x N, stack, *frame_shape): of sequences from a replay, the b states before `state`, by which the memory comes
+    to what it is there; None: there is no burn-in."""
+    following_state: Tensor | None = None
+    """(n x N, stack, *frame_shape): the n states after `state`; None, like the next, in other batches."""
+    next_row: Tensor | None = None
+    """int64 (B,): which of `state`, then `following_state`, is `next_state`."""
 
     @staticmethod
     def unweighted(

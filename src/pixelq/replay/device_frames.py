@@ -13,7 +13,7 @@ import torch
 
 from pixelq.replay.batch import Batch, Drawn
 from pixelq.replay.block_store import FRAMES_PER_BLOCK, BlockStore
-from pixelq.transfer import staging
+from pixelq.transfer import staging, to_device
 
 SPARE = 4 * 10**9
 """Bytes of a card that stay free for the network, its activations, the CUDA libraries and other programs."""
@@ -109,6 +109,19 @@ class DeviceFrames:
         masks = (None, None) if drawn.action_masks is None else sent[end:].view(torch.bool).view(2, b, -1).unbind()
         frames = self._rows.index_select(0, places).view(torch.uint8).view(*rows.shape, *self._shape)
         return Batch(frames[0], action, return_n, discount_n, frames[1], weight, where.view(2, b).t(), *masks)
+
+    def states(self, envs: np.ndarray, positions: np.ndarray, older: np.ndarray, stack: int) -> torch.Tensor:
+        """The states of some rows, (B, stack, *frame_shape), on the device; see `stacks.states_in_memory`."""
+        wanted = positions[:, None] - np.arange(stack - 1, -1, -1)
+        rows = np.where(
+            wanted < (positions - older)[:, None], self._black, envs[:, None] * self._size + wanted % self._size
+        )
+        places = self.bring(torch.from_numpy(rows.reshape(-1)))
+        return self._rows.index_select(0, places).view(torch.uint8).view(*rows.shape, *self._shape)
+
+    def bring(self, tensor: torch.Tensor) -> torch.Tensor:
+        """A tensor on the device; itself if it is there already."""
+        return to_device(tensor, self._device)
 
 
 def has_room(device: torch.device, num_bytes: int) -> bool:

@@ -1,4 +1,4 @@
-"""Checks of the arguments a replay is made with, and of what is stored in it."""
+"""Checks of the arguments a replay is made with, of what is stored in it, and of what a sampler draws from it."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import numpy as np
 
 from pixelq.errors import UserError
 from pixelq.replay.rows import MAX_AGE
+from pixelq.replay.samplers import Reach
 
 FRAME_DTYPES = (np.dtype(np.uint8), np.dtype(np.float32))
 MAX_ACTION = 2**16 - 1
@@ -95,3 +96,20 @@ def check_action_masks(
     if np.max(action) >= taken_in.shape[1] or not (allowed := taken_in[np.arange(num_envs), action]).all():
         env = int(np.flatnonzero(~allowed)[0]) if np.max(action) < taken_in.shape[1] else int(np.argmax(action))
         raise UserError(f"replay: action {action[env]} of environment {env} is not allowed by its action mask")
+
+
+def check_drawn(envs: np.ndarray, positions: np.ndarray, weight: np.ndarray, size: int, reach: Reach) -> None:
+    """Hold what a sampler drew to what it was asked for.
+
+    Raises:
+        UserError: other shapes, rows out of reach, or weights that weigh nothing.
+    """
+    for name, drawn in (("environments", envs), ("positions", positions), ("weights", weight)):
+        if not isinstance(drawn, np.ndarray) or drawn.shape != (size,):
+            raise UserError(f"replay: the sampler's {name} are not an array ({size},)")
+    if envs.dtype.kind != "i" or positions.dtype.kind != "i" or not 0 <= envs.min() <= envs.max() < len(reach.written):
+        raise UserError(f"replay: the sampler's environments must be whole numbers below {len(reach.written)}")
+    if (positions < reach.oldest[envs]).any() or (positions >= reach.written[envs]).any():
+        raise UserError("replay: the sampler drew rows out of reach")
+    if not (np.isfinite(weight).all() and weight.min() >= 0 and weight.max() > 0):
+        raise UserError("replay: the sampler's weights must be finite, at least 0, and not all 0")

@@ -12,7 +12,14 @@ from pixelq.replay.array_store import ArrayStore
 from pixelq.replay.batch import Batch, Drawn
 from pixelq.replay.block_store import FRAMES_PER_BLOCK, BlockStore
 from pixelq.replay.device_frames import DeviceFrames, has_room
-from pixelq.replay.limits import check_action_masks, check_actions, check_finite, check_observation, check_sizes
+from pixelq.replay.limits import (
+    check_action_masks,
+    check_actions,
+    check_drawn,
+    check_finite,
+    check_observation,
+    check_sizes,
+)
 from pixelq.replay.mask_ring import MaskRing
 from pixelq.replay.rows import FINAL, OVER, TERMINATED, RowRing
 from pixelq.replay.samplers import Reach, Sampler
@@ -148,16 +155,7 @@ class Replay:
             UserError: there is no whole transition yet.
         """
         envs, positions, rows, steps, weight = self._draw(batch_size, generator)
-        last_flags = rows["flags"][np.arange(batch_size), steps - 1]
-        rewards = np.where(np.arange(self.n_step) < steps[:, None], rows["reward"], 0)
-        returns = (rewards * self._discounts[:-1]).sum(1)
-        discount = np.where(last_flags & TERMINATED, 0.0, self._discounts[steps])
-        older = np.minimum(rows["age"][:, 0].astype(np.int64), self.stack - 1)
-        masks = None
-        if self._masks is not None:
-            masks = np.stack([self._masks.at(envs, positions), self._masks.at(envs, positions + steps)])
-        weight = weight / weight.max()
-        drawn = Drawn(envs, positions, steps, older, rows["action"][:, 0], returns, discount, weight, masks)
+        drawn = self._described(envs, positions, rows, steps, weight / weight.max())
         if self._on_device is not None:
             return self._on_device.batch(drawn, self.stack)
         return batch_in_memory(self._frames, self.frame_shape, self._rows.written, drawn, self.stack, self.n_step)
@@ -268,7 +266,7 @@ class Replay:
         missing, tries = batch_size, 0
         while missing:
             envs, positions, weight = self.sampler.draw(missing, generator, reach)
-            _check_drawn(envs, positions, weight, missing, reach)
+            check_drawn(envs, positions, weight, missing, reach)
             rows, steps, whole = self._rows.windows(envs, positions, self.n_step)
             if whole.all() and not kept:
                 return envs, positions, rows, steps, weight
@@ -283,6 +281,20 @@ class Replay:
             missing -= int(np.count_nonzero(whole))
         envs, positions, rows, steps, weight = (np.concatenate(part) for part in zip(*kept, strict=True))
         return envs, positions, rows, steps, weight
+
+    def _described(
+        self, envs: np.ndarray, positions: np.ndarray, rows: np.ndarray, steps: np.ndarray, weight: np.ndarray
+    ) -> Drawn:
+        """Transitions with their returns: of environments and positions (B,), rows (B, n) and steps (B,) of windows."""
+        last_flags = rows["flags"][np.arange(len(envs)), steps - 1]
+        rewards = np.where(np.arange(self.n_step) < steps[:, None], rows["reward"], 0)
+        returns = (rewards * self._discounts[:-1]).sum(1)
+        discount = np.where(last_flags & TERMINATED, 0.0, self._discounts[steps])
+        older = np.minimum(rows["age"][:, 0].astype(np.int64), self.stack - 1)
+        masks = None
+        if self._masks is not None:
+            masks = np.stack([self._masks.at(envs, positions), self._masks.at(envs, positions + steps)])
+        return Drawn(envs, positions, steps, older, rows["action"][:, 0], returns, discount, weight, masks)
 
     def _oldest(self) -> np.ndarray:
         """Position of the oldest row in reach: int64 (N,)."""
@@ -307,7 +319,7 @@ class Replay:
             self._on_device.append(envs, positions, frames)
         leaving = self._oldest()[envs]
         self._rows.append(envs, action, reward, flags)
-        self.sampler.added(envs, positions)
+        self._tell_added(envs, positions)
         left = self._oldest()[envs] > leaving
         was_final = self._rows.at(envs, leaving)["flags"] & FINAL != 0
         now_final = self._rows.at(envs, self._rows.written[envs] - 1)["flags"] & FINAL != 0
@@ -316,25 +328,16 @@ class Replay:
     def _append_final(
         self, envs: np.ndarray, final_observation: np.ndarray, final_action_mask: np.ndarray | None
     ) -> None:
-        """The last frames of ended episodes, which begin no transition; samplers that can hear of it do."""
+        """The last frames of ended episodes, which begin no transition."""
         mask = None if final_action_mask is None else final_action_mask[envs]
         self._append(envs, final_observation[envs, -1], 0, 0, FINAL, mask)
+        self._tell_ended(envs, self._rows.written[envs] - 1)
+
+    def _tell_added(self, envs: np.ndarray, positions: np.ndarray) -> None:
+        """Let the sampler hear of new rows, int (M,) environments and positions."""
+        self.sampler.added(envs, positions)
+
+    def _tell_ended(self, envs: np.ndarray, positions: np.ndarray) -> None:
+        """Let it hear of rows that begin no transition, if it can."""
         if ended := getattr(self.sampler, "ended", None):
-            ended(envs, self._rows.written[envs] - 1)
-
-
-def _check_drawn(envs: np.ndarray, positions: np.ndarray, weight: np.ndarray, size: int, reach: Reach) -> None:
-    """Hold what a sampler drew to what it was asked for.
-
-    Raises:
-        UserError: other shapes, rows out of reach, or weights that weigh nothing.
-    """
-    for name, drawn in (("environments", envs), ("positions", positions), ("weights", weight)):
-        if not isinstance(drawn, np.ndarray) or drawn.shape != (size,):
-            raise UserError(f"replay: the sampler's {name} are not an array ({size},)")
-    if envs.dtype.kind != "i" or positions.dtype.kind != "i" or not 0 <= envs.min() <= envs.max() < len(reach.written):
-        raise UserError(f"replay: the sampler's environments must be whole numbers below {len(reach.written)}")
-    if (positions < reach.oldest[envs]).any() or (positions >= reach.written[envs]).any():
-        raise UserError("replay: the sampler drew rows out of reach")
-    if not (np.isfinite(weight).all() and weight.min() >= 0 and weight.max() > 0):
-        raise UserError("replay: the sampler's weights must be finite, at least 0, and not all 0")
+            ended(envs, positions)

@@ -1,4 +1,4 @@
-"""Batches in main memory: state and next state of drawn transitions, put together from single frames."""
+"""States in main memory, put together from single frames: of drawn transitions, and of rows one by one."""
 
 import numpy as np
 import torch
@@ -41,3 +41,26 @@ def batch_in_memory(
         action_mask=None if drawn.action_masks is None else torch.from_numpy(drawn.action_masks[0]),
         next_action_mask=None if drawn.action_masks is None else torch.from_numpy(drawn.action_masks[1]),
     )
+
+
+def states_in_memory(
+    frames: FrameStore, frame_shape: tuple[int, ...], written: np.ndarray, envs: np.ndarray, positions: np.ndarray,
+    older: np.ndarray, stack: int,
+) -> torch.Tensor:  # fmt: skip
+    """The states of some rows, (B, stack, *frame_shape); zeros before an episode's start.
+
+    Args:
+        frames: what the replay has stored.
+        frame_shape: of one frame.
+        written: int (N,), frames that each environment has stored in all.
+        envs: int (B,).
+        positions: int (B,), of each state's newest frame.
+        older: int (B,), frames before it that are of the same episode, at most stack - 1.
+        stack: frames of one observation.
+    """
+    states = np.empty((len(envs), stack, *frame_shape), frames.dtype)
+    column = stack - 1 - older
+    frames.gather(envs, positions - older, positions + 1, written, states, column)
+    for i in np.flatnonzero(column).tolist():
+        states[i, : column[i]] = 0
+    return torch.from_numpy(states)

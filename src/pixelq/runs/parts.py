@@ -162,19 +162,21 @@ def _empty_replay(config: Config, observation_space: Box) -> Replay:
     kind = KINDS["sampler"]
     options = kind.read_options(config.sampler, config.sampler_options)
 
-    def sampler(num_envs: int, size: int) -> Sampler:
+    def sampler(num_envs: int, size: int, every: int = 1) -> Sampler:
         made: Sampler = kind.find(config.sampler).Sampler(num_envs, size, options)
         if planned := getattr(made, "planned", None):
-            planned(config.steps)
+            planned(config.steps, *([every] if every > 1 else []))
         return made
 
-    return Replay(
-        capacity=config.replay_capacity,
-        num_envs=config.num_envs,
-        frame_shape=observation_space.shape[1:],
-        stack=config.frame_stack,
-        n_step=config.n_step,
-        gamma=config.gamma,
-        frame_dtype=observation_space.dtype,
-        make_sampler=sampler,
-    )
+    sizes: dict[str, Any] = {
+        "capacity": config.replay_capacity,
+        "num_envs": config.num_envs,
+        "frame_shape": observation_space.shape[1:],
+        "stack": config.frame_stack,
+        "n_step": config.n_step,
+        "gamma": config.gamma,
+        "frame_dtype": observation_space.dtype,
+    }
+    build = getattr(KINDS["loop"].find(config.loop), "build_replay", None)
+    replay: Replay = build(config, sampler, sizes) if build else Replay(make_sampler=sampler, **sizes)
+    return replay

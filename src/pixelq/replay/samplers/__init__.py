@@ -56,9 +56,10 @@ class Sampler(Protocol):
     # and hear, right after `added`, of rows that begin no transition: the last frames of episodes. One that changes
     # over a run may have
     #
-    #     def planned(self, agent_steps: int) -> None
+    #     def planned(self, agent_steps: int, every: int) -> None
     #
-    # and hear, before anything else, how long the run is to be.
+    # and hear, before anything else, how long the run is to be, and how many agent steps of an environment lie between
+    # one of what it hears in `added` and the next: 1, or more where these are whole sequences.
 
     def state_dict(self) -> dict[str, Any]:
         """Everything that decides future draws, besides the generator: numbers and arrays, not copied."""

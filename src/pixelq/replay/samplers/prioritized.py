@@ -67,6 +67,7 @@ class Sampler:
         self._highest = 1.0
         """Of all priorities so far."""
         self._agent_steps = 0
+        self._every = 1
         self._oldest = np.zeros(num_envs, np.int64)
         """Position of each environment's oldest row that may have a priority."""
         self._written = np.zeros(num_envs, np.int64)
@@ -74,9 +75,9 @@ class Sampler:
         self._uniform = UniformSampler(num_envs, size, None)
         self._beta = linear(options.beta_start, options.beta_end, max(1, options.beta_steps), options.beta_begin)
 
-    def planned(self, agent_steps: int) -> None:
-        """How long the run is to be, where beta rises to its end."""
-        o = self._options
+    def planned(self, agent_steps: int, every: int = 1) -> None:
+        """How long the run is to be, where beta rises to its end; agent steps from one `added` to the next."""
+        o, self._every = self._options, every
         if o.beta_steps == 0:
             self._beta = linear(o.beta_start, o.beta_end, max(1, agent_steps - o.beta_begin), o.beta_begin)
 
@@ -84,7 +85,7 @@ class Sampler:
         """New rows have the highest priority so far."""
         self._tree.set(self._places(envs, positions), self._power(self._highest))
         self._written[envs] = positions + 1
-        self._agent_steps += len(envs)
+        self._agent_steps += self._every * len(envs)
 
     def ended(self, envs: np.ndarray, positions: np.ndarray) -> None:
         """Rows that begin no transition have no priority, and were no agent steps."""

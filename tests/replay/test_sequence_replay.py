@@ -1,0 +1,252 @@
+"""Sequences from a replay, row by row beside plain lists: states, returns, ends of episodes, recurrent states."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from naive_replay import FRAMES, NaiveReplay, Play
+
+from pixelq.errors import UserError
+from pixelq.replay import Batch, Replay
+from pixelq.replay.samplers.prioritized import Options, Sampler
+from pixelq.replay.sequence_replay import SequenceReplay
+
+S = 3
+SHAPES = st.fixed_dictionaries(
+    {
+        "num_envs": st.integers(1, 3), "stack": st.integers(1, 4), "n_step": st.integers(1, 4),
+        "length": st.integers(1, 6), "burn_in": st.integers(0, 5), "every": st.integers(1, 7),
+        "dtype": st.sampled_from([np.uint8, np.float32]), "mean_length": st.sampled_from([2.0, 6.0, 50.0]),
+    }
+)  # fmt: skip
+
+
+class Played:
+    """A replay of sequences, the same in plain lists, and what was remembered before every row."""
+
+    def __init__(self, shape: dict[str, Any], steps: int, seed: int, spare: int = 40, make_sampler: Any = None) -> None:
+        self.shape, generator = shape, np.random.default_rng(seed)
+        n, stack, n_step, dtype = (shape[name] for name in ("num_envs", "stack", "n_step", "dtype"))
+        self.window = shape["burn_in"] + shape["length"] + n_step
+        self.capacity = n * (self.window + shape["every"] + spare)
+        self.make_sampler = make_sampler
+        self.replay, self.naive = self.empty(), NaiveReplay(self.capacity, n, n_step, 0.9)
+        self.remembered: list[dict[int, np.ndarray]] = [{} for _ in range(n)]
+        play = Play(n, stack, shape["mean_length"], generator, dtype=dtype)
+        for _ in range(steps):
+            arguments = play.step()
+            recurrent_state = torch.from_numpy(generator.normal(size=(n, S)).astype(np.float32))
+            for env, rows in enumerate(self.naive.rows):
+                self.remembered[env][len(rows)] = recurrent_state[env].numpy()
+            self.replay.add(*arguments, recurrent_state=recurrent_state)
+            self.naive.add(*arguments)
+
+    def empty(self, stored: bool = True) -> SequenceReplay:
+        shape = self.shape
+        return SequenceReplay(
+            self.capacity, shape["num_envs"], FRAMES[shape["dtype"]], shape["stack"], shape["n_step"], 0.9,
+            shape["dtype"], length=shape["length"], burn_in=shape["burn_in"], every=shape["every"],
+            recurrent_size=S, stored=stored, make_sampler=self.make_sampler,
+        )  # fmt: skip
+
+    def sequences(self) -> set[tuple[int, int]]:
+        """Every sequence that may be drawn, by environment and number."""
+        found = set()
+        for env, rows in enumerate(self.naive.rows):
+            oldest = max(0, len(rows) - self.naive.rows_per_env)
+            found |= {
+                (env, first // self.shape["every"])
+                for first in range(0, len(rows) - self.window + 1, self.shape["every"])
+                if first >= oldest
+            }
+        return found
+
+    def check(self, batch: Batch) -> set[tuple[int, int]]:
+        """Hold a batch to the lists; returns the sequences that it holds."""
+        length, burn_in, every = (self.shape[name] for name in ("length", "burn_in", "every"))
+        n = len(batch.action) // length
+        assert batch.recurrent_state is not None and batch.starts is not None and batch.next_row is not None  # noqa: PT018
+        burnt_in = torch.zeros((0, *batch.state.shape[1:])) if batch.burn_in_state is None else batch.burn_in_state
+        assert batch.following_state is not None
+        states = torch.cat([burnt_in.to(batch.state.dtype), batch.state, batch.following_state]).unflatten(0, (-1, n))
+        starts = batch.starts.view(-1, n)
+        assert len(states) == len(starts) == self.window
+        found = set()
+        for j in range(n):
+            env, position = batch.rows[j].tolist()
+            first = position - burn_in
+            assert first % every == 0
+            found.add((env, first // every))
+            rows = self.naive.rows[env]
+            kept = self.remembered[env].get(first, np.zeros(S, np.float32))  # a last frame: zeros, which do not count
+            np.testing.assert_array_equal(batch.recurrent_state[j].numpy(), kept)
+            for t in range(self.window):
+                row, before = rows[first + t], rows[first + t - 1] if first + t else None
+                np.testing.assert_array_equal(states[t, j].numpy(), row.observation)
+                assert starts[t, j] == (before is not None and (before.action is None or before.terminated))
+            for t in range(length):
+                self.check_row(batch, t * n + j, env, position + t, t, n)
+        return found
+
+    def check_row(self, batch: Batch, i: int, env: int, position: int, t: int, n: int) -> None:
+        assert batch.rows[i].tolist() == [env, position]
+        naive = self.naive._transition(env, position)
+        if naive is None:  # an episode's last frame
+            assert self.naive.rows[env][position].action is None
+            assert batch.weight[i] == 0
+            return
+        assert batch.weight[i] == 1
+        assert batch.action[i] == naive.action
+        assert batch.return_n[i].item() == pytest.approx(naive.return_n, abs=1e-5)
+        assert batch.discount_n[i].item() == pytest.approx(naive.discount_n)
+        assert batch.next_row is not None
+        assert batch.following_state is not None
+        coming = torch.cat([batch.state, batch.following_state])[batch.next_row[i]]
+        assert torch.equal(coming, batch.next_state[i])
+        if naive.discount_n:
+            np.testing.assert_array_equal(batch.next_state[i].numpy(), naive.next_state)
+            assert (batch.next_row[i].item() - i) % n == 0
+
+
+@settings(max_examples=25, deadline=None)
+@given(shape=SHAPES, steps=st.integers(1, 150), seed=st.integers(0, 1000))
+def test_sequences_are_what_was_played_and_all_of_them_may_be_drawn(
+    shape: dict[str, Any], steps: int, seed: int
+) -> None:
+    played = Played(shape, steps, seed)
+    possible, generator = played.sequences(), np.random.default_rng(seed)
+    if not possible:
+        with pytest.raises(UserError, match="no whole sequence is stored yet"):
+            played.replay.sample(shape["length"], generator)
+        return
+    drawn: set[tuple[int, int]] = set()
+    for _ in range(3):
+        drawn |= played.check(played.replay.sample(4 * shape["length"], generator))
+    assert drawn <= possible
+    number = 12 * len(possible)
+    rows = played.replay.sample(number * shape["length"], generator).rows[:number].numpy()
+    assert {(env, (row - shape["burn_in"]) // shape["every"]) for env, row in rows.tolist()} <= possible
+    if len(possible) < 8:  # each stays away with a chance of 1 in 160,000
+        assert {(env, (row - shape["burn_in"]) // shape["every"]) for env, row in rows.tolist()} == possible
+
+
+WIDE: dict[str, Any] = {
+    "num_envs": 2, "stack": 2, "n_step": 2, "length": 4, "burn_in": 3, "every": 3, "dtype": np.uint8,
+    "mean_length": 9.0,
+}  # fmt: skip
+
+
+def equal(a: Batch, b: Batch) -> bool:
+    mine, other = a.named_tensors(), b.named_tensors()
+    return mine.keys() == other.keys() and all(torch.equal(mine[name], other[name]) for name in mine)
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.float32])
+def test_a_restored_replay_gives_the_same_sequences_and_goes_on_alike(dtype: Any) -> None:
+    played = Played(WIDE | {"dtype": dtype}, 200, seed=3)
+    other = played.empty()
+    other.load_state_dict(played.replay.state_dict())
+    more = Play(2, 2, 9.0, np.random.default_rng(5), dtype=dtype)
+    a, b = np.random.default_rng(7), np.random.default_rng(7)
+    for i in range(60):
+        assert equal(played.replay.sample(12, a), other.sample(12, b))
+        arguments, recurrent_state = more.step(), torch.full((2, S), float(i))
+        for replay in (played.replay, other):
+            replay.add(*arguments, recurrent_state=recurrent_state)
+
+
+def test_stored_recurrent_states_that_are_missing_or_damaged_are_refused_and_change_nothing() -> None:
+    played = Played(WIDE, 100, seed=3)
+    state, other = played.replay.state_dict(), Played(WIDE, 80, seed=4)
+    before = other.replay.sample(12, np.random.default_rng(0))
+    saved = state["arrays"]["recurrent_states"]
+    for damaged in (None, saved[:, 1:], saved.astype(np.float64), np.full_like(saved, np.nan)):
+        arrays = {k: v for k, v in state["arrays"].items() if k != "recurrent_states"}
+        arrays |= {} if damaged is None else {"recurrent_states": damaged}
+        with pytest.raises(UserError, match="stored recurrent_states are not finite float32 numbers"):
+            other.replay.load_state_dict(state | {"arrays": arrays})
+    with pytest.raises(UserError, match="stored sequence_every is 4, this replay's is 3"):
+        other.replay.load_state_dict(state | {"meta": state["meta"] | {"sequence_every": 4}})
+    assert equal(before, other.replay.sample(12, np.random.default_rng(0)))
+
+
+def test_with_zeros_at_the_start_no_recurrent_state_is_kept() -> None:
+    played = Played(WIDE, 100, seed=3)
+    zeros = played.empty(stored=False)
+    play = Play(2, 2, 9.0, np.random.default_rng(5))
+    for _ in range(40):
+        zeros.add(*play.step(), recurrent_state=torch.ones((2, S)))
+    batch = zeros.sample(12, np.random.default_rng(0))
+    assert batch.recurrent_state is not None
+    assert torch.equal(batch.recurrent_state, torch.zeros((3, S)))
+    assert zeros.nbytes < played.replay.nbytes - 8 * played.replay.window
+
+
+def test_a_sequences_priority_is_that_of_its_largest_and_mean_error_without_last_frames() -> None:
+    told: list[tuple[np.ndarray, np.ndarray]] = []
+
+    class Noting(Sampler):
+        def learned(self, rows: np.ndarray, priority: np.ndarray) -> None:
+            told.append((rows, priority))
+            super().learned(rows, priority)
+
+    def noting(num_envs: int, size: int) -> Noting:
+        return Noting(num_envs, size, Options())
+
+    played, generator = Played(WIDE, 120, seed=3, make_sampler=noting), np.random.default_rng(0)
+    last_frames = 0
+    for _ in range(30):
+        batch = played.replay.sample(20, generator)
+        priority = torch.rand(20, generator=torch.Generator().manual_seed(1)) + 0.1
+        played.replay.learned(batch.rows, priority)
+        rows, of_sequence = told[-1]
+        for j in range(5):
+            env, position = batch.rows[j].tolist()
+            assert rows[j].tolist() == [env, (position - 3) // 3]
+            errors = [
+                priority[t * 5 + j].item() for t in range(4) if played.naive.rows[env][position + t].action is not None
+            ]
+            last_frames += 4 - len(errors)
+            assert of_sequence[j] == pytest.approx(0.9 * max(errors) + 0.1 * sum(errors) / len(errors), rel=1e-6)
+    assert last_frames > 10
+
+
+def test_sequences_with_a_large_error_are_drawn_as_often_as_their_priority_says() -> None:
+    def sampler(num_envs: int, size: int) -> Sampler:
+        return Sampler(num_envs, size, Options(priority_exponent=1.0, beta_start=1.0, priority_eps=0.0))
+
+    played, generator = Played(WIDE | {"num_envs": 1}, 30, seed=3, make_sampler=sampler), np.random.default_rng(0)
+    possible = sorted(played.sequences())
+    first = [[0, 3 * number + 3] for _, number in possible]
+    rows = torch.tensor([[env, row + t] for t in range(4) for env, row in first])
+    wanted = torch.arange(1.0, len(possible) + 1)
+    played.replay.learned(rows, wanted.repeat(4))
+    batch = played.replay.sample(4 * 6_000, generator)
+    drawn = np.unique(batch.rows[:6_000, 1].numpy(), return_counts=True)[1]
+    np.testing.assert_allclose(drawn / 6_000, (wanted / wanted.sum()).numpy(), atol=0.02)
+    # Importance weights with beta = 1 are as much smaller as a sequence is drawn more often.
+    number = (batch.rows[:6_000, 1] - 3) // 3
+    real = batch.weight[:6_000] > 0
+    torch.testing.assert_close(
+        batch.weight[:6_000][real], (1 / wanted[number] / (1 / wanted[number]).max())[real], rtol=1e-5, atol=1e-6
+    )
+
+
+def test_a_replay_too_small_for_a_sequence_at_any_time_is_refused() -> None:
+    sizes: Any = (2 * 11, 2, (5, 7), 1, 2, 0.9)
+    with pytest.raises(UserError, match="capacity = 22 must be at least 2 x 12"):
+        SequenceReplay(*sizes, length=4, burn_in=3, every=4, recurrent_size=1)
+    SequenceReplay(24, *sizes[1:], length=4, burn_in=3, every=4, recurrent_size=1)
+
+
+def test_frames_kept_on_a_device_give_the_same_sequences() -> None:
+    played = Played(WIDE, 150, seed=3)
+    before = played.replay.sample(40, np.random.default_rng(1))
+    assert played.replay.keep_raw_frames_on(torch.device("cpu"))
+    assert equal(before, played.replay.sample(40, np.random.default_rng(1)))
+    assert isinstance(played.replay, Replay)
