@@ -208,6 +208,7 @@ COMMAND_LINES = [
     ("eval run --epsilon nan", "epsilon"),
     ("eval run --seed -1", "seed"),
     ("eval run --threads -1", "threads"),
+    ("eval run --out run/config.toml/games.json", "config.toml"),
     ("eval run --policy worst", "policy"),
     ("eval run/config.toml", "safetensors"),
     ("eval run --device vulkan", "vulkan"),

@@ -3,13 +3,14 @@
 import contextlib
 import inspect
 import io
+import itertools
 import re
 
 import pytest
 
 import pixelq.config
 from pixelq.cli import COMMANDS, GROUPS, main
-from pixelq.cli.help_text import in_boxes, without_empty_defaults, wrapped
+from pixelq.cli.help_text import in_boxes, reflowed, without_empty_defaults, wrapped
 from pixelq.cli.train import OFTEN_USED
 from pixelq.recipes.sections import BEGINS, sections
 from pixelq.recipes.values import FIELDS, OPTIONS
@@ -80,6 +81,30 @@ def test_no_line_is_wider_than_the_terminal(command, columns, terminal, monkeypa
     assert sum(line.startswith("╭") for line in lines) == sum(line.startswith("╰") for line in lines)
     assert sum("show this help" in line for line in lines) == 1 or columns == 40
     assert not re.search(r"\(default:[\s│]*(None|'')?\)", "\n".join(lines))
+
+
+@pytest.mark.parametrize("terminal", [False, True])
+@pytest.mark.parametrize(("argv", "columns"), [(["train", "pong"], 80), (["train", "pong"], 97), (["sweep"], 60)])
+def test_every_line_of_a_meaning_is_full_before_the_next_begins(argv, columns, terminal, monkeypatch) -> None:
+    text = COLOUR.sub("", shown(argv, monkeypatch, columns, terminal))
+    rows = [line[1:-1] if re.match(r"│ {5,}\S", line) else "" for line in text.splitlines()]
+    pairs = [(one, after) for one, after in itertools.pairwise(rows) if one and after]
+    assert len(pairs) > 3
+    for one, after in pairs:
+        assert len(one.rstrip()) + 1 + len(after.split()[0]) > len(one) - 1, (one, after)
+    assert not [row for row in rows if "  " in row.strip()]
+
+
+def test_a_colour_goes_on_in_the_next_line_and_ends_before_the_side_of_the_box() -> None:
+    red, end = "\x1b[31m", "\x1b[0m"
+    rows = [f"│       one {red}two{end}           │", f"│       {red}three{end} {red}four five{end}    │"]
+    found = reflowed("\n".join(["╭─ box ───────────────────╮", *rows, "╰─────────────────────────╯"])).split("\n")
+    assert [COLOUR.sub("", line) for line in found[1:-1]] == [
+        "│       one two three     │",
+        "│       four five         │",
+    ]
+    assert found[1].endswith(f"{end}     │")
+    assert all(line.count(red) <= 2 * line.count(end) for line in found[1:-1])
 
 
 def test_the_help_of_all_is_one_screen(monkeypatch) -> None:

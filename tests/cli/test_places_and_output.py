@@ -178,6 +178,12 @@ def test_results_that_cannot_be_kept_are_printed(kind, number, advice, request, 
     assert captured.err.count("\n") == 1
 
 
+def test_results_go_into_folders_that_are_made_for_them(trained: Path, tmp_path: Path) -> None:
+    out = tmp_path / "new" / "folder" / "games.json"
+    assert main(["eval", str(trained), "--episodes", "2", "--out", str(out)]) == 0
+    assert json.loads(out.read_text())["episodes"] == 2
+
+
 def test_a_run_that_is_read_only_is_evaluated(here, request, capsys):
     request.getfixturevalue("_not_root")
     assert main(["eval", "run", "--episodes", "2", "--json"]) == 0

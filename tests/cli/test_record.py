@@ -177,7 +177,7 @@ def test_stages_show_a_runs_policies_and_several_games_of_one_stand_side_by_side
 @pytest.mark.usefixtures("signals_as_in_a_terminal")
 @pytest.mark.parametrize(("number", "name"), [(signal.SIGTERM, "a.mp4"), (signal.SIGINT, "a.gif")])
 def test_a_signal_halfway_leaves_nothing_behind(run, tmp_path, monkeypatch, capsys, number, name):
-    from pixelq.acting import Acting
+    from pixelq.policy.acting import Acting
 
     steps, q_values = iter(range(50)), Acting.q_values
 

@@ -13,7 +13,8 @@ from torch.nn import functional as F
 
 from pixelq.errors import UserError
 from pixelq.learner.learner import check_same_formats
-from pixelq.policy import Acting, EpsilonGreedy
+from pixelq.policy import EpsilonGreedy
+from pixelq.policy.acting import Acting
 from pixelq.replay.batch import Batch
 from small_learners import CPU, batch, learner
 

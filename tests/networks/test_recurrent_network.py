@@ -8,13 +8,13 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from pixelq.acting import Acting, RecurrentActing, acting_with, in_order
 from pixelq.errors import UserError
 from pixelq.losses import BoundLoss, bound_loss
 from pixelq.networks import build_network, network_sizes
 from pixelq.networks.recurrent_network import RecurrentNetwork
 from pixelq.networks.unrolled_network import UnrolledNetwork, unrolled_networks
 from pixelq.policy import Agent, EpsilonGreedy
+from pixelq.policy.acting import Acting, RecurrentActing, acting_with, in_order
 from pixelq.recipes.reading import read_recipe
 from pixelq.recipes.values import overridden
 from pixelq.replay.batch import Batch

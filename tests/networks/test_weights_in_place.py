@@ -7,7 +7,8 @@ import pytest
 import torch
 
 from pixelq.config import Config
-from pixelq.policy import Acting, Agent, EpsilonGreedy
+from pixelq.policy import Agent, EpsilonGreedy
+from pixelq.policy.acting import Acting
 from small_networks import SPACES, network, same_weights, states
 
 CPU = torch.device("cpu")

@@ -13,11 +13,11 @@ import pytest
 import torch
 
 import pixelq
-from pixelq.acting import RecurrentActing
 from pixelq.cli import main
 from pixelq.errors import UserError
 from pixelq.networks import build_network
 from pixelq.policy import Agent
+from pixelq.policy.acting import RecurrentActing
 from pixelq.recipes.choice import configure
 from pixelq.runs.evaluation import evaluate
 from pixelq.runs.session import start

@@ -16,7 +16,7 @@ from typing import Annotated, Any, TypeVar
 
 import tyro
 
-from pixelq.cli.help_text import in_boxes, without_empty_defaults, wrapped
+from pixelq.cli.help_text import in_boxes, reflowed, without_empty_defaults, wrapped
 from pixelq.errors import UserError
 
 T = TypeVar("T")
@@ -64,7 +64,7 @@ def parse(
         raise UserError(f"{error}; see `pixelq {command} --help`") from None
     except SystemExit as stop:
         if not stop.code:
-            text = without_empty_defaults(wrapped(shown.getvalue(), columns))
+            text = reflowed(without_empty_defaults(wrapped(shown.getvalue(), columns)))
             print(in_boxes(text, boxes) if boxes else text, end="", flush=True)
             raise
         raise UserError(f"{_one_line(frame.getvalue())}; see `pixelq {command} --help`") from None

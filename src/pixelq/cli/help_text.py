@@ -7,6 +7,11 @@ import textwrap
 from collections.abc import Mapping, Sequence
 
 _COLOURS = re.compile(r"\x1b\[[0-9;]*m")
+_RESETS = ("\x1b[0m", "\x1b[m")
+_ROW = re.compile(
+    r"(?P<left>(?:\x1b\[[0-9;]*m)*│(?:\x1b\[[0-9;]*m)*)(?P<inner>.*?)(?P<right>(?:\x1b\[[0-9;]*m)*│(?:\x1b\[[0-9;]*m)*)"
+)
+"""A row of a box: its left side, what stands in it, its right side, each with its colours."""
 _NO_DEFAULT = re.compile(r"\(default:((?:\x1b\[[0-9;]*m|[\s│])*)(None|'')?\)")
 
 
@@ -32,6 +37,54 @@ def without_empty_defaults(text: str) -> str:
     return "".join(
         line for line in blanked.splitlines(keepends=True) if not re.fullmatch(r"│\s+│\n?", _COLOURS.sub("", line))
     )
+
+
+def reflowed(text: str) -> str:
+    """A help text whose sentences fill their lines: tyro breaks them where a docstring in the code does.
+
+    Args:
+        text: in one column: each option on a line, what it means on the lines below it.
+    """
+    lines: list[str] = []
+    meaning: list[str] = []
+    for line in [*text.split("\n"), ""]:
+        if re.match(r"│ {5,}\S", _COLOURS.sub("", line)):
+            meaning.append(line)
+            continue
+        lines += _filled(meaning)
+        meaning.clear()
+        lines.append(line)
+    return "\n".join(lines[:-1])
+
+
+def _filled(rows: Sequence[str]) -> list[str]:
+    """Rows between the two sides of a box, each of them full; colours go on from row to row."""
+    if not rows:
+        return []
+    parts = [_ROW.fullmatch(row) for row in rows]
+    inner = [part["inner"] for part in parts if part]
+    first = parts[0]
+    if first is None or len(inner) < len(rows):
+        return list(rows)
+    room = len(_COLOURS.sub("", first["inner"]))
+    indent = room - len(_COLOURS.sub("", first["inner"]).lstrip())
+    filled: list[str] = []
+    line, length, colour = " " * indent, indent, ""
+    for word in " ".join(one.strip() for one in inner).split():
+        size = len(_COLOURS.sub("", word))
+        if length > indent and length + 1 + size > room - 1:
+            filled.append(_padded(line, length, room, colour))
+            line, length = " " * indent + colour, indent
+        space = int(length > indent and size > 0)  # none before a colour alone
+        line, length = line + " " * space + word, length + space + size
+        for code in _COLOURS.findall(word):
+            colour = "" if code in _RESETS else code
+    filled.append(_padded(line, length, room, colour))
+    return [f"{first['left']}{one}{first['right']}" for one in filled]
+
+
+def _padded(line: str, length: int, room: int, colour: str) -> str:
+    return line + ("\x1b[0m" if colour else "") + " " * (room - length)
 
 
 def in_boxes(text: str, boxes: Mapping[str, Sequence[str]]) -> str:

@@ -16,6 +16,8 @@ from pixelq.plain_files import check_plain
 def result_file(out: Path | None, usual: Path) -> Path:
     """Where the results go: `out`, or `eval.json` in it if it is a folder, or the usual file.
 
+    Folders above `out` that are not there yet are made.
+
     Raises:
         UserError: `out` cannot be written; said before the games are played.
     """
@@ -26,7 +28,11 @@ def result_file(out: Path | None, usual: Path) -> Path:
     check_plain(file)
     if file.is_dir():
         raise UserError(f"--out {out}: {file} is a folder; name a file")
-    if not file.parent.is_dir() or not os.access(file.parent, os.W_OK):
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"--out {out}: {file.parent} cannot be made ({error.strerror}); choose another place") from None
+    if not os.access(file.parent, os.W_OK):
         raise UserError(f"--out {out}: {file.parent} is not a folder that can be written; choose another place")
     return file
 

@@ -11,11 +11,11 @@ from typing import Any
 
 import numpy as np
 
-from pixelq.acting import Acting, forgotten, in_order
 from pixelq.action_masks import allowed_values, random_actions
 from pixelq.config import Config
 from pixelq.envs import Game, make_envs, resolve_game
 from pixelq.policy import Agent
+from pixelq.policy.acting import Acting, forgotten, in_order
 from pixelq.runs.scores import Episode, Scores
 
 PARALLEL = 32

@@ -9,7 +9,6 @@ import numpy as np
 import torch
 from gymnasium.spaces import Box
 
-from pixelq.acting import acting_with
 from pixelq.config import Config
 from pixelq.device import (
     TorchSettings,
@@ -29,6 +28,7 @@ from pixelq.loops.counters import Counters
 from pixelq.memory import check_memory
 from pixelq.networks import Network, build_network
 from pixelq.policy import EpsilonGreedy
+from pixelq.policy.acting import acting_with
 from pixelq.replay import Replay
 from pixelq.replay.samplers import Sampler
 from pixelq.runs.arithmetic import arithmetic

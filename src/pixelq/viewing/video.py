@@ -12,7 +12,6 @@ from typing import Protocol
 
 import numpy as np
 
-from pixelq.acting import forgotten, in_order
 from pixelq.action_masks import allowed_values, random_actions
 from pixelq.config import Config
 from pixelq.envs import resolve_game
@@ -21,6 +20,7 @@ from pixelq.envs.games import Game
 from pixelq.envs.seeded_episodes import SeededEpisodes, SeededStarts
 from pixelq.errors import UserError
 from pixelq.policy import Agent
+from pixelq.policy.acting import forgotten, in_order
 from pixelq.runs.evaluation import TELL_SECONDS
 from pixelq.viewing.colour_screen import EMULATOR_RATE, ColourAtari, ColourScreen
 from pixelq.viewing.gif_file import FASTEST

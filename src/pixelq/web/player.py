@@ -9,7 +9,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from pixelq.acting import Acting, acting_with, forgotten
 from pixelq.action_masks import allowed_values, random_actions
 from pixelq.envs import make_envs, resolve_game
 from pixelq.envs.seeded_episodes import SeededEpisodes
@@ -17,6 +16,7 @@ from pixelq.errors import UserError
 from pixelq.image_and_numbers import by_images, images_of
 from pixelq.learner.learner import load_weights
 from pixelq.networks import Network, build_network
+from pixelq.policy.acting import Acting, acting_with, forgotten
 from pixelq.recipes.reading import read_config
 from pixelq.viewing.colour_screen import EMULATOR_RATE, ColourAtari
 from pixelq.viewing.distribution import histogram, predicted_returns

@@ -15,7 +15,8 @@ from pixelq.config import Config
 from pixelq.learner.learner import Learner
 from pixelq.networks.layers import Layers
 from pixelq.networks.linear.noisy import Linear, Options, scaled
-from pixelq.policy import Acting, EpsilonGreedy
+from pixelq.policy import EpsilonGreedy
+from pixelq.policy.acting import Acting
 from pixelq.replay.batch import Batch
 from small_networks import network, states, vectors
 

@@ -12,12 +12,12 @@ from gymnasium import spaces
 from gymnasium.vector import AutoresetMode, SyncVectorEnv
 
 from odd_spaces import Robot, registered_robots
-from pixelq.acting import Acting
 from pixelq.envs import make_envs
 from pixelq.envs.seeded_episodes import SeededEpisodes
 from pixelq.errors import UserError
 from pixelq.networks import build_network
 from pixelq.policy import Agent
+from pixelq.policy.acting import Acting
 from pixelq.recipes.choice import configure
 
 gymnasium.register_envs(ale_py)

@@ -12,7 +12,6 @@ import numpy as np
 from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import concatenate, create_empty_array, iterate
 
-from pixelq.acting import Acting, beginnings
 from pixelq.config import Config
 from pixelq.envs import Game
 from pixelq.envs.combined_actions import actions_of
@@ -20,7 +19,8 @@ from pixelq.envs.opening import Opening
 from pixelq.envs.seeded_episodes import SeededEpisodes
 from pixelq.errors import UserError
 from pixelq.image_and_numbers import described
-from pixelq.raw_frames import RawFrames, game_of, raw_frames
+from pixelq.policy.acting import Acting, beginnings
+from pixelq.policy.raw_frames import RawFrames, game_of, raw_frames
 
 Act = Callable[..., np.ndarray]
 """`Agent.act`, with the memory of an `Acting`."""
