@@ -36,6 +36,7 @@ from pixelq.envs import make_envs
 from pixelq.learner.learner import Learner
 from pixelq.networks import build_network
 from pixelq.recipes.choice import configure
+from pixelq.recipes.values import with_all_options
 from pixelq.replay import Batch
 from pixelq.replay.samplers.prioritized import Options, Sampler
 from pixelq.variants import KINDS
@@ -88,6 +89,7 @@ MEMBERS: dict[str, Member] = {
     "rainbow, not noisy": Member({**RAINBOW, "linear": "plain"}),
     "rainbow, not dueling": Member({**RAINBOW, "streams": "plain"}),
     "data-efficient rainbow": Member({**RAINBOW, **SMALL}),
+    "double, lstm, sequences of 8": Member({"loss": "double", "memory": "lstm", "units": 512, "frame_stack": 1}),
     "btr": Member({}, "btr"),
     "pqn, default": Member({}, "default", 256),
     "pqn, cleanrl-pqn": Member({}, "cleanrl-pqn", 256),
@@ -124,14 +126,26 @@ def sampler_alone() -> Update:
 
 
 def seen(batch: Batch, config: Config, recurrent_size: int) -> Batch:
-    """A batch with a recipe's number of frames; for a network with a memory as if it were whole rollouts."""
+    """A batch with a recipe's number of frames; for a network with a memory as if it were whole sequences."""
     frames = slice(-config.frame_stack, None)
     batch = dataclasses.replace(batch, state=batch.state[:, frames], next_state=batch.next_state[:, frames])
     if not recurrent_size:
         return batch
     transitions = len(batch.action)
-    nothing = torch.zeros((transitions // config.rollout_length, recurrent_size))
-    return dataclasses.replace(batch, recurrent_state=nothing, starts=torch.zeros(transitions, dtype=torch.bool))
+    if config.loop == "recurrent_parallel":
+        nothing = torch.zeros((transitions // config.rollout_length, recurrent_size))
+        return dataclasses.replace(batch, recurrent_state=nothing, starts=torch.zeros(transitions, dtype=torch.bool))
+    options = with_all_options(config).loop_options
+    n = transitions // options["sequence_length"]
+    burn_in, following = batch.state[: n * options["burn_in"]], batch.next_state[-n * config.n_step :]
+    return dataclasses.replace(
+        batch,
+        recurrent_state=torch.zeros((n, recurrent_size)),
+        starts=torch.zeros(len(burn_in) + transitions + len(following), dtype=torch.bool),
+        burn_in_state=burn_in,
+        following_state=following,
+        next_row=torch.arange(transitions) + n * config.n_step,
+    )
 
 
 def measure(names: list[str], precision: str, batch_size: int, rounds: int, updates: int, clock: Any) -> dict[str, Any]:

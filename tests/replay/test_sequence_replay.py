@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from naive_replay import FRAMES, NaiveReplay, Play
 
 from pixelq.errors import UserError
-from pixelq.replay import Batch, Replay
+from pixelq.replay import Batch
 from pixelq.replay.samplers.prioritized import Options, Sampler
 from pixelq.replay.sequence_replay import SequenceReplay
 
@@ -244,9 +244,14 @@ def test_a_replay_too_small_for_a_sequence_at_any_time_is_refused() -> None:
     SequenceReplay(24, *sizes[1:], length=4, burn_in=3, every=4, recurrent_size=1)
 
 
-def test_frames_kept_on_a_device_give_the_same_sequences() -> None:
+ON_CARD = pytest.param("cuda", marks=pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device"))
+
+
+@pytest.mark.parametrize("device", ["cpu", ON_CARD])
+def test_frames_kept_on_a_device_give_the_same_sequences_with_everything_there(device: str) -> None:
     played = Played(WIDE, 150, seed=3)
     before = played.replay.sample(40, np.random.default_rng(1))
-    assert played.replay.keep_raw_frames_on(torch.device("cpu"))
-    assert equal(before, played.replay.sample(40, np.random.default_rng(1)))
-    assert isinstance(played.replay, Replay)
+    assert played.replay.keep_raw_frames_on(torch.device(device))
+    found = played.replay.sample(40, np.random.default_rng(1))
+    assert {x.device.type for x in found.tensors()} == {device}
+    assert equal(before, found.map(torch.Tensor.cpu))
