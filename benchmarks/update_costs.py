@@ -137,13 +137,14 @@ def seen(batch: Batch, config: Config, recurrent_size: int) -> Batch:
         return dataclasses.replace(batch, recurrent_state=nothing, starts=torch.zeros(transitions, dtype=torch.bool))
     options = with_all_options(config).loop_options
     n = transitions // options["sequence_length"]
-    burn_in, following = batch.state[: n * options["burn_in"]], batch.next_state[-n * config.n_step :]
+    burn_in = batch.state[: n * options["burn_in"]]
+    next_state = torch.cat([batch.state, batch.next_state[-n * config.n_step :]])
     return dataclasses.replace(
         batch,
+        next_state=next_state,
         recurrent_state=torch.zeros((n, recurrent_size)),
-        starts=torch.zeros(len(burn_in) + transitions + len(following), dtype=torch.bool),
+        starts=torch.zeros(len(burn_in) + len(next_state), dtype=torch.bool),
         burn_in_state=burn_in,
-        following_state=following,
         next_row=torch.arange(transitions) + n * config.n_step,
     )
 

@@ -120,8 +120,8 @@ class Config:
 
     # --- loss ---------------------------------------------------------------------------------------------------
     loss: str = "dqn"
-    """Target: dqn, double, munchausen, c51, hl_gauss, qr, iqn, m_iqn (Munchausen IQN), fqf, lambda_returns (PQN),
-    td_error (Stream Q), or one of your own."""
+    """Target: dqn, double, rescaled_double (R2D2), munchausen, c51, hl_gauss, qr, iqn, m_iqn (Munchausen IQN), fqf,
+    lambda_returns (PQN), td_error (Stream Q), or one of your own."""
     loss_options: dict[str, Any] = field(default_factory=dict)
     """Options of the loss."""
     reduction: Literal["mean", "sum"] = "mean"

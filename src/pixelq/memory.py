@@ -80,8 +80,13 @@ def _bytes_by_option(config: Config, observed: Box, masked_actions: int = 0) -> 
     minibatch = config.batch_size * (2 * state + 4 * math.prod(observed.shape) + 2 * 4 * network.activations)
     past, masks = loops.memory(config, observed), mask_bytes(config, masked_actions)
     past = {option: kept + masks.get(option, 0) for option, kept in past.items()}
-    network_parts = {"torso": weights, "memory": remembering, "batch_size": minibatch}
-    return {"num_envs": config.num_envs * ENVIRONMENT, **network_parts, **past}
+    parts = {
+        "num_envs": config.num_envs * ENVIRONMENT,
+        "torso": weights,
+        "memory": remembering,
+        "batch_size": minibatch,
+    }
+    return {option: parts.get(option, 0) + past.get(option, 0) for option in {**parts, **past}}
 
 
 def mask_bytes(config: Config, masked_actions: int) -> dict[str, int]:
@@ -127,7 +132,7 @@ def free_disk(path: Path) -> int:
 def disk_needed(config: Config, observation_space: Box | None = None) -> int:
     """Bytes a run of this recipe writes, about: the checkpoints it keeps, and 0.3 GB for logs, plots and videos."""
     observed = observation_space or likely_observations(config)
-    memory = sum(loops.memory(config, observed).values()) if loops.has_replay(config) else 0
+    memory = loops.memory(config, observed).get("replay_capacity", 0)
     checkpoint = memory + network_sizes(config, observed, ATARI_ACTIONS).parameters * 4 * 4
     return KEPT_CHECKPOINTS * checkpoint + 300 * 10**6
 

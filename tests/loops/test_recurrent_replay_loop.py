@@ -153,6 +153,9 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"sequence_every": 0}, "sequence_every = 0 must be between 1 and 10,000"),
     ({"priority_max_share": 1.5}, "priority_max_share = 1.5 must be between 0 and 1"),
     ({"sequence_start": "zeros"}, "sequence_start"),
+    ({"priority_max_share": 0.5}, "priority_max_share = 0.5 would have no effect: samplers that go by priorities"),
+    ({"loss": "rescaled_double", "target": "none"}, "target = none is out of range: it must be hard or soft for the "
+     "rescaled_double loss"),
     ({"loss": "lambda_returns"}, "loss = lambda_returns is out of range: it must be one for the recurrent_replay loop"),
     ({"loss": "td_error"}, "loss = td_error is out of range: it must be one for the recurrent_replay loop"),
     ({"loss": "double", "target": "none"}, "target = none is out of range: it must be hard or soft"),
@@ -182,3 +185,5 @@ def test_the_memory_estimate_counts_what_the_replay_keeps_for_each_sequence() ->
     config = configure("breakout", "cleanrl", {"memory": "lstm", "units": 512, "replay_capacity": 1_000_000})
     stored, zero = memory_needed(config), memory_needed(overridden(config, {"sequence_start": "zero"}))
     assert stored - zero == 1_000_000 // 8 * 4 * 1024
+    longer = memory_needed(overridden(config, {"burn_in": 1_004}))
+    assert longer - stored == 4 * 1_000 * 4 * 84 * 84 * (1 + 4)  # four sequences, as bytes and as floats

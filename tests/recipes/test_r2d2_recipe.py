@@ -8,6 +8,7 @@ from pixelq import loops
 from pixelq.networks import build_network
 from pixelq.recipes.reading import read_recipe
 from pixelq.recipes.validation import validate
+from pixelq.replay import Replay
 from pixelq.replay.samplers.prioritized import Options, Sampler
 from pixelq.replay.sequence_replay import SequenceReplay
 from pixelq.schedules import epsilon_schedule, learning_rate_schedule
@@ -51,12 +52,15 @@ def test_the_replay_holds_100_000_sequences_of_80_after_40_with_five_step_return
         "capacity": CONFIG.replay_capacity, "num_envs": CONFIG.num_envs, "frame_shape": (1, 1), "stack": 4,
         "n_step": CONFIG.n_step, "gamma": CONFIG.gamma,
     }  # fmt: skip
-    replay = loops.KINDS["loop"].find("recurrent_replay").build_replay(CONFIG, sampler, sizes)
+    network = build_network(CONFIG, images(4, 84, 84), 18, None)
+    replay = loops.KINDS["loop"].find("recurrent_replay").build_replay(CONFIG, network, sampler, sizes)
     assert isinstance(replay, SequenceReplay)
-    assert (replay.burn_in, replay.length, replay.n_step, replay.window) == (40, 80, 5, 125)
+    assert replay.sequencing == (80, 40, 40, True, 0.9)
+    assert (replay.n_step, replay.window) == (5, 125)
     num_envs, size, every = made[0]
     assert every == 40
     assert num_envs * (size - 2) == pytest.approx(100_000, rel=0.01)
+    assert replay.nbytes - Replay(*sizes.values()).nbytes == num_envs * size * 4 * 1_024
 
 
 def test_adams_step_for_a_mean_of_squares_is_that_of_the_sources_for_half_their_sum_over_80_steps() -> None:

@@ -11,10 +11,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from naive_replay import FRAMES, NaiveReplay, Play
 
+from pixelq.checkpoints.digests import replay_digest
 from pixelq.errors import UserError
 from pixelq.replay import Batch
 from pixelq.replay.samplers.prioritized import Options, Sampler
-from pixelq.replay.sequence_replay import SequenceReplay
+from pixelq.replay.sequence_replay import SequenceReplay, Sequencing
 
 S = 3
 SHAPES = st.fixed_dictionaries(
@@ -50,8 +51,8 @@ class Played:
         shape = self.shape
         return SequenceReplay(
             self.capacity, shape["num_envs"], FRAMES[shape["dtype"]], shape["stack"], shape["n_step"], 0.9,
-            shape["dtype"], length=shape["length"], burn_in=shape["burn_in"], every=shape["every"],
-            recurrent_size=S, stored=stored, make_sampler=self.make_sampler,
+            shape["dtype"], sequencing=Sequencing(shape["length"], shape["burn_in"], shape["every"], stored),
+            recurrent_size=S, make_sampler=self.make_sampler,
         )  # fmt: skip
 
     def sequences(self) -> set[tuple[int, int]]:
@@ -70,10 +71,11 @@ class Played:
         """Hold a batch to the lists; returns the sequences that it holds."""
         length, burn_in, every = (self.shape[name] for name in ("length", "burn_in", "every"))
         n = len(batch.action) // length
-        assert batch.recurrent_state is not None and batch.starts is not None and batch.next_row is not None  # noqa: PT018
-        burnt_in = torch.zeros((0, *batch.state.shape[1:])) if batch.burn_in_state is None else batch.burn_in_state
-        assert batch.following_state is not None
-        states = torch.cat([burnt_in.to(batch.state.dtype), batch.state, batch.following_state]).unflatten(0, (-1, n))
+        assert batch.recurrent_state is not None
+        assert batch.starts is not None
+        burnt_in = batch.state[:0] if batch.burn_in_state is None else batch.burn_in_state
+        states = torch.cat([burnt_in, batch.next_state]).unflatten(0, (-1, n))
+        assert torch.equal(batch.next_state[: len(batch.state)], batch.state)
         starts = batch.starts.view(-1, n)
         assert len(states) == len(starts) == self.window
         found = set()
@@ -105,12 +107,10 @@ class Played:
         assert batch.return_n[i].item() == pytest.approx(naive.return_n, abs=1e-5)
         assert batch.discount_n[i].item() == pytest.approx(naive.discount_n)
         assert batch.next_row is not None
-        assert batch.following_state is not None
-        coming = torch.cat([batch.state, batch.following_state])[batch.next_row[i]]
-        assert torch.equal(coming, batch.next_state[i])
+        after = int(batch.next_row[i])
+        assert (after - i) % n == 0
         if naive.discount_n:
-            np.testing.assert_array_equal(batch.next_state[i].numpy(), naive.next_state)
-            assert (batch.next_row[i].item() - i) % n == 0
+            np.testing.assert_array_equal(batch.next_state[after].numpy(), naive.next_state)
 
 
 @settings(max_examples=25, deadline=None)
@@ -146,33 +146,91 @@ def equal(a: Batch, b: Batch) -> bool:
     return mine.keys() == other.keys() and all(torch.equal(mine[name], other[name]) for name in mine)
 
 
-@pytest.mark.parametrize("dtype", [np.uint8, np.float32])
-def test_a_restored_replay_gives_the_same_sequences_and_goes_on_alike(dtype: Any) -> None:
-    played = Played(WIDE | {"dtype": dtype}, 200, seed=3)
-    other = played.empty()
+@settings(max_examples=15, deadline=None)
+@given(shape=SHAPES, stored=st.booleans(), steps=st.integers(0, 120), seed=st.integers(0, 1000))
+def test_a_restored_replay_holds_the_same_and_gives_the_same_sequences_and_goes_on_alike(
+    shape: dict[str, Any], stored: bool, steps: int, seed: int
+) -> None:
+    played = Played(shape, steps, seed, spare=10)
+    if not stored:
+        zeros = played.empty(stored=False)
+        zeros_play = Play(shape["num_envs"], shape["stack"], 9.0, np.random.default_rng(seed), dtype=shape["dtype"])
+        for _ in range(steps):
+            zeros.add(*zeros_play.step())
+        played.replay = zeros
+    other = played.empty(stored)
     other.load_state_dict(played.replay.state_dict())
-    more = Play(2, 2, 9.0, np.random.default_rng(5), dtype=dtype)
+    more = Play(shape["num_envs"], shape["stack"], 9.0, np.random.default_rng(5), dtype=shape["dtype"])
     a, b = np.random.default_rng(7), np.random.default_rng(7)
-    for i in range(60):
-        assert equal(played.replay.sample(12, a), other.sample(12, b))
-        arguments, recurrent_state = more.step(), torch.full((2, S), float(i))
+    assert replay_digest(played.replay.snapshot()) == replay_digest(other.snapshot())
+    for i in range(50):
+        if played.replay._sequences().written.any():
+            size = 3 * shape["length"]
+            assert equal(played.replay.sample(size, a), other.sample(size, b))
+        arguments, recurrent_state = more.step(), torch.full((shape["num_envs"], S), float(i))
         for replay in (played.replay, other):
             replay.add(*arguments, recurrent_state=recurrent_state)
+    assert replay_digest(played.replay.snapshot()) == replay_digest(other.snapshot())
 
 
-def test_stored_recurrent_states_that_are_missing_or_damaged_are_refused_and_change_nothing() -> None:
-    played = Played(WIDE, 100, seed=3)
-    state, other = played.replay.state_dict(), Played(WIDE, 80, seed=4)
-    before = other.replay.sample(12, np.random.default_rng(0))
-    saved = state["arrays"]["recurrent_states"]
-    for damaged in (None, saved[:, 1:], saved.astype(np.float64), np.full_like(saved, np.nan)):
-        arrays = {k: v for k, v in state["arrays"].items() if k != "recurrent_states"}
-        arrays |= {} if damaged is None else {"recurrent_states": damaged}
-        with pytest.raises(UserError, match="stored recurrent_states are not finite float32 numbers"):
-            other.replay.load_state_dict(state | {"arrays": arrays})
-    with pytest.raises(UserError, match="stored sequence_every is 4, this replay's is 3"):
-        other.replay.load_state_dict(state | {"meta": state["meta"] | {"sequence_every": 4}})
-    assert equal(before, other.replay.sample(12, np.random.default_rng(0)))
+def test_a_snapshot_since_another_has_only_the_recurrent_states_of_blocks_that_were_sealed_meanwhile() -> None:
+    played, play = Played(WIDE, 40, seed=3), Play(2, 2, 9.0, np.random.default_rng(5))
+    first = played.replay.snapshot()
+    for i in range(30):
+        played.replay.add(*play.step(), recurrent_state=torch.full((2, S), float(i)))
+    second = played.replay.snapshot(since=first.meta["next_serial"])
+    assert {block.serial for block in first.sealed}.isdisjoint(block.serial for block in second.sealed)
+    other = played.empty()
+    other.restore(second.meta, second.arrays, [*second.sealed, *first.sealed])  # in any order, dropped ones among them
+    assert replay_digest(other.snapshot()) == replay_digest(played.replay.snapshot())
+
+
+def damaged(state: dict[str, Any], how: str) -> dict[str, Any]:
+    """A replay's state in which recurrent states are not what they were."""
+    saved, sealed = state["arrays"]["open_recurrent_states"], list(state["sealed"])
+    arrays = {k: v for k, v in state["arrays"].items() if k != "open_recurrent_states"}
+    if how == "missing":
+        return state | {"arrays": arrays}
+    if how in ("shape", "dtype", "not finite"):
+        other = {"shape": saved[:, :, 1:], "dtype": saved.astype(np.float64), "not finite": np.full_like(saved, np.inf)}
+        return state | {"arrays": arrays | {"open_recurrent_states": other[how]}}
+    if how == "every":
+        return state | {"meta": state["meta"] | {"sequence_every": 4}}
+    if how == "size":
+        return state | {"meta": state["meta"] | {"recurrent_size": S + 1}}
+    rows = {"sealed, cut": sealed[2].rows[:3], "sealed, longer": sealed[2].rows + b"more", "sealed, not finite":
+            sealed[2].rows[:-4] + np.float32(np.nan).tobytes()}  # fmt: skip
+    sealed[2] = sealed[2]._replace(rows=rows[how])
+    return state | {"sealed": sealed}
+
+
+DAMAGED = {
+    "missing": "stored open_recurrent_states is missing, must be float32",
+    "shape": "stored open_recurrent_states is float32 .*, must be",
+    "dtype": "stored open_recurrent_states is float64 .*, must be",
+    "not finite": "hold NaN or infinite numbers",
+    "every": "stored sequence_every is 4, this replay's is 3",
+    "size": "stored recurrent_size is 4, this replay's is 3",
+    "sealed, cut": "lacks its recurrent states|bytes of rows",
+    "sealed, longer": "bytes of rows",
+    "sealed, not finite": "hold NaN or infinite numbers",
+}
+
+
+@pytest.mark.parametrize("how", DAMAGED)
+def test_damaged_recurrent_states_are_refused_and_change_nothing(how: str) -> None:
+    state, other = Played(WIDE, 100, seed=3).replay.state_dict(), Played(WIDE, 80, seed=4).replay
+    before = replay_digest(other.snapshot())
+    with pytest.raises(UserError, match=DAMAGED[how]):
+        other.load_state_dict(damaged(state, how))
+    assert replay_digest(other.snapshot()) == before
+
+
+def test_a_batch_that_is_not_of_whole_sequences_is_refused() -> None:
+    replay = Played(WIDE, 100, seed=3).replay
+    for size in (3, 10):
+        with pytest.raises(UserError, match=f"a batch of {size} transitions is not of whole sequences of 4"):
+            replay.sample(size, np.random.default_rng(0))
 
 
 def test_with_zeros_at_the_start_no_recurrent_state_is_kept() -> None:
@@ -185,6 +243,8 @@ def test_with_zeros_at_the_start_no_recurrent_state_is_kept() -> None:
     assert batch.recurrent_state is not None
     assert torch.equal(batch.recurrent_state, torch.zeros((3, S)))
     assert zeros.nbytes < played.replay.nbytes - 8 * played.replay.window
+    assert zeros.reserved_bytes == 0
+    assert played.replay.reserved_bytes == 4 * S / 3  # a recurrent state every three rows
 
 
 def test_a_sequences_priority_is_that_of_its_largest_and_mean_error_without_last_frames() -> None:
@@ -240,8 +300,8 @@ def test_sequences_with_a_large_error_are_drawn_as_often_as_their_priority_says(
 def test_a_replay_too_small_for_a_sequence_at_any_time_is_refused() -> None:
     sizes: Any = (2 * 11, 2, (5, 7), 1, 2, 0.9)
     with pytest.raises(UserError, match="capacity = 22 must be at least 2 x 12"):
-        SequenceReplay(*sizes, length=4, burn_in=3, every=4, recurrent_size=1)
-    SequenceReplay(24, *sizes[1:], length=4, burn_in=3, every=4, recurrent_size=1)
+        SequenceReplay(*sizes, sequencing=Sequencing(4, 3, 4), recurrent_size=1)
+    SequenceReplay(24, *sizes[1:], sequencing=Sequencing(4, 3, 4), recurrent_size=1)
 
 
 ON_CARD = pytest.param("cuda", marks=pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device"))

@@ -17,6 +17,7 @@ from pixelq.checkpoints.reader import LoadedCheckpoint
 from pixelq.checkpoints.state_tree import tree_digest
 from pixelq.errors import UserError
 from pixelq.replay import Replay, ReplaySnapshot
+from pixelq.replay.sequence_replay import SequenceReplay, Sequencing
 from pixelq.reports.tracking import COLUMNS, TIMINGS
 
 
@@ -66,20 +67,25 @@ def replay_digest(snapshot: ReplaySnapshot) -> str:
     meta = snapshot.meta
     try:
         shape = tuple(meta["frame_shape"])
-        sizes = (meta["capacity"], meta["num_envs"], shape, meta["stack"])
-        replay = Replay(*sizes, n_step=1, gamma=1.0, frame_dtype=meta["frame_dtype"])
-    except (KeyError, TypeError, ValueError, OverflowError, MemoryError) as error:
+        sizes = (meta["capacity"], meta["num_envs"], shape, meta["stack"], 1, 1.0, meta["frame_dtype"])
+        replay = Replay(*sizes) if "sequence_every" not in meta else _of_sequences(sizes, meta)
+    except (KeyError, TypeError, ArithmeticError, ValueError, MemoryError) as error:
         raise UserError(f"replay: its sizes are damaged ({error})") from None
     replay.restore(meta, snapshot.arrays, snapshot.sealed)
     held = replay.snapshot()
     total = _hash()
-    # What a replay of sequences keeps beside its rows is not known here, and is taken as it is.
-    arrays = {**snapshot.arrays, **held.arrays}
-    total.update(tree_digest({"meta": held.meta, "arrays": arrays}).encode())
+    total.update(tree_digest({"meta": held.meta, "arrays": held.arrays}).encode())
     for block in held.sealed:
         total.update(f"{block.serial} {block.env} {block.number} {len(block.payload)}".encode())
         total.update(block.rows + block.payload)
     return total.hexdigest()
+
+
+def _of_sequences(sizes: tuple[Any, ...], meta: dict[str, Any]) -> Replay:
+    """A replay of sequences of any length, for what is kept does not depend on it."""
+    size = meta["recurrent_size"]
+    sequencing = Sequencing(length=1, burn_in=0, every=meta["sequence_every"], stored=size > 0)
+    return SequenceReplay(*sizes, sequencing=sequencing, recurrent_size=size)
 
 
 def csv_digest(file: Path) -> str:

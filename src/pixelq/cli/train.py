@@ -24,8 +24,8 @@ from pixelq.recipes.values import FIELDS, OPTIONS, RENAMED, overridden, with_all
 from pixelq.variants import KINDS, option_values
 
 OFTEN_USED = (
-    *("recipe", "steps", "seed", "seeds", "run_dir", "device", "threads", "num_envs", "learning_rate", "eval_every"),
-)
+    "recipe", "steps", "seed", "seeds", "run_dir", "device", "threads", "num_envs", "learning_rate", "eval_every",
+)  # fmt: skip
 """Fields whose options stand first in the help text."""
 
 

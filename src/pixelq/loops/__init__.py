@@ -9,8 +9,9 @@ dataclass `Options`, whose values are `config.loop_options`. It may also say
 - `Learner`: the class of what learns, made as `Learner(network, config, device, noise)`; without it,
   `pixelq.learner.learner.Learner`;
 - `HAS_REPLAY = True`: a replay memory is built for it, and is a part of its checkpoints;
-- `build_replay(config, make_sampler, sizes)`: that memory; without it, `Replay(make_sampler=make_sampler, **sizes)`.
-  `make_sampler(num_envs, size, every)` makes the recipe's sampler, `every` as in `pixelq.replay.samplers`;
+- `build_replay(config, network, make_sampler, sizes)`: that memory, of what `sizes` say of `Replay`'s arguments;
+  without it, a `Replay`. `make_sampler(num_envs, size, every)` makes the recipe's sampler, `every` as in
+  `pixelq.replay.samplers`;
 - `WITH_MEMORY_AS = "parallel"`: it is made for networks with a memory (`Config.memory`), and for others the loop of
   this name does the same; without it, networks with a memory are refused;
 - `OWN_FIELDS`: fields of `Config` that have an effect in this loop (and in others that say so) alone, each with the

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
@@ -9,11 +10,13 @@ from typing import TYPE_CHECKING, Any, Literal
 from gymnasium.spaces import Box
 
 from pixelq.config import Config
+from pixelq.errors import UserError
 from pixelq.loops import Require, replay_loop
-from pixelq.networks.memories import recurrent_size
+from pixelq.networks import Network, network_sizes
+from pixelq.networks.recurrent_network import RecurrentNetwork
 from pixelq.replay.ahead import minibatches
 from pixelq.replay.samplers import Sampler
-from pixelq.replay.sequence_replay import SequenceReplay
+from pixelq.replay.sequence_replay import SequenceReplay, Sequencing
 from pixelq.schedules import crossed, epsilon_schedule, learning_rate_schedule
 from pixelq.variants import KINDS
 
@@ -88,7 +91,7 @@ OWN_FIELDS = replay_loop.OWN_FIELDS
 
 @dataclass(frozen=True)
 class Options:
-    """Options of the loop: what a sequence is."""
+    """Options of the loop: what a sequence is. The defaults make four sequences of a minibatch of 32."""
 
     sequence_length: int = 8
     """Agent steps that are learned from together, through which the gradient goes back (T)."""
@@ -110,18 +113,22 @@ class Options:
 
 
 def build_replay(
-    config: Config, make_sampler: Callable[[int, int, int], Sampler], sizes: dict[str, Any]
+    config: Config, network: Network, make_sampler: Callable[[int, int, int], Sampler], sizes: dict[str, Any]
 ) -> SequenceReplay:
     """The replay memory; see `pixelq.loops`."""
+    assert isinstance(network, RecurrentNetwork)
     options = _options(config)
-    return SequenceReplay(
-        **sizes,
-        length=options.sequence_length,
-        burn_in=options.burn_in,
-        every=options.sequence_every,
-        recurrent_size=recurrent_size(config),
+    sequencing = Sequencing(
+        options.sequence_length,
+        options.burn_in,
+        options.sequence_every,
         stored=options.sequence_start == "stored",
         priority_max_share=options.priority_max_share,
+    )
+    return SequenceReplay(
+        **sizes,
+        sequencing=sequencing,
+        recurrent_size=network.recurrent_size,
         make_sampler=lambda num_envs, size: make_sampler(num_envs, size, options.sequence_every),
     )
 
@@ -154,13 +161,25 @@ def check(config: Config, require: Require) -> None:
         f"at least num_envs x (burn_in + sequence_length + n_step + sequence_every) = {least}",
     )
     replay_loop.check(config, require)
+    share, prioritized = options.priority_max_share, KINDS["sampler"].find(config.sampler).Sampler.uses_priorities
+    if share != Options.priority_max_share and not prioritized:
+        raise UserError(
+            f"priority_max_share = {share} would have no effect: samplers that go by priorities use it, and this run "
+            f"has --sampler {config.sampler}; leave out --priority-max-share, or add --prioritized"
+        )
 
 
 def memory(config: Config, observed: Box) -> dict[str, int]:
-    """Bytes of a full replay, with a recurrent state for each sequence."""
-    frames, options = replay_loop.memory(config, observed)["replay_capacity"], _options(config)
-    of_each = 4 * recurrent_size(config) if options.sequence_start == "stored" else 0
-    return {"replay_capacity": frames + config.replay_capacity // options.sequence_every * of_each}
+    """Bytes of a full replay, with a recurrent state for each sequence, and of a minibatch's states around those that
+    are learned from, which stand in it as they are stored and once in float32."""
+    options = _options(config)
+    kept = replay_loop.memory(config, observed)["replay_capacity"]
+    if options.sequence_start == "stored":
+        size = network_sizes(config, observed, num_actions=1).recurrent_size
+        kept += config.replay_capacity // options.sequence_every * 4 * size
+    sequences = config.batch_size // options.sequence_length
+    around = sequences * (options.burn_in + config.n_step) * math.prod(observed.shape) * (observed.dtype.itemsize + 4)
+    return {"replay_capacity": kept, "batch_size": around}
 
 
 def updates_per_step(config: Config) -> float:

@@ -12,6 +12,7 @@ from pixelq.loops.minibatches import MINIBATCH_FIELDS
 from pixelq.memory import transition_bytes
 from pixelq.replay.ahead import minibatches
 from pixelq.schedules import crossed, epsilon_schedule, learning_rate_schedule
+from pixelq.variants import KINDS
 
 if TYPE_CHECKING:
     from pixelq.runs.run import Run
@@ -105,7 +106,12 @@ def check(config: Config, require: Require) -> None:
         "replay_capacity",
         f"at least 4 x num_envs x (stack + n_step) = {4 * least}",
     )
-    require(config.loss != "double" or config.target != "none", "target", "hard or soft for the double loss")
+    needs_target = getattr(KINDS["loss"].find(config.loss), "NEEDS_TARGET", False)
+    require(
+        not needs_target or config.target != "none",
+        "target",
+        f"hard or soft for the {config.loss} loss, whose target network values what the network chooses",
+    )
     require(config.optimizer != "obgd", "optimizer", "one that takes minibatches, not obgd, in the replay loop")
 
 

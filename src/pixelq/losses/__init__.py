@@ -8,6 +8,7 @@ A file may also say
   recipe of another one, and does not name them;
 - `LOOPS`: the loops it is made for (replay, recurrent_replay, parallel, recurrent_parallel, stream); without it, all
   but the last;
+- `NEEDS_TARGET = True`: it is another one without a target network;
 - `returns(played, options)`: targets of a whole rollout, `(T, N)`, which the parallel loops then hand to `loss` as
   `batch.return_n`; without it, they hand over single agent steps, as the replay loop does with n = 1.
 """

@@ -13,7 +13,8 @@ from pixelq.replay.batch import Batch
 __all__ = ["Options", "double_q_target", "loss"]
 
 LOOPS = ("replay", "recurrent_replay")
-"""The parallel loops have no target network, without which this is the target of dqn."""
+NEEDS_TARGET = True
+"""Without a target network this is the target of dqn."""
 
 
 def double_q_target(return_n: Tensor, discount_n: Tensor, next_q: Tensor, next_q_target: Tensor) -> Tensor:

@@ -18,7 +18,8 @@ from pixelq.replay.batch import Batch
 __all__ = ["Options", "loss", "rescaled", "rescaled_double_target", "unscaled"]
 
 LOOPS = ("replay", "recurrent_replay")
-"""The parallel loops have no target network."""
+NEEDS_TARGET = True
+"""Without a target network this is the target of a single network."""
 
 
 @dataclass(frozen=True)

@@ -59,6 +59,8 @@ class NetworkSizes(NamedTuple):
     """Numbers that its layers give for one state."""
     remembering: int = 0
     """Weights and biases of its memory, which are among `parameters`."""
+    recurrent_size: int = 0
+    """S, numbers of what it remembers of an environment."""
 
 
 def network_sizes(config: Config, observation_space: Box, num_actions: int) -> NetworkSizes:
@@ -90,8 +92,10 @@ def network_sizes(config: Config, observation_space: Box, num_actions: int) -> N
         except Exception as error:
             raise _does_not_read(config, observation_space, error) from error
     parameters = sum(parameter.numel() for parameter in network.parameters())
-    memory = network.memory.parameters() if isinstance(network, RecurrentNetwork) else ()
-    return NetworkSizes(parameters, activations, sum(parameter.numel() for parameter in memory))
+    if not isinstance(network, RecurrentNetwork):
+        return NetworkSizes(parameters, activations)
+    remembering = sum(parameter.numel() for parameter in network.memory.parameters())
+    return NetworkSizes(parameters, activations, remembering, network.recurrent_size)
 
 
 def reads_images(config: Config) -> bool:

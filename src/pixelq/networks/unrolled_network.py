@@ -17,7 +17,11 @@ def unrolled_networks(batch: Batch, *networks: Network) -> list[Any]:
     """What a loss on `batch` is to ask instead of these networks: themselves if it holds no sequences."""
     if batch.recurrent_state is None:
         return [*networks]
-    return [UnrolledNetwork(network, batch) for network in networks if isinstance(network, RecurrentNetwork)]
+    unrolled = []
+    for network in networks:
+        assert isinstance(network, RecurrentNetwork)
+        unrolled.append(UnrolledNetwork(network, batch))
+    return unrolled
 
 
 class UnrolledNetwork(OtherFeatures):
@@ -25,11 +29,12 @@ class UnrolledNetwork(OtherFeatures):
 
     Asked for `batch.state`, which has all sequences' first agent step, then their second, ..., it goes through them in
     order from `batch.recurrent_state`, and begins anew where an episode does. Its gradient goes back through time to
-    the sequences' beginning. `batch.next_state` is what follows each of these states: at once, or where
-    `batch.next_row` says, after the steps between.
+    the sequences' beginning. `batch.next_state` is what follows each of these states at once; or all states in order,
+    of which `batch.next_row` says which one follows, after the steps between.
 
     Before that it goes through `batch.burn_in_state`, if there is any, without a gradient: so it comes to a memory that
-    today's weights would have made (Kapturowski et al. 2019, section 3).
+    today's weights would have made (Kapturowski et al. 2019, section 3). Noisy layers below the memory draw once for
+    that and once for the rest.
 
     Which of both a tensor is, is known by identity. What cannot be known is refused.
 
@@ -44,8 +49,7 @@ class UnrolledNetwork(OtherFeatures):
         assert batch.starts is not None
         self._batch, self._before = batch, batch.recurrent_state
         burnt_in = 0 if batch.burn_in_state is None else len(batch.burn_in_state)
-        following = 0 if batch.following_state is None else len(batch.following_state)
-        self._starts = batch.starts.split([burnt_in, len(batch.state), following])
+        self._burn_in_starts, self._starts = batch.starts.split([burnt_in, len(batch.starts) - burnt_in])
         self._burn_in_awaits = burnt_in > 0
 
     def features(self, state: Tensor, noise: torch.Generator | None = None) -> Tensor:
@@ -61,15 +65,15 @@ class UnrolledNetwork(OtherFeatures):
                 "known of batch.state and batch.next_state themselves: hand these over"
             )
         self._burn_in(noise)
-        _, starts, starts_after = self._starts
+        if state is not batch.state and batch.next_row is not None:
+            # All of them in order, from the first of `state` on; then those that follow.
+            features = network.remembered(network.seen(state, noise), self._before, self._starts)[0]
+            return features.index_select(0, batch.next_row)
+        starts = self._starts[: len(batch.state)]
         features, after = network.remembered(network.seen(batch.state, noise), self._before, starts)
         if state is batch.state:
             return features
-        if batch.following_state is None or batch.next_row is None:
-            return network.remembered(network.seen(batch.next_state, noise), after)[0]
-        seen, n = network.seen(batch.following_state, noise), len(self._before)
-        following = network.remembered(seen, after[-n:], starts_after)[0]
-        return torch.cat([features, following])[batch.next_row]
+        return network.remembered(network.seen(state, noise), after)[0]
 
     @torch.no_grad()
     def _burn_in(self, noise: torch.Generator | None) -> None:
@@ -77,5 +81,5 @@ class UnrolledNetwork(OtherFeatures):
         batch, network = self._batch, self.network
         if self._burn_in_awaits and batch.burn_in_state is not None:
             seen = network.seen(batch.burn_in_state, noise)
-            self._before = network.remembered(seen, self._before, self._starts[0])[1][-len(self._before) :]
+            self._before = network.remembered(seen, self._before, self._burn_in_starts)[1][-len(self._before) :]
             self._burn_in_awaits = False

@@ -23,6 +23,7 @@ from pixelq.profiling.rates import acting_flops, calls_per_second, update_flops
 from pixelq.profiling.recorded_play import RecordedPlay
 from pixelq.recipes.values import overridden
 from pixelq.replay.batch import Batch
+from pixelq.replay.sequence_replay import SequenceReplay
 from pixelq.runs.run import Run
 from pixelq.variants import KINDS
 
@@ -95,7 +96,8 @@ def play_rates(run: Run, seconds: float) -> tuple[PlayRates, RecordedPlay]:
     play = RecordedPlay(run, PLAYED, generator)
     if run.parts.replay is not None:
         replay = run.parts.replay
-        play.fill(replay, min(STORED, replay.capacity))
+        whole = n * (replay.window + replay.sequencing.every) if isinstance(replay, SequenceReplay) else 0
+        play.fill(replay, min(max(STORED, whole), replay.capacity))
         storing = PLAYED * calls_per_second(lambda: play.fill(replay, PLAYED), seconds)
         sampling = calls_per_second(lambda: replay.sample(config.batch_size, generator), seconds)
     else:
@@ -137,7 +139,11 @@ def network_rates(
     acting = {n: n * calls_per_second(acts(n), seconds / len(env_counts)) for n in env_counts}
     batches = play.batches(8, config.batch_size, generator)
     learned = batches if _bootstraps(config) else _without_bootstrap(batches)
-    turns = itertools.cycle(_in_sequences(learned, q, config.rollout_length) if q.recurrent_size else learned)
+    if isinstance(run.parts.replay, SequenceReplay):
+        learned = [run.parts.replay.sample(config.batch_size, generator) for _ in batches]
+    elif q.recurrent_size:
+        learned = _in_sequences(learned, q, config.rollout_length)
+    turns = itertools.cycle(learned)
     update = calls_per_second(lambda: learner.update(next(turns), config.learning_rate), seconds, run.parts.device)
     flops = update_flops(q, batches[0], bootstraps=_bootstraps(config))
     return NetworkRates(network, precision, acting, update, acting_flops(q, batches[0]), flops)
@@ -189,7 +195,7 @@ def _without_bootstrap(batches: list[Batch]) -> list[Batch]:
 
 
 def _in_sequences(batches: list[Batch], network: Network, length: int) -> list[Batch]:
-    """The minibatches as the loop of networks with a memory makes them: sequences of so many agent steps."""
+    """The minibatches as the parallel loop of networks with a memory makes them: rollouts of so many agent steps."""
     made = []
     for batch in batches:
         before = torch.zeros(len(batch.action) // length, network.recurrent_size)

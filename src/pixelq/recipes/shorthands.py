@@ -21,7 +21,7 @@ MUNCHAUSEN = {"dqn": "munchausen", "iqn": "m_iqn"}
 
 
 def _double(config: Config) -> dict[str, Any]:
-    if config.loss == "double":
+    if config.loss in ("double", "rescaled_double"):
         return {}
     if "double" in _options(config.loss):
         return {"loss_options": {"double": True}}

@@ -133,39 +133,14 @@ def loop_uses() -> list[Use]:
     ]
 
 
-ALWAYS = frozenset(
-    {
-        *("game", "recipe", "seed", "steps", "episodes", "stop_score", "loop", "num_envs", "frame_skip", "frame_stack"),
-        *(
-            "clip_reward",
-            "scale_reward",
-            "normalise_observations",
-            "max_frames_per_episode",
-            "torso",
-            "norm",
-            "activation",
-            "linear",
-            "memory",
-            "streams",
-            "head",
-            "initialisation",
-            "precision",
-        ),
-        *("loss", "gamma", "optimizer", "learning_rate", "learning_rate_end"),
-        *("target", "epsilon_schedule", "epsilon_start", "load"),
-        *(
-            "eval_every",
-            "eval_max_steps",
-            "baseline_episodes",
-            "checkpoint_every",
-            "keep_policies",
-            "log_every",
-            "device",
-            "threads",
-        ),
-        *("deterministic", "track", "env_kwargs", "wrappers", *(kind.options for kind in KINDS.values())),
-    }
-)
+ALWAYS = frozenset(kind.options for kind in KINDS.values()) | {
+    "game", "recipe", "seed", "steps", "episodes", "stop_score", "loop", "num_envs", "frame_skip", "frame_stack",
+    "clip_reward", "scale_reward", "normalise_observations", "max_frames_per_episode", "torso", "norm",
+    "activation", "linear", "memory", "streams", "head", "initialisation", "precision", "loss", "gamma",
+    "optimizer", "learning_rate", "learning_rate_end", "target", "epsilon_schedule", "epsilon_start", "load",
+    "eval_every", "eval_max_steps", "baseline_episodes", "checkpoint_every", "keep_policies", "log_every", "device",
+    "threads", "deterministic", "track", "env_kwargs", "wrappers",
+}  # fmt: skip
 """Options that every run uses. The options of variants are theirs: one that is not chosen has none; an environment
 refuses the keywords (`env_kwargs`) that it does not have."""
 

@@ -32,9 +32,11 @@ class Batch:
     discount_n: Tensor
     """float32 (B,): what the value of `next_state` is multiplied by: gamma^k after k steps, 0 where terminated."""
     next_state: Tensor
-    """(B, stack, *frame_shape): the frames k agent steps later, at an episode's end its true last ones."""
+    """(B, stack, *frame_shape): the frames k agent steps later, at an episode's end its true last ones; more rows where
+    there is `next_row`."""
     weight: Tensor
-    """float32 (B,): what each loss is multiplied by: importance weights of a sampler, else ones."""
+    """float32 (B,): what each loss is multiplied by: importance weights of a sampler, else ones; 0 in sequences at an
+    episode's last frame, at which no action was taken."""
     rows: Tensor
     """int64 (B, 2): environment and position of each, to which a sampler's priorities go back."""
     action_mask: Tensor | None = None
@@ -50,10 +52,9 @@ class Batch:
     burn_in_state: Tensor | None = None
     """(b x N, stack, *frame_shape): of sequences from a replay, the b states before `state`, by which the memory comes
     to what it is there; None: there is no burn-in."""
-    following_state: Tensor | None = None
-    """(n x N, stack, *frame_shape): the n states after `state`; None, like the next, in other batches."""
     next_row: Tensor | None = None
-    """int64 (B,): which of `state`, then `following_state`, is `next_state`."""
+    """int64 (B,): of sequences from a replay, whose `next_state` is `state` and the n x N states after it, in order of
+    time: which of them follows each of `state`. None in other batches."""
 
     @staticmethod
     def unweighted(

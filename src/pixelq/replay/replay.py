@@ -91,6 +91,11 @@ class Replay:
         masks = 0 if self._masks is None else self._masks.bits.nbytes
         return self._frames.nbytes + self._rows.rows.nbytes + masks + self._rows.written.nbytes + self._finals.nbytes
 
+    @property
+    def reserved_bytes(self) -> float:
+        """Bytes of each row that were reserved at the beginning, beside those of every replay."""
+        return 0.0
+
     def add(
         self,
         observation: np.ndarray,

@@ -99,7 +99,7 @@ class MemoryWatch:
         if free is None or transitions < min(LEAST_ROWS * replay.num_envs, max(replay.capacity // 4, 1)):
             return None
         packed = transitions - replay.num_envs * (FRAMES_PER_BLOCK - 1) / 2  # the newest block is not yet, on average
-        each = (replay.nbytes - self._empty) / packed + ROW_BYTES
+        each = (replay.nbytes - self._empty) / packed + ROW_BYTES + replay.reserved_bytes
         if not self._assumed:
             each += math.prod(replay.frame_shape) * replay.frame_dtype.itemsize
         return Outlook(free, transitions, each, (replay.capacity - transitions) * each)

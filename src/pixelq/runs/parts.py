@@ -129,7 +129,7 @@ class Parts:
         self.policy.acting.begin(config.num_envs)
         self.test_policy = acting_with(learner.averaged_network, self.device, lambda: learner.changes)
         self.replay_generator = np.random.default_rng(streams[3])
-        self.replay = _empty_replay(config, observations) if has_replay(config) else None
+        self.replay = _empty_replay(config, observations, network) if has_replay(config) else None
         if self.replay is not None and self.device.type == "cuda":
             self.replay.keep_raw_frames_on(self.device)
         self.counters = Counters()
@@ -158,14 +158,14 @@ def _torch_seed(seed: np.random.SeedSequence) -> int:
     return int(seed.generate_state(1, np.uint64)[0]) >> 1
 
 
-def _empty_replay(config: Config, observation_space: Box) -> Replay:
+def _empty_replay(config: Config, observation_space: Box, network: Network) -> Replay:
     kind = KINDS["sampler"]
     options = kind.read_options(config.sampler, config.sampler_options)
 
     def sampler(num_envs: int, size: int, every: int = 1) -> Sampler:
         made: Sampler = kind.find(config.sampler).Sampler(num_envs, size, options)
         if planned := getattr(made, "planned", None):
-            planned(config.steps, *([every] if every > 1 else []))
+            planned(config.steps, every)
         return made
 
     sizes: dict[str, Any] = {
@@ -178,5 +178,5 @@ def _empty_replay(config: Config, observation_space: Box) -> Replay:
         "frame_dtype": observation_space.dtype,
     }
     build = getattr(KINDS["loop"].find(config.loop), "build_replay", None)
-    replay: Replay = build(config, sampler, sizes) if build else Replay(make_sampler=sampler, **sizes)
+    replay: Replay = build(config, network, sampler, sizes) if build else Replay(make_sampler=sampler, **sizes)
     return replay

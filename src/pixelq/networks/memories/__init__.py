@@ -9,12 +9,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
-import torch
 from torch import Tensor
-
-from pixelq.config import Config
-from pixelq.networks.layers import Layers
-from pixelq.variants import KINDS
 
 
 class Memory(Protocol):
@@ -38,11 +33,3 @@ class Memory(Protocol):
             `(T, N, S)`.
         """
         ...
-
-
-def recurrent_size(config: Config) -> int:
-    """S of the recipe's memory, which is not made in main memory for that; 0: the network has none."""
-    kind = KINDS["memory"]
-    options = kind.read_options(config.memory, config.memory_options)
-    with torch.device("meta"):
-        return int(kind.find(config.memory).Memory(1, options, Layers(config, None)).size)
