@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 from gymnasium.spaces import Box
+from torch.nn import functional as F
 
 from pixelq.config import Config
 from pixelq.device import compiler
@@ -55,3 +56,20 @@ def asks_for_a_value(one: Learner) -> None:
         return found._replace(loss=found.loss * float(found.priority.max()))
 
     one._loss = usual._replace(function=loss)
+
+
+def plain_forward(weights: dict[str, torch.Tensor], state: torch.Tensor) -> torch.Tensor:
+    """The 2015 network in float32 and NCHW, written from the paper."""
+    x = state.float().contiguous() / 255
+    for i, stride in enumerate((4, 2, 1)):
+        layer = f"torso.convolutions.{i}"
+        x = F.relu(F.conv2d(x, weights[f"{layer}.weight"], weights[f"{layer}.bias"], stride))
+    x = x.permute(0, 2, 3, 1).flatten(1)
+    x = F.relu(F.linear(x, weights["hidden.linears.0.weight"], weights["hidden.linears.0.bias"]))
+    return F.linear(x, weights["head.output.weight"], weights["head.output.bias"])
+
+
+def gradients(one: Learner, b: Batch) -> list[torch.Tensor]:
+    """Of an update that goes nowhere."""
+    one.update(b, 0.0)
+    return [p.grad.clone() for p in one.network.parameters() if p.grad is not None]

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ast
 import contextlib
+import inspect
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +17,7 @@ from masked_games import Doors
 from pixelq.config import Config
 from pixelq.errors import UserError
 from pixelq.learner.learner import Learner
+from pixelq.loops import recurrent_replay_loop, replay_loop
 from pixelq.memory import memory_needed
 from pixelq.networks.unrolled_network import UnrolledNetwork
 from pixelq.policy import EpsilonGreedy
@@ -138,6 +141,24 @@ def test_a_game_that_must_be_remembered_is_learned_from_a_replay(fields: dict[st
         won += reward.sum()
     envs.close()
     assert won == 2 * 4
+
+
+def statements(module: Any) -> list[str]:
+    """The lines of a loop without its comments."""
+    function = ast.parse(inspect.getsource(module.loop)).body[0]
+    assert isinstance(function, ast.FunctionDef)
+    return ast.unparse(function.body[1:]).splitlines()
+
+
+def test_the_loop_is_the_replay_loop_but_for_what_is_remembered() -> None:
+    plain, own = statements(replay_loop), statements(recurrent_replay_loop)
+    assert [line.strip() for line in own if line not in plain] == [
+        "assert isinstance(replay, SequenceReplay)",
+        "action_mask, recurrent_state = (envs.action_masks, policy.recurrent_state)",
+        next(line.strip() for line in plain if "replay.add(" in line)[:-1] + ", recurrent_state=recurrent_state)",
+        "policy.forget(target_ends | truncated)",
+    ]
+    assert len(own) == len(plain) + 1
 
 
 REFUSED: list[tuple[dict[str, Any], str]] = [
