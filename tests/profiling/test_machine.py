@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 from pixelq.config import Config
-from pixelq.profiling.machine import estimate, network_rates, play_rates
+from pixelq.profiling.machine import STORED, estimate, measured_capacity, network_rates, play_rates
 from pixelq.profiling.timed_run import TimedRun
+from pixelq.recipes.reading import read_recipe
 from small_runs import small
 
 TINY = {"torso": "plain", "channels": (4,), "kernels": (8,), "strides": (8,), "hidden": (8,), "units": 6}
@@ -32,3 +33,11 @@ def test_every_part_of_a_recipe_has_a_rate_and_together_they_make_its_speed(conf
     assert min(found.seconds.values()) > 0
     assert {"emulator", "acting", "storing", "sampling", "update"} == found.seconds.keys()
     assert sum(found.seconds.values()) > found.floor_seconds > found.seconds["emulator"]
+
+
+def test_the_measured_replay_is_small_and_has_whole_sequences_of_as_many_environments_as_are_measured() -> None:
+    assert measured_capacity(read_recipe("cleanrl"), (1, 256)) == STORED
+    assert measured_capacity(MEMORIES["replay"], (1, 5)) == 400
+    assert measured_capacity(read_recipe("r2d2"), (1, 512)) == 512 * (40 + 80 + 5 + 40) > STORED
+    assert measured_capacity(MEMORIES["replay"], (1, 40)) == 40 * (4 + 8 + 1 + 8) > 400
+    assert measured_capacity(MEMORIES["parallel"], (1, 512)) == MEMORIES["parallel"].replay_capacity

@@ -248,6 +248,7 @@ def test_a_config_that_was_changed_is_refused_and_fallback_takes_the_checkpoints
     for before, after, word in (
         ("learning_rate = 0.00025", "learning_rate = 0.00925", "learning_rate is 0.00925"),
         ('game = "breakout"', 'game = "pong"', "game is 'pong'"),
+        ('error = "squared"', 'error = "huber"', "loss_options.error is 'huber', .* made with 'squared'"),
         ("seed = 1", "seed = x", "not valid TOML"),
     ):
         content = file.read_text()

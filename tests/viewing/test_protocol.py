@@ -114,6 +114,16 @@ def test_the_wrappers_openings_differ_at_the_start_and_after_a_lost_life() -> No
     }
 
 
+def test_the_options_of_a_loop_are_told_with_what_is_learned_from() -> None:
+    changed = {"memory": "lstm", "loop": "recurrent_replay", "loop_options": {"burn_in": 3}}
+    told = differing(dataclasses.replace(DOPAMINE, **changed))
+    assert set(told) == {"network", "learned from"}
+    assert told["learned from"] == (
+        "uniform replay of 1,000,000, from 20,000 on 32 every 4 agent steps, in whole sequences (sequence_length 8, "
+        "burn_in 3, sequence_every 8, sequence_start stored, priority_max_share 0.9)"
+    )
+
+
 def test_fewer_runs_are_named() -> None:
     assert differing(DOPAMINE, seeds=2) == {"runs": "2"}
 

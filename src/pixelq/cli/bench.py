@@ -75,12 +75,12 @@ def measure(config: Config, seconds: float) -> dict[str, Any]:
     """All rates of this machine for one recipe, as plain values; per second unless the name says otherwise."""
     import torch  # late: `pixelq --help` needs none of it
 
-    from pixelq.profiling.machine import STORED, estimate
+    from pixelq.profiling.machine import estimate, measured_capacity
     from pixelq.profiling.rates import multiplication_rate
     from pixelq.profiling.timed_run import TimedRun
 
-    config = dataclasses.replace(config, replay_capacity=min(config.replay_capacity, STORED))
     counts = tuple(sorted({*ENV_COUNTS, config.num_envs}))
+    config = dataclasses.replace(config, replay_capacity=measured_capacity(config, counts))
     with tempfile.TemporaryDirectory() as folder:
         run = TimedRun(config, Path(folder) / "run")
         try:

@@ -18,6 +18,7 @@ dataclass `Options`, whose values are `config.loop_options`. It may also say
   value that says what is so without it, or None;
 - `check(config, require)`: what fits together, as `pixelq.recipes.validation` calls it;
 - `memory(config, observed)`: bytes of what it keeps of the past, by the field that decides them;
+- `least_capacity(config)`: transitions that its replay must have room for; without it, 0;
 - `updates_per_step(config)`: updates for one agent step; without it, 1;
 - `learns_from(config, sampler)`: in words, for a person who compares runs; `sampler` in words, too.
 """
@@ -78,6 +79,11 @@ def memory(config: Config, observed: Box) -> dict[str, int]:
     """Bytes of what the recipe's loop keeps of the past, by the field that decides them."""
     kept: dict[str, int] = _said(config, "memory", lambda config, observed: {})(config, observed)
     return kept
+
+
+def least_capacity(config: Config) -> int:
+    """Transitions that the replay of the recipe's loop must have room for."""
+    return int(_said(config, "least_capacity", lambda config: 0)(config))
 
 
 def updates_per_step(config: Config) -> float:

@@ -153,8 +153,7 @@ def check(config: Config, require: Require) -> None:
         f"at least num_envs x (burn_in + sequence_length + n_step) = {config.num_envs * window}, a whole sequence in "
         "each environment",
     )
-    # A game's last frame takes a row, too, so that the start of a sequence may lie anywhere.
-    least = config.num_envs * (window + options.sequence_every)
+    least = least_capacity(config)
     require(
         config.replay_capacity >= least,
         "replay_capacity",
@@ -167,6 +166,15 @@ def check(config: Config, require: Require) -> None:
             f"priority_max_share = {share} would have no effect: samplers that go by priorities use it, and this run "
             f"has --sampler {config.sampler}; leave out --priority-max-share, or add --prioritized"
         )
+
+
+def least_capacity(config: Config) -> int:
+    """Transitions that the replay must have room for, so that each environment has a whole sequence at any time.
+
+    A game's last frame takes a row, too, so that the start of a sequence may lie anywhere.
+    """
+    options = _options(config)
+    return config.num_envs * (options.burn_in + options.sequence_length + config.n_step + options.sequence_every)
 
 
 def memory(config: Config, observed: Box) -> dict[str, int]:
@@ -188,14 +196,8 @@ def updates_per_step(config: Config) -> float:
 
 
 def learns_from(config: Config, sampler: str) -> str:
-    """The replay and its sequences."""
-    options = _options(config)
-    burnt_in = f" after {options.burn_in} of burn-in" if options.burn_in else ""
-    begin = "stored recurrent states" if options.sequence_start == "stored" else "zeros"
-    return (
-        f"{replay_loop.learns_from(config, sampler)}, in sequences of {options.sequence_length}{burnt_in}, which begin "
-        f"every {options.sequence_every} with {begin}"
-    )
+    """The replay, from which sequences are drawn."""
+    return f"{replay_loop.learns_from(config, sampler)}, in whole sequences"
 
 
 def _options(config: Config) -> Options:

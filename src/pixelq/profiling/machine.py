@@ -80,6 +80,12 @@ class Estimate:
         return max(self.seconds, key=lambda part: self.seconds[part])
 
 
+def measured_capacity(config: Config, env_counts: tuple[int, ...]) -> int:
+    """Transitions of the replay that is measured: few, and as many as it needs with each number of environments."""
+    least = (loops.least_capacity(overridden(config, {"num_envs": n})) for n in env_counts)
+    return max(min(config.replay_capacity, STORED), *least)
+
+
 def play_rates(run: Run, seconds: float) -> tuple[PlayRates, RecordedPlay]:
     """Measure emulator, storing and sampling of a run's own parts, each for `seconds`; return also the play used."""
     config, generator = run.config, np.random.default_rng(run.config.seed)

@@ -255,6 +255,9 @@ def _first_difference(file: Path, config: Config, made_with: Config) -> str:
         if found == value or name in FREE:
             continue
         if name not in MAY_CHANGE or recorded.get(name) != written(found):
+            if isinstance(value, dict) and found.keys() == value.keys():  # of a table only the value that differs
+                option = next(option for option in value if found[option] != value[option])
+                name, found, value = f"{name}.{option}", found[option], value[option]
             return f"{file}: {name} is {found!r}, but the checkpoint was made with {value!r}"
     return ""
 

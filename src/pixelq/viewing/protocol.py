@@ -105,6 +105,11 @@ def _number(value: float) -> str:
 
 def _variant(config: Config, kind: str, *, defaults: bool = False) -> str:
     """A chosen variant and its options, without those that are its defaults if not asked: `categorical (atoms 101)`."""
+    return getattr(config, kind) + _options(config, kind, defaults=defaults)
+
+
+def _options(config: Config, kind: str, *, defaults: bool) -> str:
+    """What `_variant` says behind the name: ` (atoms 101)`."""
     name, given = getattr(config, kind), getattr(config, KINDS[kind].options)
     try:
         usual = option_values(KINDS[kind].read_options(name, {}))
@@ -112,7 +117,7 @@ def _variant(config: Config, kind: str, *, defaults: bool = False) -> str:
     except UserError:  # of a run whose variant is not installed here
         usual, now = {}, dict(given)
     told = [f"{option} {value}" for option, value in now.items() if defaults or usual.get(option, usual) != value]
-    return f"{name} ({', '.join(told)})" if told else str(name)
+    return f" ({', '.join(told)})" if told else ""
 
 
 def _epsilon(config: Config) -> str:
@@ -203,7 +208,7 @@ def _optimizer(config: Config) -> str:
 
 
 def _data(config: Config) -> str:
-    return loops.learns_from(config, _variant(config, "sampler"))
+    return loops.learns_from(config, _variant(config, "sampler")) + _options(config, "loop", defaults=True)
 
 
 def _target(config: Config) -> str:
@@ -246,8 +251,8 @@ ASPECTS: dict[str, tuple[tuple[str, ...], Callable[[Config], str]]] = {
     ),
     "learned from": (
         (
-            *("loop", "replay_capacity", "replay_start", "batch_size", "train_every", "sampler", "sampler_options"),
-            *("rollout_length", "epochs"),
+            *("loop", "loop_options", "replay_capacity", "replay_start", "batch_size", "train_every", "sampler"),
+            *("sampler_options", "rollout_length", "epochs"),
         ),
         _data,
     ),
