@@ -21,7 +21,6 @@ from pixelq.checkpoints.policy_file import load_agent
 from pixelq.config import Config
 from pixelq.device import flushes_denormal
 from pixelq.errors import UserError
-from pixelq.recipes.choice import configure
 from pixelq.recipes.reading import read_config
 from pixelq.runs.evaluation import Evaluation
 from pixelq.runs.scores import Episode
@@ -189,39 +188,6 @@ def test_a_better_policy_of_a_session_that_died_is_not_lost(in_folder: Path, mon
     resume(Path("r"))
     assert Path("r/best/policy.safetensors").read_bytes() == best
     assert [float(r["mean"]) for r in rows(Path("r/evaluations.csv"))] == [1.0, 2.0, 3.0]
-
-
-def test_weights_are_loaded_from_a_run_and_auto_takes_the_newest_fitting_one(
-    in_folder: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    start(quick(seed=1), Path("runs/breakout"))
-    start(quick(seed=2, game="pong"), Path("runs/pong"))
-    capsys.readouterr()
-    start(quick(seed=3, load="auto", steps=76), Path("third"))
-    assert "weights from runs/breakout/final/policy.safetensors" in capsys.readouterr().err
-    assert read_config(Path("third/config.toml")).load == "runs/breakout/final/policy.safetensors"
-    first, third = (load_agent(Path(f)).network.head.output.weight for f in ("runs/breakout", "third"))
-    assert torch.equal(first, third)  # 76 agent steps: not one update yet
-    start(quick(seed=3, load="auto", steps=80, game="seaquest"), Path("none fits"))
-    assert read_config(Path("none fits/config.toml")).load == ""
-    with pytest.raises(UserError, match=r"weight head\.output"):
-        start(quick(load="runs/breakout", game="pong"), Path("other"))
-    assert not Path("other").exists()
-
-
-def test_a_policy_that_pixelq_0_1_trained_is_begun_with(in_folder: Path) -> None:
-    old = Path(__file__).parents[2] / "results" / "pong-default"
-    Path("runs/old/final").mkdir(parents=True)
-    shutil.copy(old / "config.toml", "runs/old")
-    shutil.copy(old / "policy.safetensors", "runs/old/final")
-    short = {"num_envs": 2, "rollout_length": 4, "batch_size": 8, "steps": 8, "eval_every": 0, "device": "cpu"}
-    start(configure("pong", "default", short | {"load": "auto", "learning_rate": 1e-30}), Path("new"))
-    assert read_config(Path("new/config.toml")).load == "runs/old/final/policy.safetensors"
-    before, after = (load_agent(path).network.state_dict() for path in (old, Path("new")))
-    assert before.keys() == after.keys()
-    assert all(torch.equal(before[name], after[name]) for name in before)
-    with pytest.raises(UserError, match="another network"):
-        start(configure("pong", "default", short | {"load": str(old), "hidden": [128]}), Path("other"))
 
 
 def test_a_deterministic_run_keeps_its_threads_and_device_and_says_so_when_they_changed(

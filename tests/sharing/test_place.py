@@ -15,6 +15,7 @@ from pixelq.cli import main
 from pixelq.errors import UserError
 from pixelq.recipes.choice import configure
 from pixelq.runs import session
+from pixelq.runs.initial_weights import read_initial_weights
 from pixelq.sharing.place import opened
 
 
@@ -54,8 +55,9 @@ def test_a_run_begins_with_the_weights_of_a_zip_or_of_a_repository_and_finds_the
             assert config.load.endswith(f"{hub.commit('other/cart', 'main')}/policy.safetensors")
         with monkeypatch.context() as patched:
             ask_only("http://127.0.0.1:9", tmp_path / "hub", patched)
-            weights = session._read_initial_weights(config)
-        assert weights is not None
+            initial = read_initial_weights(config)
+        assert initial is not None
+        weights = initial.weights
         assert weights.keys() == expected.keys()
         assert all(torch.equal(weights[name], expected[name]) for name in expected)
 

@@ -11,9 +11,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from torch import Tensor
-
-from pixelq.checkpoints.policy_file import FILE, find_policy, read_weights, recorded_score
+from pixelq.checkpoints.policy_file import recorded_score
 from pixelq.checkpoints.reader import LoadedCheckpoint
 from pixelq.checkpoints.store import CheckpointStore
 from pixelq.command_lines import command_line
@@ -24,19 +22,19 @@ from pixelq.errors import UserError
 from pixelq.memory import free_disk
 from pixelq.recipes.reading import read_config, write_config
 from pixelq.recipes.validation import validate
-from pixelq.recipes.values import FIELDS, TYPES, config_from_values, overridden, with_all_options
+from pixelq.recipes.values import FIELDS, TYPES, config_from_values, overridden
 from pixelq.reports.wandb_run import check_wandb, open_wandb
 from pixelq.runs.arithmetic import difference
 from pixelq.runs.changes import record_changes, recorded_changes, written
 from pixelq.runs.episode_limit import with_episodes
 from pixelq.runs.failures import explained, left_by_callback
 from pixelq.runs.going_on import of_this_session, resume_line
+from pixelq.runs.initial_weights import begin_with, found_weights, read_initial_weights
 from pixelq.runs.result import Result
 from pixelq.runs.run import Run
 from pixelq.runs.run_folder import check_not_taken, create_run_folder, open_run_folder
 from pixelq.runs.signals import stopped_by_signals
 from pixelq.runs.thread_choice import in_words
-from pixelq.sharing.place import lasting, opened
 from pixelq.typed_values import checked, nearest
 from pixelq.variants import KINDS
 
@@ -60,15 +58,6 @@ MAY_CHANGE = (
 """Fields of a run's configuration that may change between its sessions."""
 
 
-SAME_WEIGHTS = (
-    *("game", "torso", "torso_options", "padding", "norm", "linear", "linear_options", "head", "head_options"),
-    *("memory", "memory_options", "streams", "streams_options"),
-    *("frame_stack", "screen_size", "grayscale", "full_action_set", "env_kwargs", "wrappers"),
-    *("activation", "normalise_observations"),
-)
-"""Fields that decide which weights a network has, and what they mean."""
-
-
 def start(
     config: Config, run_dir: Path | None = None, *, callbacks: Sequence[Any] = (), notes: Sequence[str] = ()
 ) -> Result:
@@ -86,14 +75,14 @@ def start(
     """
     validate(config)
     config = settled(config)
-    weights = _read_initial_weights(config)
+    weights = read_initial_weights(config)
     if run_dir is not None:
         check_not_taken(run_dir)
     _check_disk_space(run_dir or Path("runs"))
     check_wandb(config)
     run = Run(config, callbacks)
     try:
-        _begin_with(run, weights)
+        begin_with(run, weights)
         folder = create_run_folder(config, run_dir)
         try:
             run.open(folder, CheckpointStore(folder.checkpoints), wandb_run=open_wandb(config, folder.path))
@@ -151,7 +140,7 @@ def resume(path: Path, *, fallback: bool = False, callbacks: Sequence[Any] = (),
         if checkpoint is None:
             if not fallback:
                 _check_no_checkpoints_lost(path, config)
-            _begin_with(run, _read_initial_weights(config))
+            begin_with(run, read_initial_weights(config))
         folder.remove_temporaries()
         run.open(folder, store, checkpoint, open_wandb(config, folder.path), shorter_logs=fallback)
         if config != saved:
@@ -210,7 +199,7 @@ def _train(run: Run) -> Result:
 
 def settled(config: Config) -> Config:
     """The configuration with what this machine and folder decide written into it, so that it repeats the run."""
-    weights = _initial_weights(config)
+    weights = found_weights(config)
     config = with_episodes(dataclasses.replace(config, load=str(weights) if weights else ""))
     if not config.deterministic:
         return config
@@ -322,45 +311,6 @@ def _with_new_episodes(run: Run, changes: str) -> str:
     return f"NOT exactly, with new episodes, for {run.parts.not_reproduced} ({cause}); everything else is kept" + (
         f"; it learns differently, for {changes}" if changes else ""
     )
-
-
-# --- initial weights --------------------------------------------------------------------------------------------------
-
-
-def _read_initial_weights(config: Config) -> dict[str, Tensor] | None:
-    if not config.load:
-        return None
-    with opened(config.load) as place:
-        return read_weights(find_policy(place.path))
-
-
-def _begin_with(run: Run, weights: dict[str, Tensor] | None) -> None:
-    run.parts.examine()
-    if weights is not None:
-        run.parts.learner.start_from(weights, where=run.config.load)
-
-
-def _initial_weights(config: Config) -> Path | None:
-    if not config.load:
-        return None
-    if config.load != "auto":
-        return lasting(config.load)
-    own = with_all_options(config)
-    runs = sorted(Path("runs").glob("*/config.toml"), key=lambda p: p.stat().st_mtime, reverse=True)
-    for file in runs:
-        other = _config_or_none(file)
-        if other and all(getattr(other, name) == getattr(own, name) for name in SAME_WEIGHTS):
-            for candidate in (file.parent / "best" / FILE, file.parent / "final" / FILE):
-                if candidate.is_file():
-                    return candidate
-    return None
-
-
-def _config_or_none(file: Path) -> Config | None:
-    try:
-        return with_all_options(read_config(file))
-    except UserError:
-        return None
 
 
 def _check_no_checkpoints_lost(path: Path, config: Config) -> None:
