@@ -60,3 +60,19 @@ def test_names_that_were_registered_stand_beside_those_of_the_text() -> None:
 def test_an_argument_is_what_its_metavar_says(metavar: str, value: Value) -> None:
     text = f"usage: pixelq x [-h]\n╭─ positional arguments ─╮\n│ {metavar}   What. │\n╰────────╯\n"
     assert read_command("x", "x", text).argument == value
+
+
+def test_values_that_do_not_fit_beside_their_option_are_its_own() -> None:
+    rows = [
+        "│ --loss          │",
+        "│ a|b|c           │",
+        "│       Target.   │",
+        "│ --steps INT     │",
+        "│       Length.   │",
+    ]
+    command = read_command("train", "train an agent", "\n".join(["╭─ options ───────╮", *rows, "╰─────────────────╯"]))
+    assert command.argument == Value("game")
+    assert command.options == (
+        Option(("--loss",), "Target", Value("words", ("a", "b", "c"))),
+        Option(("--steps",), "Length", Value("any")),
+    )

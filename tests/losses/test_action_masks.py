@@ -31,6 +31,7 @@ BINS = {"head": "categorical", "head_options": {"atoms": 7, "v_min": -2.0, "v_ma
 LOSSES = {
     "dqn": {},
     "double": {},
+    "rescaled_double": {},
     "td_error": {},
     "lambda_returns": {},
     "munchausen": {"loss_options": {"temperature": 0.3}},

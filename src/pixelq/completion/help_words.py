@@ -90,6 +90,8 @@ def _rows(text: str) -> list[tuple[str, str]]:
                 rows[-1] = (rows[-1][0], f"{rows[-1][1]} {inner.strip()}".strip())
         elif inner:
             shown, _, said = inner.partition("  ")
+            if rows and rows[-1][0].startswith("-") and not rows[-1][1] and not shown.startswith("-"):
+                shown = f"{rows.pop()[0]} {shown}"  # an option whose values do not fit beside it
             rows.append((shown, said.strip()))
     return rows
 
