@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from pixelq.losses import Loss, QNetwork
+from pixelq.losses.double import double_q_target
 from pixelq.losses.penalty import ErrorOptions, td_loss
 from pixelq.replay.batch import Batch
 
@@ -73,9 +74,7 @@ def rescaled_double_target(
     Returns:
         float32 `(B,)`.
     """
-    best_action = next_q.argmax(dim=1, keepdim=True)
-    value = unscaled(next_q_target.gather(1, best_action).squeeze(1), eps)
-    return rescaled(return_n + discount_n * value, eps)
+    return rescaled(double_q_target(return_n, discount_n, next_q, unscaled(next_q_target, eps)), eps)
 
 
 def loss(

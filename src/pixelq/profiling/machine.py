@@ -102,8 +102,7 @@ def play_rates(run: Run, seconds: float) -> tuple[PlayRates, RecordedPlay]:
     play = RecordedPlay(run, PLAYED, generator)
     if run.parts.replay is not None:
         replay = run.parts.replay
-        whole = n * (replay.window + replay.sequencing.every) if isinstance(replay, SequenceReplay) else 0
-        play.fill(replay, min(max(STORED, whole), replay.capacity))
+        play.fill(replay, min(max(STORED, loops.least_capacity(config)), replay.capacity))
         storing = PLAYED * calls_per_second(lambda: play.fill(replay, PLAYED), seconds)
         sampling = calls_per_second(lambda: replay.sample(config.batch_size, generator), seconds)
     else:
