@@ -116,3 +116,15 @@ def checkpoints_of_a_run_that_survives_a_kill(config: Config, step: int, monkeyp
     resume(Path("broken"))
     assert facts(Path("broken")) == facts(Path("unbroken"))
     return [*verify(Path("unbroken")).checkpoints.values()]
+
+
+def facts_of_a_run_that_is_killed_and_stopped(config: Config, monkeypatch: Any) -> dict[str, Any]:
+    """Train unbroken, and killed at one agent step, resumed, stopped at another, resumed: both end alike."""
+    start(config, Path("unbroken"))
+    for i, (step, act) in enumerate([(87, die), (131, terminate)]):
+        with at_agent_step(monkeypatch, step, act), suppress(Killed):
+            _ = resume(Path("broken")) if i else start(config, Path("broken"))
+    assert resume(Path("broken")).signal is None
+    unbroken = facts(Path("unbroken"))
+    assert facts(Path("broken")) == unbroken
+    return unbroken

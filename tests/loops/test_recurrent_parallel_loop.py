@@ -1,6 +1,5 @@
 """PQN with a memory as whole runs: exact after a kill, sequences in order, lives and cut games, refusals."""
 
-import contextlib
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +21,7 @@ from pixelq.recipes.validation import validate
 from pixelq.recipes.values import overridden
 from pixelq.replay.batch import Batch
 from pixelq.runs.session import resume, start
-from small_runs import QUICK, Killed, at_agent_step, die, facts, small, terminate
+from small_runs import QUICK, at_agent_step, facts_of_a_run_that_is_killed_and_stopped, small, terminate
 
 PARALLEL = {"num_envs": 4, "rollout_length": 5, "batch_size": 10, "learning_rate_end": None, "units": 6}
 TINY = {"torso": "plain", "channels": (4,), "kernels": (8,), "strides": (8,), "hidden": (8,)}
@@ -45,14 +44,8 @@ def test_a_killed_and_resumed_run_ends_as_an_unbroken_one(
 ) -> None:
     config, before = cut_down(case, steps=160, checkpoint_every=60), Doors.shut_doors_tried
     assert config.loop == "recurrent_parallel"
-    start(config, Path("unbroken"))
-    # In the middle of a rollout of 5 agent steps in 4 environments, both times.
-    for i, (step, act) in enumerate([(87, die), (131, terminate)]):
-        with at_agent_step(monkeypatch, step, act), contextlib.suppress(Killed):
-            _ = resume(Path("broken")) if i else start(config, Path("broken"))
-    assert resume(Path("broken")).signal is None
-    unbroken = facts(Path("unbroken"))
-    assert facts(Path("broken")) == unbroken
+    # In the middle of a rollout of 5 agent steps in 4 environments, both times it is ended.
+    unbroken = facts_of_a_run_that_is_killed_and_stopped(config, monkeypatch)
     assert "recurrent state" in unbroken
     assert Doors.shut_doors_tried == before
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import contextlib
 import inspect
 from pathlib import Path
 from typing import Any
@@ -26,9 +25,13 @@ from pixelq.recipes.validation import validate
 from pixelq.recipes.values import overridden
 from pixelq.replay.batch import Batch
 from pixelq.replay.sequence_replay import SequenceReplay
-from pixelq.runs.session import resume, start
+from pixelq.runs.session import start
 from recall_games import LENGTH
-from small_runs import QUICK, Killed, at_agent_step, die, facts, small, terminate
+from small_runs import (
+    QUICK,
+    facts_of_a_run_that_is_killed_and_stopped,
+    small,
+)
 
 TINY = {"torso": "plain", "channels": (4,), "kernels": (8,), "strides": (8,), "hidden": (8,)}
 SEQUENCES = {
@@ -59,13 +62,7 @@ def test_a_killed_and_resumed_run_ends_as_an_unbroken_one(
 ) -> None:
     config, before = cut_down(case, steps=160, checkpoint_every=60), Doors.shut_doors_tried
     assert config.loop == "recurrent_replay"
-    start(config, Path("unbroken"))
-    for i, (step, act) in enumerate([(87, die), (131, terminate)]):
-        with at_agent_step(monkeypatch, step, act), contextlib.suppress(Killed):
-            _ = resume(Path("broken")) if i else start(config, Path("broken"))
-    assert resume(Path("broken")).signal is None
-    unbroken = facts(Path("unbroken"))
-    assert facts(Path("broken")) == unbroken
+    unbroken = facts_of_a_run_that_is_killed_and_stopped(config, monkeypatch)
     assert {"replay", "recurrent state"} <= unbroken.keys()
     assert Doors.shut_doors_tried == before
 
