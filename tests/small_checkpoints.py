@@ -17,11 +17,11 @@ def empty_replay(capacity: int = 100) -> Replay:
     return Replay(capacity, **SIZES)
 
 
-def play(replay: Replay, generator: np.random.Generator, steps: int) -> None:
+def play(replay: Replay, generator: np.random.Generator, steps: int, mean_length: float = 10) -> None:
     """Add random steps of two environments; an episode ends now and then."""
     for _ in range(steps):
         observations = generator.integers(0, 256, (2, 2, 5, 4), np.uint8)
-        over = generator.random(2) < 0.1
+        over = generator.random(2) < 1 / mean_length
         replay.add(observations, generator.integers(0, 4, 2), np.zeros(2, np.float32), over, over, observations)
 
 

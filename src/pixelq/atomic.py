@@ -44,8 +44,15 @@ def write_bytes(path: Path, data: bytes) -> None:
         file.write(data)
 
 
-def remedy(error: OSError) -> str:
+def reason_of(error: OSError | MemoryError) -> str:
+    """Why a write failed, in a few words."""
+    return "out of memory" if isinstance(error, MemoryError) else error.strerror or str(error)
+
+
+def remedy(error: OSError | MemoryError) -> str:
     """What a person can do about a failed write, in a few words."""
+    if isinstance(error, MemoryError):
+        return "close other programs"
     if error.errno in (errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC), errno.EFBIG):
         return "make room"
     if error.errno == errno.ENOENT:

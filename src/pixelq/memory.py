@@ -23,8 +23,9 @@ BASE = 700 * 10**6
 ROW_BYTES = 16
 """A transition in the replay besides its frame: its row, and its share of its block's bookkeeping."""
 COMPRESSED = 434 / 84**2
-"""Bytes a pixel of an image takes in the replay: 0.10 GB (Pong) to 0.41 GB (Ms Pacman) for a million of 84x84 measured,
-rows included. MinAtar needs less; CarRacing, whose picture turns, 990 bytes a frame, which is twice as much."""
+"""Bytes a pixel of an image takes in the replay, with a fifth to spare: 0.10 GB (Pong) to 0.37 GB (Ms Pacman) for a
+million of 84x84 measured, rows included (docs/results.md, "The replay of a million transitions"). MinAtar needs less;
+CarRacing, whose picture turns, 990 bytes a frame, which is twice as much."""
 ENVIRONMENT = 2 * 10**6
 """One emulator with its frames: 1.1 MB measured."""
 ATARI_ACTIONS = 18
@@ -101,13 +102,16 @@ def mask_bytes(config: Config, masked_actions: int) -> dict[str, int]:
     return {"rollout_length": config.num_envs * config.rollout_length * masked_actions}
 
 
-def check_memory(config: Config, observation_space: Box | None, masked_actions: int = 0) -> None:
+def check_memory(
+    config: Config, observation_space: Box | None, masked_actions: int = 0, available: int | None = None
+) -> None:
     """Hold what a run needs to what is free, before it is taken.
 
     Args:
         config: the recipe.
         observation_space: of one environment; None while there is none yet: then only the environments are counted.
         masked_actions: actions that action masks tell of, once that is known.
+        available: bytes that were free before a part of what the run needs was taken; None: what is free now.
 
     Raises:
         UserError: less is free.
@@ -115,7 +119,8 @@ def check_memory(config: Config, observation_space: Box | None, masked_actions: 
     parts = {"num_envs": config.num_envs * ENVIRONMENT}
     if observation_space is not None:
         parts = _bytes_by_option(config, observation_space, masked_actions)
-    needed, available = BASE + sum(parts.values()), available_memory()
+    needed = BASE + sum(parts.values())
+    available = available_memory() if available is None else available
     if available is not None and needed > available:
         largest = max(parts, key=parts.__getitem__)
         raise UserError(

@@ -1,5 +1,6 @@
 """Checkpoints: incremental, two kept, never half-written, every file checked by its digest."""
 
+import errno
 import json
 import shutil
 from pathlib import Path
@@ -10,9 +11,11 @@ import pytest
 
 from pixelq.checkpoints import store as module
 from pixelq.checkpoints.manifest import OLDER, SegmentRecord, digest, read_manifest
+from pixelq.checkpoints.reader import read_checkpoint
 from pixelq.checkpoints.state_tree import split
 from pixelq.checkpoints.store import CheckpointStore
 from pixelq.errors import UserError
+from pixelq.replay import Replay
 from small_checkpoints import empty_replay, play, same_replay, state, written
 from small_disks import files_at_most
 
@@ -89,6 +92,29 @@ def test_a_resumed_store_goes_on_with_the_segments_it_loaded(tmp_path: Path) -> 
     assert same_replay(restored, replay)
 
 
+def read(path: Path) -> Replay:
+    """The replay that a checkpoint holds."""
+    replay, held = empty_replay(), read_checkpoint(path).replay
+    assert held is not None
+    replay.restore(held.meta, held.arrays, held.sealed)
+    return replay
+
+
+@pytest.mark.parametrize("rows", [7, 8, 16, 23])
+def test_after_a_resume_that_cut_the_open_episodes_every_checkpoint_is_read(tmp_path: Path, rows: int) -> None:
+    """Where the last rows end sealed blocks, every second checkpoint reuses blocks from before the cut."""
+    store, replay, generator = CheckpointStore(tmp_path / "c"), empty_replay(), np.random.default_rng(0)
+    for step, more in enumerate((rows - 3, 3), start=1):
+        play(replay, generator, more, mean_length=1e9)
+        store.write(store.capture(step, state(step), replay))
+    store = CheckpointStore(tmp_path / "c")
+    replay = read(store.load().path)
+    replay.cut(np.zeros((2, 2, 5, 4), np.uint8))
+    for step in range(3, 8):
+        play(replay, generator, 3)
+        assert same_replay(read(store.write(store.capture(step, state(step), replay))), replay)
+
+
 def test_two_checkpoints_are_kept_and_no_segment_that_neither_names(tmp_path: Path) -> None:
     store, replay = written(tmp_path / "c", checkpoints=8)
     assert [p.name for p in store.paths()] == ["step-000000000280", "step-000000000320"]
@@ -159,6 +185,51 @@ def test_a_full_disk_leaves_the_earlier_checkpoints_and_no_leftovers(tmp_path: P
     assert loaded is not None
     restored.restore(loaded.meta, loaded.arrays, loaded.sealed)
     assert same_replay(restored, replay)
+
+
+@pytest.mark.parametrize("call", [1, 2, 3])  # of the run's folder, the segments', and the checkpoints' after the rename
+def test_a_folder_that_is_not_synced_once_leaves_every_later_checkpoint_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: int
+) -> None:
+    store, replay = written(tmp_path / "c")
+    generator, calls, sync = np.random.default_rng(5), [], module.sync_folder
+
+    def refused_once(folder: Path) -> None:
+        calls.append(folder)
+        if len(calls) == call:
+            raise OSError(errno.EIO, "Input/output error")
+        sync(folder)
+
+    monkeypatch.setattr(module, "sync_folder", refused_once)
+    play(replay, generator, 20)
+    with pytest.raises(OSError, match="Input/output"):
+        store.write(store.capture(160, state(160), replay))
+    assert same_replay(read(CheckpointStore(tmp_path / "c").load().path), replay) == (call == 3)
+    if call == 3:  # nothing that is older goes before the newer one is certain, and that is tried again
+        assert len(store.paths()) == 3
+        store.write(store.capture(160, state(160), replay))
+        assert calls[3:] == [tmp_path / "c"]
+    for step in (200, 240, 280):
+        play(replay, generator, 20)
+        store.write(store.capture(step, state(step), replay))
+        loaded = CheckpointStore(tmp_path / "c").load()
+        assert loaded.agent_steps == step
+        assert same_replay(read(loaded.path), replay)
+
+
+@pytest.mark.parametrize("harm", ["deleted", "cut", "all gone"])
+def test_a_checkpoint_does_not_build_on_a_segment_that_is_gone(tmp_path: Path, harm: str) -> None:
+    store, replay = written(tmp_path / "c")
+    file = tmp_path / "c/replay" / segments(store)[0][0].name
+    if harm == "deleted":
+        file.unlink()
+    elif harm == "cut":
+        file.write_bytes(b"cut")
+    else:
+        shutil.rmtree(tmp_path / "c")
+    for step in (160, 200, 240):
+        play(replay, np.random.default_rng(1), 2)
+        assert same_replay(read(store.write(store.capture(step, state(step), replay))), replay)
 
 
 def test_after_a_fallback_the_damaged_checkpoint_is_out_of_the_way(tmp_path: Path) -> None:

@@ -85,6 +85,25 @@ def test_a_full_disk_is_reported_once_and_ends_nothing(tmp_path: Path) -> None:
     assert CheckpointStore(tmp_path / "c").load().agent_steps == 1_002
 
 
+def test_without_memory_the_checkpoint_is_reported_and_counted_as_on_a_full_disk(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    writer = CheckpointWriter(CheckpointStore(tmp_path / "c"))
+    with monkeypatch.context() as patched:
+        patched.setattr("safetensors.torch.save", lambda tensors: bytes(2**62))
+        for step in (1, 2):
+            writer.write_soon(step, {}, None)
+        writer.close()
+        with pytest.raises(MemoryError):
+            writer.write_now(3, {}, None)
+    assert "step 2 could not be written (out of memory); training goes on" in writer.take_message()
+    assert [type(failure) for failure in writer.failures] == [MemoryError] * 2
+    assert {failure.__traceback__ for failure in writer.failures} == {None}  # it would keep the copies of the state
+    writer.write_soon(4, {}, None)
+    writer.close()
+    assert writer.failures == []
+
+
 def test_a_mistake_in_the_program_is_not_swallowed_by_the_thread(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

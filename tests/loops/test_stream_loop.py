@@ -10,14 +10,17 @@ import pytest
 import torch
 
 import pixelq
+from pixelq.checkpoints.store import CheckpointStore
 from pixelq.config import Config
+from pixelq.envs.seeded_episodes import NotReproducedError, SeededEpisodes
 from pixelq.errors import UserError
 from pixelq.learner.stream_learner import StreamLearner
 from pixelq.recipes.choice import configure
 from pixelq.recipes.validation import validate
 from pixelq.recipes.values import overridden
+from pixelq.runs.run import Run
 from pixelq.runs.session import resume, start
-from small_runs import Killed, at_agent_step, die, facts, small
+from small_runs import Killed, at_agent_step, die, facts, small, terminate
 
 ONE = {"batch_size": 1, "steps": 90, "checkpoint_every": 30, "eval_every": 0, "log_every": 45}
 SMALL: dict[str, tuple[str, str, dict[str, Any]]] = {
@@ -112,6 +115,38 @@ def test_other_loops_normalise_and_scale_too_and_resume_exactly(
     resume(Path("broken"))
     assert facts(Path("broken")) == facts(Path("unbroken"))
     assert pixelq.load("unbroken").network.normalisation.count > 100
+
+
+@pytest.mark.parametrize("played_again", [True, False])
+def test_new_episodes_of_a_resumed_run_have_no_traces_and_sums_of_those_that_were_left(
+    played_again: bool, in_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with at_agent_step(monkeypatch, 77, terminate):
+        start(cut_down("vectors", epsilon_start=0.0, epsilon_end=0.0), Path("r"))
+
+    def cannot_go_on(envs: SeededEpisodes, state: dict[str, Any]) -> None:
+        raise NotReproducedError("another emulator", state["last_frames"], None)
+
+    if not played_again:
+        monkeypatch.setattr(SeededEpisodes, "load_state_dict", cannot_go_on)
+    before = CheckpointStore(Path("r/checkpoints")).load().state["learner"]["network"]
+    first_observations, looks = Run.first_observations, []
+
+    def look(run: Run) -> np.ndarray:
+        observations, learner, statistics = first_observations(run), run.parts.learner, run.parts.reward_scale
+        count, mean = (before[f"normalisation.{name}"] for name in ("count", "mean"))
+        if not played_again:
+            count = count + 1
+            mean = mean + (torch.from_numpy(observations[0, -1]) - mean) / count
+        torch.testing.assert_close(learner.network.normalisation.mean, mean)
+        assert learner.network.normalisation.count == count
+        assert statistics is not None
+        looks.append((statistics.state_dict()["sums"].any(), any(trace.any() for trace in learner._traces)))
+        return observations
+
+    monkeypatch.setattr(Run, "first_observations", look)
+    resume(Path("r"))
+    assert looks == [(played_again, played_again)]
 
 
 class Cue(gymnasium.Env[np.ndarray, int]):

@@ -2,7 +2,7 @@ import copy
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from naive_replay import FRAME_SHAPE, FRAMES, Play, assert_same, fill
 
@@ -65,6 +65,28 @@ def test_incremental_snapshots_together_restore_the_replay_and_its_future(pauses
         replay.add(*step)
         restored.add(*step)
     assert_equal_replays(replay, restored)
+
+
+@given(
+    before=st.integers(1, 60),
+    after=st.lists(st.integers(0, 30), min_size=1, max_size=4),
+    mean_length=st.sampled_from([3.0, 1e9]),
+    seed=st.integers(0, 2**32),
+    dtype=st.sampled_from(list(FRAMES)),
+)
+@example(before=16, after=[0], mean_length=1e9, seed=0, dtype=np.uint8)  # their last rows end sealed blocks
+@settings(max_examples=50, deadline=None)
+def test_blocks_sealed_before_a_cut_restore_the_replay_after_it(before, after, mean_length, seed, dtype):
+    """A cut ends the episodes of rows that may lie in blocks which a checkpoint has written and reuses."""
+    replay, play = played(before, seed, mean_length, dtype)
+    kept = replay.snapshot()
+    replay.cut(play.observation)
+    for steps in after:
+        fill(replay, play, steps)
+        new = replay.snapshot(since=kept.meta["next_serial"])
+        restored = make_for(dtype)
+        restored.restore(new.meta, new.arrays, kept.sealed + new.sealed)
+        assert_equal_replays(replay, restored)
 
 
 @pytest.mark.parametrize("dtype", FRAMES)
@@ -163,11 +185,11 @@ def change_meta(**fields):
     return lambda state: state["meta"].update(fields)
 
 
-def change_row(**fields):
+def change_row(row=3, **fields):
     def apply(state):
         rows = np.frombuffer(state["sealed"][-1].rows, ROW).copy()
         for name, value in fields.items():
-            rows[name][3] = value
+            rows[name][row] = value
         state["sealed"][-1] = state["sealed"][-1]._replace(rows=rows.tobytes())
 
     return apply
@@ -208,6 +230,7 @@ def change_row(**fields):
         (change_meta(next_serial=0), "next_serial 0"),
         (change_row(flags=255), "contradict each other"),
         (change_row(flags=OVER), "contradict each other"),
+        (change_row(flags=OVER, row=7), "contradict each other"),
         (change_row(flags=FINAL), "contradict each other"),
         (change_row(age=77), "contradict each other"),
         (change_row(reward=np.nan), "contradict each other"),
@@ -289,11 +312,18 @@ def final_without_an_episode(rows):
     rows["age"] = [0, 0, 1, 2, 3, 4, 5, 6]
 
 
+def final_after_a_final_row(rows):
+    rows["flags"][:, 3:5] = FINAL
+    rows["age"][:, 3:5] = [3, 0]
+
+
 def over_without_a_final_row(rows):
     rows["flags"][:, 4] = OVER  # the newest of five rows; the next step would pass for its last observation
 
 
-@pytest.mark.parametrize("forge", [older_than_the_start, final_without_an_episode, over_without_a_final_row])
+@pytest.mark.parametrize(
+    "forge", [older_than_the_start, final_without_an_episode, final_after_a_final_row, over_without_a_final_row]
+)
 def test_rows_that_no_play_can_have_stored_are_refused_at_both_ends(forge):
     state = played(5, mean_length=1e9)[0].state_dict()
     rows = state["arrays"]["open_rows"].copy().view(ROW)[..., 0]

@@ -5,6 +5,7 @@ import dataclasses
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 import pixelq
@@ -13,8 +14,13 @@ from pixelq.cli.verify import verify
 from pixelq.config import Config
 from pixelq.errors import UserError
 from pixelq.recipes.reading import read_config
+from pixelq.replay.samplers.prioritized import Sampler as PrioritizedSampler
+from pixelq.replay.samplers.uniform import Sampler as UniformSampler
 from pixelq.runs.changes import recorded_changes
+from pixelq.runs.exactness import _planned_to_the_end
+from pixelq.runs.run import Run
 from pixelq.runs.session import LEARNING, MAY_CHANGE, resume, start
+from pixelq.variants import KINDS, register
 from small_runs import Killed, at_agent_step, die, small
 
 # `wrappers` are handed over again, and must be as many: tests/runs/test_python_calls.py.
@@ -114,12 +120,69 @@ def test_every_change_to_what_is_learned_is_said(
     assert f"it learns differently from here on, for {name} {before} is now {value}" in capsys.readouterr().err
 
 
-def test_more_steps_change_a_step_size_that_falls_until_the_end(
-    in_folder: Path, capsys: pytest.CaptureFixture[str]
+PRIORITIZED = {"sampler": "prioritized", "sampler_options": {}}
+CONSTANT = {"beta_start": 0.5, "beta_end": 0.5}
+
+
+def halving(config: Config, options: Any) -> Any:
+    return lambda agent_steps: np.full(config.num_envs, 0.5 if 2 * agent_steps < config.steps else 0.1)
+
+
+class Waning(UniformSampler):
+    """Hears of the run's length, and does not say what it makes of it."""
+
+    def planned(self, agent_steps: int, every: int) -> None:
+        """Nothing to note."""
+
+
+@pytest.mark.parametrize(
+    ("fields", "said"),
+    [
+        ({"learning_rate_end": 0.0}, ["the learning rate"]),
+        ({"learning_rate_end": 0.0, "learning_rate_steps": 50}, []),
+        (PRIORITIZED, ["how sampler prioritized draws"]),
+        (PRIORITIZED | {"learning_rate_end": 0.0}, ["the learning rate", "how sampler prioritized draws"]),
+        (PRIORITIZED | {"sampler_options": {"beta_steps": 50}}, []),
+        (PRIORITIZED | {"sampler_options": CONSTANT}, []),
+        ({"sampler": "own_waning", "sampler_options": {}}, ["how sampler own_waning draws"]),
+        ({"epsilon_schedule": "own_halving"}, ["epsilon"]),
+        *(({"epsilon_schedule": name}, []) for name in ("constant", "linear", "exponential", "ladder")),
+        ({"loop": "parallel", "rollout_length": 5, "batch_size": 5, "target": "none"}, []),
+    ],
+)
+def test_more_steps_change_what_is_planned_to_the_end_of_the_run_and_that_is_said(
+    fields: dict[str, Any], said: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    start(quick(learning_rate_end=0.0), Path("r"))
-    resume(Path("r"), steps=120)
-    assert "learns differently from here on, for steps 100 is now 120" in capsys.readouterr().err
+    for kind in KINDS.values():
+        monkeypatch.setattr(kind, "_registered", dict(kind._registered))
+    register("epsilon_schedule", "own_halving", epsilon=halving)
+    register("sampler", "own_waning", Sampler=Waning)
+    run = Run(quick(**fields))
+    assert _planned_to_the_end(run, 100) == []
+    assert _planned_to_the_end(run, 80) == said
+    run.parts.close()
+
+
+def test_beta_of_prioritized_replay_goes_on_by_the_new_length_and_that_is_said(
+    in_folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    betas: list[tuple[int, float]] = []
+    draw = PrioritizedSampler.draw
+
+    def noted(sampler: PrioritizedSampler, *given: Any) -> Any:
+        betas.append((sampler._agent_steps, sampler._beta(sampler._agent_steps)))
+        return draw(sampler, *given)
+
+    monkeypatch.setattr(PrioritizedSampler, "draw", noted)
+    start(quick(**PRIORITIZED), Path("r"))
+    assert betas[-1] == (100, 1.0)
+    capsys.readouterr()
+    resume(Path("r"), steps=200)
+    line = "it learns differently from here on, for steps 100 is now 200, which decides how sampler prioritized draws"
+    assert line in capsys.readouterr().err
+    first = next((step, beta) for step, beta in betas if step > 100)
+    assert first == (104, pytest.approx(0.4 + 0.6 * 104 / 200))
+    assert betas[-1] == (200, 1.0)
 
 
 def test_a_change_outlives_a_session_that_dies_before_its_first_checkpoint(

@@ -14,7 +14,7 @@ import safetensors
 import torch
 
 from pixelq.checkpoints.reader import read_checkpoint
-from pixelq.checkpoints.store import CheckpointStore
+from pixelq.checkpoints.store import CheckpointStore, PendingCheckpoint
 from pixelq.cli import main
 from pixelq.config import Config
 from pixelq.envs.atari import AtariGames
@@ -22,6 +22,7 @@ from pixelq.errors import RunError, UserError
 from pixelq.learner.learner import Learner
 from pixelq.loops.rollout import Rollout
 from pixelq.losses import Played
+from pixelq.policy import EpsilonGreedy
 from pixelq.recipes.choice import configure
 from pixelq.replay import Batch
 from pixelq.runs.failures import FAILURE, POSTMORTEM
@@ -203,6 +204,68 @@ def test_an_environment_that_raises_is_named_with_the_step_and_the_rest_is_saved
     assert facts(Path("r"))["last"] == "step-000000000200"
 
 
+TINY = {"torso": "plain", "channels": (4,), "kernels": (8,), "strides": (8,), "hidden": (8,)}
+SEQUENCES = {
+    "memory": "lstm", "units": 6, "sequence_length": 4, "burn_in": 2, "sequence_every": 3, "batch_size": 8,
+    "loop": "recurrent_replay",
+}  # fmt: skip
+ROLLOUTS = {"memory": "lstm", "units": 6, "loop": "recurrent_parallel"}
+EXACT: dict[str, tuple[str, dict[str, Any]]] = {
+    "noise": ("nips2013", {"linear": "noisy"}),
+    "a memory with a replay": ("nips2013", SEQUENCES),
+    "a memory with rollouts": ("default", ROLLOUTS),
+}
+
+
+@pytest.mark.parametrize("case", EXACT)
+def test_a_run_whose_environment_failed_ends_as_an_unbroken_one(
+    case: str, in_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The policy had chosen actions that nobody took: it must choose them again, by what it remembered and drew."""
+    recipe, fields = EXACT[case]
+    config = quick(recipe, **TINY | {"steps": 120} | fields)
+    start(config, Path("unbroken"))
+    with monkeypatch.context() as broken:
+        # With a replay amid the updates; with rollouts of 5 agent steps where one begins, for a part of one is lost.
+        failing(broken, "step", 21 if recipe == "default" else 97)
+        with pytest.raises(RunError, match="the emulator is on fire"):
+            start(config, Path("r"))
+    resume(Path("r"))
+    assert facts(Path("r")) == facts(Path("unbroken"))
+
+
+def test_amid_a_rollout_what_is_remembered_is_of_the_states_before(
+    in_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    acted_on: list[torch.Tensor] = []
+    act = EpsilonGreedy.act_and_value
+
+    def noted(policy: EpsilonGreedy, *given: Any) -> Any:
+        acted_on.append(policy.recurrent_state)
+        return act(policy, *given)
+
+    monkeypatch.setattr(EpsilonGreedy, "act_and_value", noted)
+    failing(monkeypatch, "step", 23)
+    with pytest.raises(RunError, match="at agent step 88 "):
+        start(quick("default", **TINY, **ROLLOUTS), Path("r"))
+    saved = CheckpointStore(Path("r/checkpoints")).load().state["policy"]["recurrent_state"]
+    assert saved.any()
+    assert torch.equal(saved, acted_on[-1])
+
+
+def test_test_games_that_fail_take_nothing_back(in_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """They fail between two agent steps; the evaluation is made up for."""
+    config = quick("nips2013", **TINY, **SEQUENCES, steps=120, eval_every=97, eval_episodes=1)
+    start(config, Path("unbroken"))
+    with monkeypatch.context() as broken:
+        failing(broken, "step", 100)
+        with pytest.raises(RunError, match=r"evaluation: .*the emulator is on fire"):
+            start(config, Path("r"))
+    assert [path.name for path in CheckpointStore(Path("r/checkpoints")).paths()][-1] == "step-000000000097"
+    resume(Path("r"))
+    assert facts(Path("r")) == facts(Path("unbroken"))
+
+
 def test_in_a_rollout_the_steps_played_so_far_are_saved(in_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with monkeypatch.context() as broken:
         failing(broken, "step", 23)
@@ -258,6 +321,26 @@ sys.exit(main("train breakout --recipe nips2013 --batch-size 40000 --replay-star
     assert "Traceback" not in errors
     assert lines[-1].startswith("pixelq: out of memory at agent step 300; close other programs")
     assert "`pixelq resume r` goes on from the last good checkpoint, step-000000000200" in lines[-1]
+
+
+def test_a_run_whose_checkpoints_find_no_memory_ends_with_the_second(
+    in_folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write = CheckpointStore.write
+
+    def without_memory(store: CheckpointStore, pending: PendingCheckpoint) -> Path:
+        if pending.agent_steps > 40:
+            raise MemoryError
+        return write(store, pending)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(CheckpointStore, "write", without_memory)
+        with pytest.raises(RunError) as failed:
+            start(quick(checkpoint_every=40), Path("r"))
+    said = "2 checkpoints in a row: r: cannot be written (out of memory); close other programs, then `pixelq resume r` "
+    assert str(failed.value) == f"{said}goes on from the last good checkpoint, step-000000000040"
+    assert "checkpoint at agent step 80 could not be written (out of memory)" in capsys.readouterr().err
+    assert resume(Path("r")).agent_steps == 200
 
 
 class Quitting(gymnasium.Env[Any, Any]):

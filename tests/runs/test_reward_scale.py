@@ -40,6 +40,19 @@ def test_it_goes_on_from_its_state():
         np.testing.assert_array_equal(a(*step), b(*step))
 
 
+def test_episodes_that_are_left_are_in_no_later_sum_and_stay_in_the_statistics():
+    left, other = RewardScale(2, 0.9), RewardScale(2, 0.9)
+    no = np.zeros(2, bool)
+    for one in (left, other):
+        one(np.array([3.0, -5.0]), no)
+    before = left.state_dict()
+    left.leave_episodes()
+    assert left.state_dict() | {"sums": None} == before | {"sums": None}
+    # A sum ends with the reward that is given with its end: as if both had ended there.
+    np.testing.assert_array_equal(left(np.array([1.0, 2.0]), no), other(np.array([1.0, 2.0]), ~no))
+    np.testing.assert_array_equal(left(np.array([4.0, 1.0]), no), other(np.array([4.0, 1.0]), no))
+
+
 @pytest.mark.parametrize("damage", [{"mean": np.nan}, {"squares": -1.0}, {"count": -1}, {"sums": np.zeros(3)}])
 def test_a_damaged_state_is_refused(damage):
     one = RewardScale(2, 0.9)

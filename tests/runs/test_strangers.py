@@ -204,6 +204,7 @@ CHANGES: dict[str, Callable[[dict[str, Any]], object]] = {
 
 @pytest.mark.parametrize("name", CHANGES)
 def test_a_state_that_does_not_fit_is_refused_and_nothing_changes(run: Path, name: str) -> None:
+    shutil.rmtree(run / "checkpoints/step-000000000100")  # with which `resume` would look for help
     change_state(run, CHANGES[name])
     before = {p: p.read_bytes() for p in run.rglob("*") if p.is_file()}
     with pytest.raises(UserError) as refused:
@@ -211,6 +212,29 @@ def test_a_state_that_does_not_fit_is_refused_and_nothing_changes(run: Path, nam
     assert "run/" in str(refused.value)
     assert {p: p.read_bytes() for p in run.rglob("*") if p.is_file()} == before
     assert not Path("pwned").exists()
+
+
+@pytest.mark.parametrize("name", ["no config", "no sampler", "rows that contradict each other", "evaluations are text"])
+def test_from_a_refused_state_fallback_goes_on_with_the_one_before_and_is_offered(run: Path, name: str) -> None:
+    change_state(run, CHANGES[name])
+    before = {p: p.read_bytes() for p in run.rglob("*") if p.is_file()}
+    offered = r"^run/.*0120: .*; `pixelq resume --fallback run` goes on from step-000000000100, the one before$"
+    with pytest.raises(UserError, match=offered):
+        resume(run)
+    assert {p: p.read_bytes() for p in run.rglob("*") if p.is_file()} == before
+    assert resume(run, fallback=True).agent_steps == 120
+    assert facts(run)["last"] == "step-000000000120"
+
+
+def test_where_the_one_before_is_refused_too_nothing_is_offered_and_the_first_reason_told(run: Path) -> None:
+    change_state(run, CHANGES["no sampler"])
+    newest(run).rename(run / "aside")
+    change_state(run, CHANGES["no evaluations"])
+    (run / "aside").rename(run / "checkpoints/step-000000000120")
+    for fallback in (False, True):
+        with pytest.raises(UserError, match=r"^run/.*0120: .*sampler'\)$"):
+            resume(run, fallback=fallback)
+    assert len(list(run.glob("checkpoints/step-*"))) == 2
 
 
 def test_an_untouched_copy_is_resumed(run: Path) -> None:

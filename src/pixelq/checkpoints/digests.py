@@ -13,8 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from pixelq.checkpoints.policy_file import read_weights
-from pixelq.checkpoints.reader import LoadedCheckpoint
+from pixelq.checkpoints.reader import LoadedCheckpoint, StoredReplay
 from pixelq.checkpoints.state_tree import tree_digest
+from pixelq.checkpoints.sufficient_sizes import sufficient_sizes
 from pixelq.errors import UserError
 from pixelq.replay import Replay, ReplaySnapshot
 from pixelq.replay.sequence_replay import SequenceReplay, Sequencing
@@ -53,28 +54,34 @@ def checkpoint_digests(checkpoint: LoadedCheckpoint) -> dict[str, str]:
         digests["generators"] = tree_digest(generators)
         digests["counters"] = tree_digest(state["counters"])
         digests["scores"] = tree_digest(state["scores"])
-    except (KeyError, TypeError) as error:
+    except UserError as error:
+        raise UserError(f"{checkpoint.path}: {error}") from None
+    except KeyError as error:
         raise UserError(f"{checkpoint.path}: part {error} is missing: damaged") from None
+    except (TypeError, ValueError, AttributeError) as error:
+        raise UserError(f"{checkpoint.path}: a part is not what it should be ({error}): damaged") from None
     return digests
 
 
-def replay_digest(snapshot: ReplaySnapshot) -> str:
+def replay_digest(snapshot: ReplaySnapshot | StoredReplay) -> str:
     """Digest of what a replay holds, independent of the segments it was stored in. Every block is unpacked and checked.
 
     Raises:
         UserError: its parts do not form a replay.
     """
-    meta = snapshot.meta
     try:
+        sufficient = sufficient_sizes(snapshot)
+        meta = snapshot.meta | sufficient
         shape = tuple(meta["frame_shape"])
         sizes = (meta["capacity"], meta["num_envs"], shape, meta["stack"], 1, 1.0, meta["frame_dtype"])
         replay = Replay(*sizes) if "sequence_every" not in meta else _of_sequences(sizes, meta)
-    except (KeyError, TypeError, ArithmeticError, ValueError, MemoryError) as error:
+    except (KeyError, TypeError, AttributeError, ArithmeticError, ValueError, MemoryError) as error:
         raise UserError(f"replay: its sizes are damaged ({error})") from None
     replay.restore(meta, snapshot.arrays, snapshot.sealed)
     held = replay.snapshot()
     total = _hash()
-    total.update(tree_digest({"meta": held.meta, "arrays": held.arrays}).encode())
+    said = held.meta | {name: snapshot.meta[name] for name in sufficient}
+    total.update(tree_digest({"meta": said, "arrays": held.arrays}).encode())
     for block in held.sealed:
         total.update(f"{block.serial} {block.env} {block.number} {len(block.payload)}".encode())
         total.update(block.rows + block.payload)

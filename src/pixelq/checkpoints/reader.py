@@ -8,14 +8,39 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import safetensors
 import safetensors.torch
 
-from pixelq.checkpoints.manifest import SegmentRecord, check_file, read_checked, read_manifest
+from pixelq.checkpoints.manifest import check_file, read_checked, read_manifest
 from pixelq.checkpoints.state_tree import join
 from pixelq.errors import UserError
-from pixelq.replay import ReplaySnapshot, SealedBlock
+from pixelq.replay import SealedBlock
 from pixelq.replay.segments import read_segment
+
+
+class RefusedCheckpointError(UserError):
+    """A checkpoint whose files have their digests, and with whose contents a run cannot go on."""
+
+
+@dataclass(frozen=True)
+class StoredReplay:
+    """A replay's contents, as `ReplaySnapshot` has them; the blocks stay on the disk until they are asked for."""
+
+    meta: dict[str, Any]
+    arrays: dict[str, np.ndarray]
+    files: tuple[Path, ...]
+    """Its segments, which have the digests that the manifest names."""
+
+    @property
+    def sealed(self) -> Iterator[SealedBlock]:
+        """The blocks, read one by one: all of them may take as much memory as the replay that they are to fill.
+
+        Raises:
+            UserError: while they are read: a segment is gone, or was changed since.
+        """
+        for file in self.files:
+            yield from read_segment(file)
 
 
 @dataclass(frozen=True)
@@ -25,7 +50,7 @@ class LoadedCheckpoint:
     path: Path
     agent_steps: int
     state: dict[str, Any]
-    replay: ReplaySnapshot | None
+    replay: StoredReplay | None
 
 
 def read_checkpoint(path: Path) -> LoadedCheckpoint:
@@ -45,12 +70,7 @@ def read_checkpoint(path: Path) -> LoadedCheckpoint:
         raise UserError(f"{path}: {error}: damaged") from None
     except (KeyError, ValueError, TypeError, AttributeError, RecursionError, safetensors.SafetensorError) as error:
         raise UserError(f"{path}: damaged checkpoint ({type(error).__name__}: {error})") from None
-    snapshot = None
+    stored = None
     if parts is not None:
-        snapshot = ReplaySnapshot(*parts, list(_read_segments(path.parent / "replay", manifest.segments)))
-    return LoadedCheckpoint(path, manifest.agent_steps, state, snapshot)
-
-
-def _read_segments(folder: Path, segments: list[SegmentRecord]) -> Iterator[SealedBlock]:
-    for segment in segments:
-        yield from read_segment(check_file(folder, segment))
+        stored = StoredReplay(*parts, tuple(check_file(path.parent / "replay", s) for s in manifest.segments))
+    return LoadedCheckpoint(path, manifest.agent_steps, state, stored)

@@ -77,6 +77,8 @@ class CheckpointStore:
         self._damaged: list[Path] = []
         self.newest: Path | None = None
         """The last checkpoint that this object wrote or loaded."""
+        self._newest_synced = True
+        """Whether its name is certain to be on the disk."""
 
     def capture(
         self, agent_steps: int, state: dict[str, Any], replay: Replay | None, logs: tuple[Path, ...] = ()
@@ -92,6 +94,8 @@ class CheckpointStore:
         Raises:
             UserError: a variant's state holds something else.
         """
+        if not all(self._is_there(segment) for segment in self._replaced):
+            self._replaced = []  # somebody deleted or cut one: the next checkpoint has all its blocks itself
         since = self._replaced[-1].last + 1 if self._replaced else 0
         snapshot = replay.snapshot(since=since) if replay is not None else None
         kept = snapshot and {"meta": snapshot.meta, "arrays": snapshot.arrays}
@@ -113,6 +117,7 @@ class CheckpointStore:
         """
         path = self._folder / folder_name(pending.agent_steps)
         if path == self.newest:
+            self._sync_newest()
             return path
         self._folder.mkdir(exist_ok=True)
         sync_folder(self._folder.parent)
@@ -139,17 +144,20 @@ class CheckpointStore:
                 with contextlib.suppress(OSError):
                     (self._folder / "replay" / segment.name).unlink()
             raise
-        sync_folder(self._folder)
+        # At once, for it is there now whatever comes: the next one must not build on the one that this has replaced.
         self._replaced, self._segments, self.newest = self._segments, segments, path
+        self._newest_synced = False
+        self._sync_newest()
         with contextlib.suppress(OSError):  # what cannot be deleted now is deleted after a later checkpoint
             self._delete_old()
         return path
 
-    def load(self, fallback: bool = False) -> LoadedCheckpoint:
+    def load(self, fallback: bool = False, before: Path | None = None) -> LoadedCheckpoint:
         """Read and verify the newest checkpoint. Changes nothing on the disk.
 
         Args:
             fallback: if it is damaged, take the one before.
+            before: a checkpoint whose contents were refused; it and those after it count as damaged.
 
         Raises:
             UserError: there is none, or it is damaged (naming the file and what to do), or of another version.
@@ -157,8 +165,10 @@ class CheckpointStore:
         paths = self.paths()
         if not paths:
             raise UserError(f"{self._folder}: no checkpoint yet")
-        damage = ""
+        damage = f"{before}: refused" if before else ""
         for i, path in reversed(list(enumerate(paths))):
+            if before and path >= before:
+                continue
             try:
                 loaded = read_checkpoint(path)
             except OtherFormatError:
@@ -194,6 +204,23 @@ class CheckpointStore:
     def paths(self) -> list[Path]:
         """The complete checkpoints, oldest first."""
         return sorted(p for p in self._folder.glob("step-*") if p.is_dir() and _CHECKPOINT.fullmatch(p.name))
+
+    def _sync_newest(self) -> None:
+        """Make sure that the newest checkpoint's name is on the disk.
+
+        Raises:
+            OSError: the disk refused; the checkpoints before stay until a later one is certain.
+        """
+        if not self._newest_synced:
+            sync_folder(self._folder)
+            self._newest_synced = True
+
+    def _is_there(self, segment: SegmentRecord) -> bool:
+        """Whether a segment's file is there, as long as it was; its content is looked at when it is loaded."""
+        try:
+            return (self._folder / "replay" / segment.name).stat().st_size == segment.bytes
+        except OSError:
+            return False
 
     def _write_segments(
         self, pending: PendingCheckpoint, snapshot: ReplaySnapshot, added: list[SegmentRecord]

@@ -6,7 +6,7 @@ import threading
 from pathlib import Path
 from typing import Any
 
-from pixelq.atomic import remedy
+from pixelq.atomic import reason_of, remedy
 from pixelq.checkpoints.store import CheckpointStore, PendingCheckpoint
 from pixelq.replay import Replay
 
@@ -14,7 +14,8 @@ from pixelq.replay import Replay
 class CheckpointWriter:
     """Captures the state at once and writes it in a thread; training waits only for the capture.
 
-    If the disk is full, the run goes on: the failure is kept for `take_message`, and the last good checkpoints stay.
+    If disk or memory is full, the run goes on: the failure is kept for `take_message`, and the last good checkpoints
+    stay.
 
     Args:
         store: the run's checkpoints.
@@ -26,7 +27,7 @@ class CheckpointWriter:
         self._logs = logs
         self._thread: threading.Thread | None = None
         self._message = ""
-        self.failures: list[OSError] = []
+        self.failures: list[OSError | MemoryError] = []
         """Of the checkpoints since the last good one."""
         self._failure: BaseException | None = None
 
@@ -65,13 +66,10 @@ class CheckpointWriter:
             self.store.write(pending)
             self.failures.clear()
         except (OSError, MemoryError) as error:
-            reason, advice = "out of memory", "close other programs"
-            if isinstance(error, OSError):
-                reason, advice = error.strerror or str(error), remedy(error)
-                self.failures.append(error)
+            self.failures.append(error.with_traceback(None))  # which would hold on to the checkpoint's copies
             self._message = (
-                f"checkpoint at agent step {pending.agent_steps:,} could not be written ({reason}); training goes on "
-                f"and the last good checkpoint stays: {advice}"
+                f"checkpoint at agent step {pending.agent_steps:,} could not be written ({reason_of(error)}); training "
+                f"goes on and the last good checkpoint stays: {remedy(error)}"
             )
         except BaseException as error:
             self._failure = error

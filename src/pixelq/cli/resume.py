@@ -22,7 +22,8 @@ class Args:
     fallback: bool = False
     """If something is damaged, continue without it: from the checkpoint before, with the checkpoint's configuration."""
     steps: int | None = None
-    """New total length of the run, in agent steps; a learning rate that falls until its end then falls more slowly."""
+    """New total length of the run, in agent steps; a learning rate that falls until its end then falls more slowly, and
+    beta of prioritized replay rises more slowly."""
     episodes: int | None = None
     """New total number of training games; 0: no limit but steps."""
     threads: int | None = None

@@ -25,11 +25,12 @@ class EnvironmentFailedError(RunError):
     Args:
         message: says which environment, if the exception has an attribute `environment`.
         state_is_whole: `SeededEpisodes.state_dict` still returns the state before the step that failed.
+        environments: whose step that was; None: it is not known.
     """
 
-    def __init__(self, message: str, state_is_whole: bool) -> None:
+    def __init__(self, message: str, state_is_whole: bool, environments: SeededEpisodes | None = None) -> None:
         super().__init__(message)
-        self.state_is_whole = state_is_whole
+        self.state_is_whole, self.environments = state_is_whole, environments
 
 
 class NotReproducedError(UserError):
@@ -334,7 +335,7 @@ class SeededEpisodes(VectorEnv):
         some = f"one of environments 0 to {self.num_envs - 1}" if self.num_envs > 1 else "environment 0"
         which = f"environment {error.environment}" if hasattr(error, "environment") else some
         reason = str(error) if isinstance(error, UserError) else f"{type(error).__name__}: {error}"
-        return EnvironmentFailedError(f"{which} failed ({reason})", state_is_whole)
+        return EnvironmentFailedError(f"{which} failed ({reason})", state_is_whole, self)
 
     def _check_finite(
         self, mask: np.ndarray, observations: np.ndarray, rewards: np.ndarray, *, state_is_whole: bool
@@ -348,17 +349,16 @@ class SeededEpisodes(VectorEnv):
         newest, space = observations[:, -1], self.single_observation_space
         if isinstance(space, ImageAndNumbers):
             newest = space.numbers_in(newest)
+        wrong = mask & ~numbers
         if newest.dtype.kind == "f":
-            wrong = mask & ~(numbers & np.isfinite(newest).reshape(self.num_envs, -1).all(axis=1))
-        else:
-            wrong = mask & ~numbers
+            wrong |= mask & ~np.isfinite(newest).reshape(self.num_envs, -1).all(axis=1)
         if not wrong.any():
             return
         i = int(np.flatnonzero(wrong)[0])
         what = "a number of its observation" if numbers[i] else "its reward"
         value = rewards[i] if not numbers[i] else newest[i][~np.isfinite(newest[i])][0]
         when = f"at agent step {self._played[i] + 1} of its game" if state_is_whole else "at the start of a game"
-        raise EnvironmentFailedError(f"environment {i} failed ({what} is {value} {when})", state_is_whole)
+        raise EnvironmentFailedError(f"environment {i} failed ({what} is {value} {when})", state_is_whole, self)
 
     def _replay(self) -> np.ndarray:
         """Play the records so that all end at the same step: the environments can only step together."""

@@ -76,11 +76,15 @@ class StreamLearner:
         td_error = td_error.detach()
         overshooting_bounded_step(self._parameters, self._traces, td_error[0], learning_rate, self._kappa)
         if traces_end:
-            torch._foreach_zero_(self._traces)
+            self.leave_episodes()
         self.changes += 1
         self._summed_updates += 1
         self._sums += torch.stack([td_error[0].square(), q[0]])
         return priority
+
+    def leave_episodes(self) -> None:
+        """z = 0: what comes is not of the episode that the traces are of."""
+        torch._foreach_zero_(self._traces)
 
     def start_from(self, weights: dict[str, Tensor], where: str) -> None:
         """Take over a trained network's weights and statistics instead of fresh ones.

@@ -66,7 +66,7 @@ class Options:
     trace_lambda: float = 0.8
     """lambda: with gamma the decay of the traces, 0 (only this step) to 1."""
     kappa: float = 2.0
-    """How far below the bound of overshooting a step stays; above 1."""
+    """How far below the bound of overshooting a step stays; at least 1, the bound itself."""
 
     def __post_init__(self) -> None:
         if not 0 <= self.trace_lambda <= 1:

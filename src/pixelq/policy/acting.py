@@ -74,6 +74,14 @@ class Acting:
         """Remember nothing where new episodes begin, bool `(N,)`."""
 
     @property
+    def remembered(self) -> Tensor | None:
+        """What is remembered now, for `remember_again`; not to be written to."""
+        return None
+
+    def remember_again(self, remembered: Tensor | None) -> None:
+        """Remember what was `remembered` at another time, as if nothing had been shown since."""
+
+    @property
     def recurrent_state(self) -> Tensor:
         """What is remembered of each game, float32 `(N, S)` on the device; not to be written to.
 
@@ -150,6 +158,15 @@ class RecurrentActing(Acting):
     def remember(self, observations: np.ndarray) -> None:
         """See `Acting.remember`."""
         self.next_q_values(observations)
+
+    @property
+    def remembered(self) -> Tensor | None:
+        """See `Acting.remembered`."""
+        return self._recurrent_state
+
+    def remember_again(self, remembered: Tensor | None) -> None:
+        """See `Acting.remember_again`."""
+        self._recurrent_state = remembered
 
     def anew(self, games: int) -> Acting:
         """See `Acting.anew`."""

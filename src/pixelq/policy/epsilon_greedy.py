@@ -36,6 +36,8 @@ class EpsilonGreedy:
         self._num_actions = network.num_actions
         self._generator = generator
         self._noise = torch.Generator(device).manual_seed(0) if noise is None else noise
+        self._before_choice: tuple[Any, Tensor, Tensor | None] | None = None
+        """Generator, noise and memory before the last choice of actions."""
 
     def __call__(
         self, observations: np.ndarray, epsilon: np.ndarray | float, action_mask: np.ndarray | None = None
@@ -85,8 +87,16 @@ class EpsilonGreedy:
         self, n: int, epsilon: np.ndarray | float, action_mask: np.ndarray | None
     ) -> tuple[np.ndarray, np.ndarray]:
         """Who explores, bool `(n,)`, and the action each would then take; always as many draws, whatever epsilon is."""
+        self._before_choice = self._generator.bit_generator.state, self._noise.get_state(), self.acting.remembered
         explore = self._generator.random(n) < epsilon
         return explore, random_actions(self._generator, n, self._num_actions, action_mask)
+
+    def take_back(self) -> None:
+        """Be as before the last choice of actions, which no environment has taken."""
+        if self._before_choice is not None:
+            self._generator.bit_generator.state, noise, remembered = self._before_choice
+            self._noise.set_state(noise)
+            self.acting.remember_again(remembered)
 
     def state_dict(self) -> dict[str, Any]:
         """The states of both random generators, and what is remembered."""

@@ -89,8 +89,8 @@ class RecurrentStates:
             UserError: it is missing, of another shape or dtype, or not finite.
         """
         shape = (len(self.values), -(-FRAMES_PER_BLOCK // self.every), self.values.shape[2])
-        if states is None or states.dtype != np.float32 or states.shape != shape:
-            found = "missing" if states is None else f"{states.dtype} {states.shape}"
+        if not isinstance(states, np.ndarray) or states.dtype != np.float32 or states.shape != shape:
+            found = f"{states.dtype} {states.shape}" if isinstance(states, np.ndarray) else "missing"
             raise UserError(
                 f"replay: stored open_recurrent_states is {found}, must be float32 {shape}; restore another file"
             )

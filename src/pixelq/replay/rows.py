@@ -75,6 +75,20 @@ class RowRing:
         steps = ends.argmax(1) + 1
         return rows, steps, (positions + steps < self.written[envs]) & (flags[:, 0] != FINAL)
 
+    def end_before_finals(self, env: int, oldest: int, block: int) -> None:
+        """Where a stored block's last row stands before a final one, let its episode be over, as it then is.
+
+        `Replay.cut` ends an episode whose last row may lie in a block that was sealed, and written to disk, before.
+
+        Args:
+            env: the environment.
+            oldest: position of the first row that is held, a multiple of `block`.
+            block: rows of a block.
+        """
+        last = np.arange(oldest + block - 1, self.written[env] - 1, block)
+        before_final = (self.at(env, last)["flags"] != FINAL) & (self.at(env, last + 1)["flags"] == FINAL)
+        self.rows["flags"][env, last[before_final] % self.size] |= OVER
+
     def check(self, env: int, oldest: int) -> None:
         """Hold one environment's rows from position `oldest` on to the rules that `sample` relies on.
 

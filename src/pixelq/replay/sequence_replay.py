@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -208,12 +208,14 @@ class SequenceReplay(Replay):
         """
         states = self._no_recurrent_states()
         open_states = states.check_open(arrays.get("open_recurrent_states"))
-        apart = [states.split(block) for block in sealed]
-        super().restore(meta, arrays, [block for block, _ in apart])
-        oldest = self._rows.written // FRAMES_PER_BLOCK - self._frames.blocks + 1
-        for block, of_block in apart:
-            if block.number >= oldest[block.env]:
-                states.take_over(block, of_block)
+
+        def taken_over() -> Iterator[SealedBlock]:
+            for block, of_block in map(states.split, sealed):
+                yield block  # where it is checked
+                if block.number > arrays["written"][block.env] // FRAMES_PER_BLOCK - self._frames.blocks:
+                    states.take_over(block, of_block)
+
+        super().restore(meta, arrays, taken_over())
         states.take_over_open(self._rows.written, open_states)
         self._recurrent_states = states
 

@@ -1,7 +1,8 @@
 """A replay's contents as plain parts, for checkpoints: what changes is copied, sealed blocks are only referred to.
 
 A checkpoint of a full replay must neither stop training nor write what an earlier one wrote. Sealed blocks never
-change and are numbered in the order of their sealing, so the next snapshot asks for those since the last one.
+change and are numbered in the order of their sealing, so the next snapshot asks for those since the last one. (One bit
+does: `Replay.cut` may end the episode of a block's last row, which then follows from the row after it.)
 What comes back may be a stranger's file: everything is checked before anything is taken over.
 """
 
@@ -137,7 +138,9 @@ def fill(
             bits[block.env, place] = np.frombuffer(block.rows[rows_end:], np.uint8).reshape(bits.shape[2:])
     _check_serials(frames, open_number, oldest_number)
     for env in range(num_envs):
-        rows.check(env, int(oldest_number[env]) * FRAMES_PER_BLOCK)
+        oldest = int(oldest_number[env]) * FRAMES_PER_BLOCK
+        rows.end_before_finals(env, oldest, FRAMES_PER_BLOCK)
+        rows.check(env, oldest)
     if masks is not None:
         masks.check()
     return masks
@@ -178,8 +181,8 @@ def _check_arrays(arrays: dict[str, np.ndarray], frames: FrameStore, masks: Mask
         wanted["open_masks"] = (np.uint8, (num_envs, FRAMES_PER_BLOCK, masks.bits.shape[2]))
     for name, (dtype, shape) in wanted.items():
         array = arrays.get(name)
-        if array is None or array.dtype != dtype or array.shape != shape:
-            found = "missing" if array is None else f"{array.dtype} {array.shape}"
+        if not isinstance(array, np.ndarray) or array.dtype != dtype or array.shape != shape:
+            found = f"{array.dtype} {array.shape}" if isinstance(array, np.ndarray) else "missing"
             raise UserError(
                 f"replay: stored {name} is {found}, must be {np.dtype(dtype)} {shape}; restore another file"
             )

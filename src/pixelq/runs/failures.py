@@ -10,10 +10,11 @@ from contextlib import contextmanager
 import safetensors.torch
 import torch
 
-from pixelq.atomic import write_bytes
+from pixelq.atomic import reason_of, write_bytes
 from pixelq.envs.seeded_episodes import EnvironmentFailedError
 from pixelq.errors import RunError, UserError
 from pixelq.learner.means import NotFiniteError
+from pixelq.out_of_memory import is_out_of_memory
 from pixelq.runs.callbacks import CallbackFailedError
 from pixelq.runs.going_on import resume_line
 from pixelq.runs.run import Run
@@ -44,7 +45,7 @@ def explained(run: Run) -> Iterator[None]:
     except (UserError, RunError):
         raise
     except Exception as error:
-        if _is_out_of_memory(error):
+        if is_out_of_memory(error):
             raise RunError(
                 f"out of memory at agent step {run.parts.counters.agent_steps:,}; close other programs, then "
                 f"`{resume_line(run.config, run.folder.path)}` goes on from {run.last_good}"
@@ -80,8 +81,8 @@ def _not_finite(run: Run, error: NotFiniteError) -> str:
     saved = f"its batch is in {file}"
     try:
         write_bytes(file, safetensors.torch.save(tensors, facts))
-    except OSError as refused:
-        saved = f"its batch could not be saved ({refused.strerror})"
+    except (OSError, MemoryError) as refused:
+        saved = f"its batch could not be saved ({reason_of(refused)})"
     return (
         f"{error} at agent step {counters.agent_steps:,}, update {counters.updates:,}: training stopped; {saved}; "
         f"`{resume_line(run.config, run.folder.path)}` would go on from {run.last_good} and most "
@@ -97,9 +98,11 @@ def _environment_failed(run: Run, error: EnvironmentFailedError) -> str:
     saved = "the rest is saved"
     try:
         if error.state_is_whole:
+            if error.environments is run.parts.envs:
+                run.parts.policy.take_back()  # no environment took its actions: it is to choose them again
             run.checkpoints.write_now(step, run.state(), run.parts.replay)
-    except OSError as refused:
-        saved = f"the rest could not be saved ({refused.strerror})"
+    except (OSError, MemoryError) as refused:
+        saved = f"the rest could not be saved ({reason_of(refused)})"
     return (
         f"{error}, at agent step {step:,} of {run.config.game} (details in {folder / FAILURE}); {saved}: "
         f"`{resume_line(run.config, folder)}` goes on from {run.last_good}"
@@ -118,8 +121,8 @@ def _callback_failed(run: Run, error: CallbackFailedError) -> str:
         except CallbackFailedError as unsaid:
             state, saved = run.state(with_callbacks=False), f"all but the callbacks is saved ({unsaid})"
         run.checkpoints.write_now(step, state, run.parts.replay)
-    except OSError as refused:
-        saved = f"the last steps could not be saved ({refused.strerror})"
+    except (OSError, MemoryError) as refused:
+        saved = f"the last steps could not be saved ({reason_of(refused)})"
     return (
         f"{error}, at agent step {step:,}: training stopped, details in {folder / FAILURE}; {saved}: "
         f"`{resume_line(run.config, folder)}` goes on from {run.last_good}, without callbacks"
@@ -136,8 +139,3 @@ def _variant_failed(run: Run, variants: list[str], error: Exception) -> str:
         f"{', '.join(variants)} or what called it: details in {folder / FAILURE}; once that is put right, "
         f"`{resume_line(run.config, folder)}` goes on from {run.last_good}"
     )
-
-
-def _is_out_of_memory(error: Exception) -> bool:
-    # The CPU allocator of torch raises a plain RuntimeError.
-    return isinstance(error, MemoryError | torch.OutOfMemoryError) or "can't allocate memory" in str(error)

@@ -59,17 +59,18 @@ class Parts:
 
     Args:
         config: validated.
+        available: bytes of memory that were free before a checkpoint was read; None: what is free now.
 
     Raises:
         UserError: the game, the device or the memory is not there.
     """
 
-    def __init__(self, config: Config) -> None:
+    def __init__(self, config: Config, available: int | None = None) -> None:
         self._torch_before = TorchSettings()
         self._envs: SeededEpisodes | None = None
         self._global_generators: GlobalGenerators | None = None
         try:
-            self._build(config)
+            self._build(config, available)
         except BaseException:
             self.close()
             raise
@@ -96,7 +97,7 @@ class Parts:
             observations: Any = self.envs.single_observation_space
             check_memory(self.config, observations, self.envs.masked_actions)
 
-    def _build(self, config: Config) -> None:
+    def _build(self, config: Config, available: int | None) -> None:
         self.config = config
         self.device, self.device_reason = choose_device(config.device)
         self.threads = prepare_cpu(config.threads)
@@ -106,14 +107,14 @@ class Parts:
             prepare_cuda(config.deterministic)
         if self.device.type == "cpu" and config.compile:
             check_compiler()
-        check_memory(config, None)
+        check_memory(config, None, 0, available)
         streams = np.random.SeedSequence(config.seed).spawn(7)
         self.global_generators = self._global_generators = GlobalGenerators(self.device)
         self.global_generators.seed(_torch_seed(streams[6]))
         self.envs = self._envs = make_envs(config, num_envs=config.num_envs, seed=streams[0], threads=self.threads)
         actions: Any = self.envs.single_action_space
         observations: Any = self.envs.single_observation_space
-        check_memory(config, observations)
+        check_memory(config, observations, 0, available)
         network = initial_network(config, observations, int(actions.n))
         if config.normalise_observations and self.device.type not in ("cpu", "cuda"):
             raise UserError(

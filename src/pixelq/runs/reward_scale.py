@@ -38,6 +38,10 @@ class RewardScale:
         variance = self._squares / (self._count - 1) if self._count > 1 else 1.0
         return (rewards / np.sqrt(variance + EPS)).astype(np.float32)
 
+    def leave_episodes(self) -> None:
+        """Begin new sums everywhere, where the episodes they are of cannot go on; the statistics stay."""
+        self._sums = np.zeros_like(self._sums)
+
     def state_dict(self) -> dict[str, Any]:
         """The sums and the statistics."""
         return {"sums": self._sums.copy(), "count": self._count, "mean": self._mean, "squares": self._squares}

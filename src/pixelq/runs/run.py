@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from pixelq.atomic import remedy
+from pixelq.atomic import reason_of, remedy
 from pixelq.checkpoints.reader import LoadedCheckpoint
 from pixelq.checkpoints.store import CheckpointStore
 from pixelq.checkpoints.writer import CheckpointWriter
@@ -42,15 +42,16 @@ class Run:
     Args:
         config: validated.
         callbacks: see `pixelq.runs.callbacks`.
+        available: as for `Parts`.
 
     Raises:
         UserError: the game, the device or the memory is not there, or a callback is none.
     """
 
-    def __init__(self, config: Config, callbacks: Sequence[Any] = ()) -> None:
+    def __init__(self, config: Config, callbacks: Sequence[Any] = (), available: int | None = None) -> None:
         self.config = config
         self.callbacks = Callbacks(callbacks)
-        self.parts = Parts(config)
+        self.parts = Parts(config, available)
         self.stop_requested = False
         self._resumed = False
         self._memory = _memory_watch(self.parts)
@@ -59,26 +60,36 @@ class Run:
 
     # --- opening and resuming -----------------------------------------------------------------------------------
 
+    def restore(self, checkpoint: LoadedCheckpoint) -> None:
+        """Bring the parts to where a checkpoint was captured; nothing is written.
+
+        Raises:
+            RefusedCheckpointError: the state does not fit this run, whose parts are closed then.
+        """
+        try:
+            load_run_state(self.parts, checkpoint)
+        except BaseException:
+            self.parts.close()
+            raise
+        self._resumed = True
+
     def open(self, folder: RunFolder, store: CheckpointStore, resumed: LoadedCheckpoint | None = None,
              wandb_run: Any | None = None, shorter_logs: bool = False) -> None:  # fmt: skip
-        """Begin to write into `folder`; with a checkpoint, continue where it was captured.
+        """Begin to write into `folder`; with a checkpoint, continue where it was captured: after `restore`.
 
         Args:
             folder: the run's, locked.
             store: its checkpoints; the one that loaded `resumed`.
-            resumed: the checkpoint to go on from, None to begin at agent step 0.
+            resumed: the checkpoint that was restored, None to begin at agent step 0.
             wandb_run: an open Weights & Biases run, if the configuration asks for one.
             shorter_logs: CSV files that have lost rows since the checkpoint go on without them.
 
         Raises:
-            UserError: the state does not fit this run.
+            UserError: the CSV files or a callback's state do not fit this run.
             OSError: the folder cannot be written.
         """
         self.folder = folder
-        self.parts.clock.seconds = 0.0
-        if resumed is not None:
-            load_run_state(self.parts, resumed)
-            self._resumed = True
+        self.parts.clock.seconds = float(resumed.state["seconds"]) if resumed else 0.0
         lengths = resumed.state.get("tracker", {}) if resumed else None
         self.progress = Progress(self.config)
         self.tracker = Tracker(folder.path, lengths, wandb_run, shorter_logs)
@@ -293,17 +304,18 @@ class Run:
         try:
             self.parts.learner.check_finite()
             self.checkpoints.write_now(now, self.state(), self.parts.replay)
-        except OSError as error:
-            saved = f"the last steps could not be saved ({error.strerror})"
+        except (OSError, MemoryError) as error:
+            saved = f"the last steps could not be saved ({reason_of(error)})"
         raise RunError(
             f"{reason}; training stopped at agent step {now:,}, {saved}: make room, then "
             f"`{resume_line(self.config, self.folder.path)}` goes on from {self.last_good}, or "
             f"train anew with --replay-capacity {fitting}"
         )
 
-    def _not_written(self, error: OSError) -> str:
+    def _not_written(self, error: OSError | MemoryError) -> str:
+        place = getattr(error, "filename", None) or self.folder.path
         return (
-            f"{error.filename or self.folder.path}: cannot be written ({error.strerror}); {remedy(error)}, then "
+            f"{place}: cannot be written ({reason_of(error)}); {remedy(error)}, then "
             f"`{resume_line(self.config, self.folder.path)}` goes on from {self.last_good}"
         )
 
@@ -311,10 +323,10 @@ class Run:
         now = self.parts.counters.agent_steps
         try:
             self.checkpoints.write_soon(now, self.state(), self.parts.replay)
-        except OSError as error:
-            self.checkpoints.failures.append(error)
+        except (OSError, MemoryError) as error:
+            self.checkpoints.failures.append(error.with_traceback(None))
             self.progress.say(
-                f"no checkpoint at agent step {now:,} ({error.strerror}); training goes on, {self.last_good} "
+                f"no checkpoint at agent step {now:,} ({reason_of(error)}); training goes on, {self.last_good} "
                 f"stays: {remedy(error)}"
             )
         self.reporting.plot()

@@ -7,11 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from pixelq.checkpoints.reader import LoadedCheckpoint
+from pixelq.checkpoints.reader import LoadedCheckpoint, RefusedCheckpointError, StoredReplay
 from pixelq.envs.seeded_episodes import NotReproducedError
 from pixelq.errors import UserError
 from pixelq.recipes.values import plain_values
-from pixelq.replay import ReplaySnapshot
 from pixelq.runs.arithmetic import arithmetic
 from pixelq.runs.parts import Parts
 
@@ -47,7 +46,7 @@ def load_run_state(parts: Parts, checkpoint: LoadedCheckpoint) -> None:
     """Bring freshly built parts to where the checkpoint was captured.
 
     Raises:
-        UserError: something is missing, damaged, or of another configuration.
+        RefusedCheckpointError: something is missing, damaged, or of another configuration.
     """
     state = checkpoint.state
     try:
@@ -70,17 +69,18 @@ def load_run_state(parts: Parts, checkpoint: LoadedCheckpoint) -> None:
         parts.evaluations.load_state_dict(state["evaluations"])
         parts.arithmetic_before = dict(state["arithmetic"])
     except UserError as error:
-        raise UserError(f"{checkpoint.path}: {error}") from None
+        raise RefusedCheckpointError(f"{checkpoint.path}: {error}") from None
     except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError, RuntimeError) as error:
         reason = f"{type(error).__name__}: {error}"
-        raise UserError(f"{checkpoint.path}: does not fit this run's config.toml ({reason})") from None
+        line = f"{checkpoint.path}: does not fit this run's config.toml ({reason})"
+        raise RefusedCheckpointError(line) from None
 
 
-def _restore_replay(parts: Parts, snapshot: ReplaySnapshot | None) -> None:
-    if (snapshot is None) != (parts.replay is None):
+def _restore_replay(parts: Parts, stored: StoredReplay | None) -> None:
+    if (stored is None) != (parts.replay is None):
         raise UserError(f"does not fit this run's config.toml: loop = {parts.config.loop!r}")
-    if parts.replay is not None and snapshot is not None:
-        parts.replay.restore(snapshot.meta, snapshot.arrays, snapshot.sealed)
+    if parts.replay is not None and stored is not None:
+        parts.replay.restore(stored.meta, stored.arrays, stored.sealed)
 
 
 def _restore_episodes(parts: Parts, state: dict[str, Any]) -> None:
@@ -98,4 +98,8 @@ def _restore_episodes(parts: Parts, state: dict[str, Any]) -> None:
         parts.replay.cut(last_frames[:, None], last_masks)
     parts.scores.drop_open()
     parts.policy.forget(np.ones(parts.config.num_envs, np.bool_))
-    parts.envs.reset()
+    if parts.reward_scale is not None:
+        parts.reward_scale.leave_episodes()
+    if leave_episodes := getattr(parts.learner, "leave_episodes", None):
+        leave_episodes()
+    parts.learner.network.observe(np.asarray(parts.envs.reset()[0]))

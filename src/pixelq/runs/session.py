@@ -6,27 +6,25 @@ import dataclasses
 import math
 import shutil
 import signal
-from collections.abc import Sequence
-from importlib.metadata import version
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from pixelq.checkpoints.policy_file import recorded_score
-from pixelq.checkpoints.reader import LoadedCheckpoint
+from pixelq.checkpoints.reader import LoadedCheckpoint, RefusedCheckpointError
 from pixelq.checkpoints.store import CheckpointStore
 from pixelq.command_lines import command_line
 from pixelq.config import Config
 from pixelq.device import choose_device, default_threads
-from pixelq.envs import GymnasiumGame, resolve_game
 from pixelq.errors import UserError
-from pixelq.memory import free_disk
+from pixelq.memory import available_memory, free_disk
 from pixelq.recipes.reading import read_config, write_config
 from pixelq.recipes.validation import validate
 from pixelq.recipes.values import FIELDS, TYPES, config_from_values, overridden
 from pixelq.reports.wandb_run import check_wandb, open_wandb
-from pixelq.runs.arithmetic import difference
 from pixelq.runs.changes import record_changes, recorded_changes, written
 from pixelq.runs.episode_limit import with_episodes
+from pixelq.runs.exactness import LEARNING, exactness
 from pixelq.runs.failures import explained, left_by_callback
 from pixelq.runs.going_on import of_this_session, resume_line
 from pixelq.runs.initial_weights import begin_with, found_weights, read_initial_weights
@@ -40,12 +38,6 @@ from pixelq.variants import KINDS
 
 LEAST_FREE_DISK = 100 * 2**20
 """Bytes that must be free to begin: room for a small run's checkpoints, so that a full disk is said at the start."""
-
-LEARNING = (
-    *("learning_rate", "learning_rate_end", "learning_rate_steps"),
-    *("epsilon_start", "epsilon_begin", "epsilon_end", "epsilon_steps"),
-)
-"""Fields that change what the run learns, and may all the same change between its sessions: a person's choice."""
 
 FREE = ("steps", "episodes", "threads", "device")
 """Fields whose value in `config.toml` may differ from the checkpoint's, whoever wrote it there."""
@@ -116,8 +108,8 @@ def resume(path: Path, *, fallback: bool = False, callbacks: Sequence[Any] = (),
 
     Args:
         path: the run folder.
-        fallback: go on although something is damaged: from the checkpoint before a damaged one, with the
-            checkpoint's configuration for a damaged `config.toml`, without rows that the CSV files have lost.
+        fallback: go on although something is damaged: from the checkpoint before one that is damaged or refused, with
+            the checkpoint's configuration for a damaged `config.toml`, without rows that the CSV files have lost.
         callbacks: see `pixelq.runs.callbacks`.
         overrides: fields of `Config` among `MAY_CHANGE`; written into `changes.csv` with the agent step.
 
@@ -126,17 +118,29 @@ def resume(path: Path, *, fallback: bool = False, callbacks: Sequence[Any] = (),
             change or is of another type.
         RunError: training could not go on.
     """
+    return _train(_reopened(path, fallback, callbacks, overrides))
+
+
+def _reopened(path: Path, fallback: bool, callbacks: Sequence[Any], overrides: dict[str, Any]) -> Run:
+    """The run as its last checkpoint has it, which nothing refers to any more when this returns."""
     _check_may_change(path, overrides)
-    folder, run = open_run_folder(path), None
+    folder, run, available = open_run_folder(path), None, available_memory()
     try:
         _check_disk_space(path)
         store = CheckpointStore(folder.checkpoints)
-        checkpoint = store.load(fallback=fallback) if store.paths() else None
-        saved = run_configuration(folder.config_file, checkpoint, fallback)
-        config = with_episodes(overridden(saved, overrides))
-        validate(config)
-        check_wandb(config)
-        run = Run(config, callbacks)
+
+        def restored(checkpoint: LoadedCheckpoint | None, fallback: bool) -> _Restored:
+            saved = run_configuration(folder.config_file, checkpoint, fallback)
+            config = with_episodes(overridden(saved, overrides))
+            validate(config)
+            check_wandb(config)
+            run = Run(config, callbacks, available)  # a part of what it needs is in the checkpoint
+            if checkpoint is not None:
+                run.restore(checkpoint)
+            return _Restored(run, checkpoint, saved)
+
+        run, checkpoint, saved = _from_newest(store, path, fallback, restored)
+        config = run.config
         if checkpoint is None:
             if not fallback:
                 _check_no_checkpoints_lost(path, config)
@@ -158,9 +162,42 @@ def resume(path: Path, *, fallback: bool = False, callbacks: Sequence[Any] = (),
     parts = run.parts
     run.progress.say(
         f"resumed {path} at agent step {parts.counters.agent_steps:,} ({parts.device_reason}): "
-        f"{_exactness(run, _learns_differently(checkpoint, config))}"
+        f"{exactness(run, checkpoint)}"
     )
-    return _train(run)
+    return run
+
+
+class _Restored(NamedTuple):
+    run: Run
+    checkpoint: LoadedCheckpoint | None
+    saved: Config
+    """The run's configuration before overrides."""
+
+
+def _from_newest(
+    store: CheckpointStore, path: Path, fallback: bool, restored: Callable[[LoadedCheckpoint | None, bool], _Restored]
+) -> _Restored:
+    """The run of the newest checkpoint; with `fallback`, of the one before if the newest's contents are refused.
+
+    Raises:
+        UserError: of the newest, if no other helps; without `fallback` it names the one before if that does.
+    """
+    newest = store.load(fallback=fallback) if store.paths() else None
+    try:
+        return restored(newest, fallback)
+    except RefusedCheckpointError as error:
+        assert newest is not None
+        refused, refused_path = str(error), newest.path
+    del newest  # and what the run had taken over of it: there may be no room for two
+    try:
+        found = restored(before := store.load(fallback=True, before=refused_path), True)
+    except UserError:
+        raise UserError(refused) from None
+    if fallback:
+        return found
+    found.run.parts.close()
+    line = command_line("resume", "--fallback", path)
+    raise UserError(f"{refused}; `{line}` goes on from {before.path.name}, the one before")
 
 
 def _train(run: Run) -> Result:
@@ -221,9 +258,10 @@ def run_configuration(file: Path, checkpoint: LoadedCheckpoint | None, fallback:
         made_with = config_from_values(dict(values), where="its configuration")
         validate(made_with)
     except UserError as error:
-        raise UserError(f"{checkpoint.path}: {error}") from None
+        raise RefusedCheckpointError(f"{checkpoint.path}: {error}") from None
     except (KeyError, TypeError, ValueError):
-        raise UserError(f"{checkpoint.path}: it does not say with which configuration it was made: damaged") from None
+        line = f"{checkpoint.path}: it does not say with which configuration it was made: damaged"
+        raise RefusedCheckpointError(line) from None
     try:
         config = read_config(file)
         damage = _first_difference(file, config, made_with)
@@ -269,48 +307,6 @@ def _check_may_change(path: Path, overrides: dict[str, Any]) -> None:
             raise UserError(
                 f"resume: unknown field {name!r}{nearest(name, MAY_CHANGE)}; what may change is {', '.join(MAY_CHANGE)}"
             )
-
-
-def _learns_differently(checkpoint: LoadedCheckpoint | None, config: Config) -> str:
-    """In words, what the run learns with from now on and did not until the checkpoint; empty if all is as it was."""
-    if checkpoint is None:
-        return ""
-    before = config_from_values(dict(checkpoint.state["config"]), where="its configuration")
-    decisive: tuple[str, ...] = LEARNING
-    if config.learning_rate_end is not None and not config.learning_rate_steps:
-        decisive = (*LEARNING, "steps")  # the step size falls until the end of the run
-    changed = [name for name in decisive if getattr(before, name) != getattr(config, name)]
-    return ", ".join(f"{name} {getattr(before, name)} is now {getattr(config, name)}" for name in changed)
-
-
-def _exactness(run: Run, changes: str) -> str:
-    """What a person may expect of the resumed run, beside one that was never interrupted."""
-    if run.parts.arithmetic_before is None:
-        return "it has no checkpoint, so it begins anew"
-    if not run.parts.envs.decided:
-        return (
-            "not exactly, with new episodes, for seed and actions do not decide this game's; what it or its wrappers "
-            "count across episodes begins anew" + (f"; it learns differently, for {changes}" if changes else "")
-        )
-    if run.parts.not_reproduced:
-        return _with_new_episodes(run, changes)
-    if changes:
-        return f"it learns differently from here on, for {changes}"
-    if not run.config.deterministic:
-        return "as if never interrupted, up to the order of floating-point sums (--deterministic makes it exact)"
-    changed = difference(run.parts.arithmetic_before, run.parts.arithmetic)
-    return f"not bit for bit, for {changed}" if changed else "bit for bit as if never interrupted"
-
-
-def _with_new_episodes(run: Run, changes: str) -> str:
-    """Of a run whose open episodes could not be played again: most likely why, and what that means for it."""
-    if isinstance(resolve_game(run.config.game), GymnasiumGame):
-        cause = "another version of the game, or one that seed and actions decide only for a while"
-    else:
-        cause = f"WARNING, most likely another version of the emulator (this is ale-py {version('ale-py')})"
-    return f"NOT exactly, with new episodes, for {run.parts.not_reproduced} ({cause}); everything else is kept" + (
-        f"; it learns differently, for {changes}" if changes else ""
-    )
 
 
 def _check_no_checkpoints_lost(path: Path, config: Config) -> None:

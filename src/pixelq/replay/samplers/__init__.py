@@ -59,7 +59,12 @@ class Sampler(Protocol):
     #     def planned(self, agent_steps: int, every: int) -> None
     #
     # and hear, before anything else, how long the run is to be, and how many agent steps of an environment lie between
-    # one of what it hears in `added` and the next: 1, or more where these are whole sequences.
+    # one of what it hears in `added` and the next: 1, or more where these are whole sequences. A run that is resumed
+    # with more agent steps is then said to learn differently, unless the sampler also has
+    #
+    #     goes_by_steps: bool
+    #
+    # and that is false: how long the run is to be makes no difference to what it draws, or to its weights.
 
     def state_dict(self) -> dict[str, Any]:
         """Everything that decides future draws, besides the generator: numbers and arrays, not copied."""

@@ -81,6 +81,11 @@ class Sampler:
         if o.beta_steps == 0:
             self._beta = linear(o.beta_start, o.beta_end, max(1, agent_steps - o.beta_begin), o.beta_begin)
 
+    @property
+    def goes_by_steps(self) -> bool:
+        """Whether beta depends on how long the run is to be."""
+        return self._options.beta_steps == 0 and self._options.beta_start != self._options.beta_end
+
     def added(self, envs: np.ndarray, positions: np.ndarray) -> None:
         """New rows have the highest priority so far."""
         self._tree.set(self._places(envs, positions), self._power(self._highest))

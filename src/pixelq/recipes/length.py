@@ -1,0 +1,33 @@
+"""What of a recipe goes by how long the run is to be, so that runs of two lengths learn differently."""
+
+from __future__ import annotations
+
+from pixelq.config import Config
+from pixelq.errors import UserError
+from pixelq.loops import has_replay
+from pixelq.variants import KINDS
+
+
+def decided_by_length(config: Config) -> list[str]:
+    """What `config.steps` decides beside the run's end, in words; empty: nothing.
+
+    A learning rate that falls until the run's end, and a sampler that plans until then, such as prioritized replay
+    whose beta rises. No schedule of epsilon here goes by the run's length.
+    """
+    decided = []
+    if config.learning_rate_end is not None and not config.learning_rate_steps:
+        decided.append("the learning rate")
+    if _sampler_plans(config):
+        decided.append(f"how sampler {config.sampler} draws")
+    return decided
+
+
+def _sampler_plans(config: Config) -> bool:
+    kind = KINDS["sampler"]
+    try:
+        if not has_replay(config):
+            return False
+        sampler = kind.find(config.sampler).Sampler(1, 1, kind.read_options(config.sampler, config.sampler_options))
+    except UserError:  # a variant that is not imported here
+        return False
+    return bool(getattr(sampler, "goes_by_steps", hasattr(sampler, "planned")))
