@@ -183,7 +183,8 @@ class Config:
 
     # --- exploration --------------------------------------------------------------------------------------------
     epsilon_schedule: str = "linear"
-    """Epsilon over agent steps: constant (stays at epsilon_start), linear, exponential, or one of your own."""
+    """Epsilon over agent steps: constant (stays at epsilon_start), linear, exponential, ladder (linear, to another
+    value in each environment), or one of your own."""
     epsilon_options: dict[str, Any] = field(default_factory=dict)
     """Options of the schedule."""
     epsilon_start: float = 1.0
@@ -191,7 +192,7 @@ class Config:
     epsilon_begin: int = 0
     """Agent step at which the fall starts."""
     epsilon_end: float = 0.01
-    """Probability of a random action in the end."""
+    """Probability of a random action in the end; of the ladder, its middle."""
     epsilon_steps: int = 1_000_000
     """Length of the linear fall, or time constant of the exponential one, in agent steps."""
 

@@ -2,12 +2,15 @@
 
 import copy
 import dataclasses
+from collections.abc import Callable
+from typing import Any
 
 import pytest
 import torch
 
 import small_learners
 from pixelq.errors import UserError
+from pixelq.learner import compiled_update
 from pixelq.learner.learner import Learner
 from pixelq.policy import EpsilonGreedy
 from pixelq.recipes.choice import configure
@@ -121,6 +124,69 @@ def test_a_loss_that_asks_for_a_value_is_refused_in_one_line():
     one.update(small_learners.batch(0, size=8, side=36), 1e-3)
     with pytest.raises(UserError, match=r"cannot be compiled .*--no-compile"):
         one.update(small_learners.batch(1, size=8, side=36), 1e-3)
+
+
+def update_until(last: int, error: Exception, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Make updates; what computes the last one raises. The second is recorded, the third the program's first call.
+
+    The program is not compiled, but called as it was recorded.
+    """
+    one, now = learner(compile=True), 0
+
+    def failing(computes: Callable[..., Any]) -> Callable[..., Any]:
+        def computed(*given: Any) -> Any:
+            if now == last:
+                raise error
+            return computes(*given)
+
+        return computed
+
+    one._loss = one._loss._replace(function=failing(one._loss.function))
+    monkeypatch.setattr(torch, "compile", lambda program, **options: failing(program))
+    for now in range(1, last + 1):
+        one.update(small_learners.batch(now, size=8, side=36), 1e-3)
+
+
+@pytest.mark.parametrize("last", [2, 3])
+def test_an_error_of_the_recording_or_of_the_first_call_is_an_update_that_cannot_be_compiled(last, monkeypatch):
+    with pytest.raises(UserError, match=r"cannot be compiled \(no such kernel\); .*--no-compile [^\n]*$"):
+        update_until(last, RuntimeError("no such kernel\nand more"), monkeypatch)
+
+
+@pytest.mark.parametrize(("last", "error"), [(1, RuntimeError), (4, RuntimeError), (6, TypeError)])
+def test_an_error_of_any_other_update_stays_what_it_is(last, error, monkeypatch):
+    with pytest.raises(error, match=r"^no such kernel$"):
+        update_until(last, error("no such kernel"), monkeypatch)
+
+
+NO_ROOM = "[enforce fail] DefaultCPUAllocator: can't allocate memory"
+
+
+@pytest.mark.parametrize(
+    ("last", "error"),
+    [
+        (2, RuntimeError(NO_ROOM)),
+        (3, RuntimeError(NO_ROOM)),
+        (3, torch.OutOfMemoryError("much")),
+        (4, RuntimeError(NO_ROOM)),
+    ],
+)
+def test_a_lack_of_memory_is_never_told_as_an_update_that_cannot_be_compiled(last, error, monkeypatch):
+    with pytest.raises(RuntimeError) as caught:
+        update_until(last, error, monkeypatch)
+    assert caught.value is error
+
+
+def test_a_lack_of_memory_at_the_trial_of_a_loss_is_told_as_such(monkeypatch):
+    error = RuntimeError(NO_ROOM)
+
+    def recording(*given, **options):
+        raise error
+
+    monkeypatch.setattr(compiled_update, "make_fx", recording)
+    with pytest.raises(RuntimeError) as caught:
+        learner(compile=True)
+    assert caught.value is error
 
 
 def test_a_machine_without_a_compiler_is_told_so_before_anything_is_written(monkeypatch):

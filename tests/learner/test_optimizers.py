@@ -1,13 +1,18 @@
 """Optimizers held to their formulas."""
 
+import contextlib
+import math
+
 import pytest
 import torch
 
 from pixelq.config import Config
+from pixelq.errors import UserError
 from pixelq.learner.optimizers import build_optimizer, parameter_groups, set_learning_rate
 from pixelq.learner.optimizers.centred_rmsprop import CentredRMSprop
 from pixelq.learner.optimizers.plain_adam import PlainAdam, adam_scalars, radam_scalars
 from pixelq.learner.optimizers.rectified_adam import RectifiedAdam, rectification
+from pixelq.recipes.validation import validate
 
 
 def test_centred_rmsprop_follows_the_2015_formula():
@@ -36,6 +41,21 @@ def test_every_optimizer_lowers_a_quadratic(name, amsgrad):
         theta.square().sum().backward()
         optimizer.step()
     assert theta.square().sum().item() < 0.5
+
+
+@pytest.mark.parametrize("beta", [-0.1, 0.0, 0.5, math.nextafter(1.0, 0.0), 1.0, 1.5, math.nan])
+@pytest.mark.parametrize("field", ["adam_beta1", "adam_beta2"])
+@pytest.mark.parametrize("name", ["adam", "adamw", "radam"])
+def test_a_recipe_may_have_the_decays_that_its_optimizer_takes_and_no_others(name, field, beta):
+    config, weight = Config(optimizer=name, **{field: beta}), torch.nn.Parameter(torch.ones(3))
+    taken = allowed = False
+    with contextlib.suppress(ValueError):
+        build_optimizer(config, [weight])
+        taken = True
+    with contextlib.suppress(UserError):
+        validate(config)
+        allowed = True
+    assert allowed == taken == (0 <= beta < 1)
 
 
 @pytest.mark.parametrize("compiled", [False, True])

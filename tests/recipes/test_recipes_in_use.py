@@ -1,5 +1,6 @@
 """Recipes in use: chosen by the game, played and learned from, built upon, overridden, refused."""
 
+import os
 import re
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -96,6 +97,46 @@ def test_a_file_of_ones_own_can_build_on_a_shipped_recipe(tmp_path: Path) -> Non
     mine = tmp_path / "mine.toml"
     mine.write_text('base = "nature2015"\nbatch_size = 64\n')
     assert read_recipe(str(mine)) == replace(read_recipe("nature2015"), batch_size=64, recipe="mine")
+
+
+@pytest.mark.parametrize("base", ["common.toml", "./common.toml", "../lab/common.toml", "deep/common.toml"])
+@pytest.mark.parametrize("at", [".", "lab", ".."])
+def test_a_base_is_found_beside_the_recipe_that_names_it_wherever_one_stands(
+    base: str, at: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A folder of recipes with a chain of bases, read from within it, from above it and from beside it."""
+    lab = tmp_path / "lab"
+    (lab / "deep").mkdir(parents=True)
+    (lab / "mine.toml").write_text(f"base = {base!r}\ntrain_every = 2\n")
+    (lab / base).write_text('base = "root.toml"\nbatch_size = 64\n')
+    (lab / base).with_name("root.toml").write_text('base = "nature2015"\ngamma = 0.9\n')
+    here = (tmp_path / at).resolve()
+    monkeypatch.chdir(here)
+    expected = replace(read_recipe("nature2015"), gamma=0.9, batch_size=64, train_every=2, recipe="mine")
+    for name in (str(lab / "mine.toml"), os.path.relpath(lab / "mine.toml", here)):
+        assert read_recipe(name) == expected
+
+
+def test_a_base_in_the_current_folder_is_found_if_there_is_none_beside_the_recipe(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "lab").mkdir()
+    monkeypatch.chdir(tmp_path)
+    Path("lab/mine.toml").write_text('base = "common.toml"\n')
+    Path("common.toml").write_text('base = "nature2015"\nbatch_size = 64\n')
+    assert read_recipe("lab/mine.toml").batch_size == 64
+    Path("lab/common.toml").write_text('base = "nature2015"\nbatch_size = 128\n')
+    assert read_recipe("lab/mine.toml").batch_size == 128
+
+
+@pytest.mark.parametrize("base", ["common.toml", r"a\u0000b.toml", r"a\nb.toml", "long" * 100 + ".toml"])
+def test_a_base_that_is_nowhere_is_one_line_that_says_where_it_was_looked_for(base: str, tmp_path: Path) -> None:
+    file = tmp_path / "mine.toml"
+    file.write_text(f'base = "{base}"\n')
+    with pytest.raises(UserError, match=r"mine\.toml: there is no base ") as caught:
+        read_recipe(str(file))
+    assert str(tmp_path) in str(caught.value).partition("there is no base")[2]
+    assert "\n" not in str(caught.value)
 
 
 def test_bases_in_a_circle_are_refused(tmp_path: Path) -> None:

@@ -20,7 +20,7 @@ from pixelq.recipes.values import FIELDS, OPTIONS, config_from_values
 
 # --- configurations of every kind -----------------------------------------------------------------------------------
 
-PROBABILITIES = """sticky_actions gamma rmsprop_decay adam_beta1 adam_beta2 target_tau averaged_network_tau
+PROBABILITIES = """sticky_actions gamma rmsprop_decay target_tau averaged_network_tau
     epsilon_start epsilon_end eval_epsilon"""
 TYPES = typing.get_type_hints(Config)
 
@@ -40,6 +40,8 @@ def of_kind(name: str) -> st.SearchStrategy[Any]:
         return st.booleans()
     if kind is int:
         return st.integers(1, AT_MOST.get(name, 2**31 - 1))
+    if name in ("adam_beta1", "adam_beta2"):
+        return st.floats(0, 1, exclude_max=True)
     return st.floats(0, 1) if name in PROBABILITIES.split() else st.floats(1e-300, 1e300)
 
 
@@ -259,6 +261,9 @@ OUT_OF_RANGE: list[tuple[dict[str, Any], str]] = [
     ({"averaged_network_tau": -0.1}, "averaged_network_tau"),
     ({"sticky_actions": 1.5}, "sticky_actions"),
     ({"adam_beta1": -0.1}, "adam_beta1"),
+    ({"adam_beta1": 1.0}, "adam_beta1"),  # what is averaged never changes, and its correction divides by 0
+    ({"adam_beta2": 1.0}, "adam_beta2"),
+    ({"adam_beta2": math.nan}, "adam_beta2"),
     ({"replay_capacity": 31, "replay_start": 20}, "replay_capacity"),  # under the batch
     ({"replay_start": 1_000_001}, "replay_start"),  # over the capacity
     ({"replay_start": 4}, "replay_start"),  # no whole transition yet
@@ -288,6 +293,7 @@ EDGES: list[dict[str, Any]] = [
     {"epsilon_schedule": "constant", "epsilon_steps": 0},
     {"epsilon_begin": 2**62},
     {"seed": 2**31 - 1},
+    {"adam_beta1": 0.0, "adam_beta2": math.nextafter(1.0, 0.0)},
     PARALLEL,
     PARALLEL | {"loss": "dqn"},
     PARALLEL | {"loss_options": {"trace_lambda": 0.0}},

@@ -1,6 +1,9 @@
 """Variants by name: found, refused, added from outside."""
 
+import ast
 import dataclasses
+import inspect
+import re
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -11,6 +14,7 @@ from typing import Any
 
 import pytest
 
+import pixelq.config
 from own_variants import as_it_was, mine, nothing, refused
 from pixelq.config import Config
 from pixelq.errors import UserError
@@ -37,6 +41,18 @@ OWN = {
     "loop": {"replay", "recurrent_replay", "parallel", "recurrent_parallel", "stream"},
 }
 """What pixelq has, by kind."""
+
+
+def test_the_help_of_each_kind_names_every_variant_that_pixelq_has() -> None:
+    [config] = [part for part in ast.parse(inspect.getsource(pixelq.config)).body if isinstance(part, ast.ClassDef)]
+    texts = {
+        field.target.id: ast.literal_eval(text.value)
+        for field, text in zip(config.body, config.body[1:], strict=False)
+        if isinstance(field, ast.AnnAssign) and isinstance(field.target, ast.Name) and isinstance(text, ast.Expr)
+    }
+    for kind in KINDS.values():
+        unnamed = [name for name in OWN[kind.name] if not re.search(rf"\b{name}\b", texts[kind.name])]
+        assert unnamed == []
 
 
 def test_every_file_is_a_variant_and_has_the_part_that_its_kind_asks_for() -> None:

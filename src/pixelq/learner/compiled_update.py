@@ -10,7 +10,8 @@ Source: PyTorch's documentation of `torch.compile` and of `make_fx`.
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -22,6 +23,7 @@ from pixelq.errors import UserError
 from pixelq.learner.optimizers import set_learning_rate
 from pixelq.losses import BoundLoss
 from pixelq.networks import Network
+from pixelq.out_of_memory import is_out_of_memory
 from pixelq.replay.batch import Batch
 
 
@@ -46,6 +48,8 @@ class CompiledUpdate:
             group["lr"] = torch.zeros(())
         self._shape: torch.Size | None = None
         self._program: Callable[..., Tensor] | None = None
+        self._compiled = False
+        """Whether the program has run: its first call compiles it."""
 
     def __call__(self, batch: Batch, learning_rate: float) -> Tensor:
         """One update; returns its priorities, float32 `(B,)`.
@@ -55,24 +59,29 @@ class CompiledUpdate:
             learning_rate: step size of this update.
 
         Raises:
-            UserError: `step` cannot be recorded, or the compiler fails.
+            UserError: `step` cannot be recorded, or the compiler fails. What a compiled program raises passes as it is,
+                and so does a lack of memory at any time.
         """
         set_learning_rate(self._optimizer, learning_rate)
         if self._shape is None or batch.state.shape != self._shape:
             self._shape = self._shape or batch.state.shape
             return self._step(batch)
-        try:
-            if self._program is None:
+        if self._program is None:
+            with _told_as_not_compiled():
                 priority, self._program = self._recorded(batch)
-                return priority
-            with torch.no_grad():
+            return priority
+        with torch.no_grad():
+            if self._compiled:
                 return self._program(*_fields(batch))
-        except (RuntimeError, TypeError) as error:
-            raise _not_compiled(error) from error
+            with _told_as_not_compiled():
+                priority = self._program(*_fields(batch))
+        self._compiled = True
+        return priority
 
     def forget(self) -> None:
         """Drop the program, because tensors that it reads or writes have been replaced; the next updates make one."""
         self._shape = self._program = None
+        self._compiled = False
 
     def _recorded(self, batch: Batch) -> tuple[Tensor, Callable[..., Tensor]]:
         """Make one update; return its priorities and a program that makes such updates."""
@@ -118,13 +127,22 @@ def check_can_be_recorded(loss: BoundLoss, network: Network, target_network: Net
     def recorded(*tensors: Tensor) -> Tensor:
         return loss(copied, target, _batch(names, tensors), own).loss
 
-    try:
+    with _told_as_not_compiled():
         make_fx(recorded, tracing_mode="real")(*_fields(batch))
-    except (RuntimeError, TypeError) as error:
-        raise _not_compiled(error) from None
     # Where tracing lets it pass, the numbers drawn here would stand in the program for ever.
     if not torch.equal(own.get_state(), noise.get_state()):
         raise _not_compiled("the loss or a layer draws noise")
+
+
+@contextmanager
+def _told_as_not_compiled() -> Iterator[None]:
+    """Around what records or compiles: tell that it failed, and why. A lack of memory is no fault of the update."""
+    try:
+        yield
+    except (RuntimeError, TypeError) as error:
+        if is_out_of_memory(error):
+            raise
+        raise _not_compiled(error) from error
 
 
 def _not_compiled(error: Exception | str) -> UserError:

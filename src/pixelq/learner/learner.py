@@ -18,11 +18,14 @@ from pixelq.learner.means import NotFiniteError, check_finite, taken_means
 from pixelq.learner.optimizers import build_optimizer, parameter_groups, set_learning_rate
 from pixelq.losses import Loss, bound_loss
 from pixelq.networks import Network
+from pixelq.networks.frame_normalisation import FrameNormalisation
 from pixelq.replay.batch import Batch
 
 
 class Learner:
     """Owns the network theta, the target network theta-, the averaged network if there is one, and the optimizer.
+
+    Running statistics of frames belong to what was observed, not to weights: all these networks have the same.
 
     Args:
         network: Q(.; theta), on `device`.
@@ -164,11 +167,12 @@ class Learner:
             UserError: a tensor is missing, of another shape, or not finite.
         """
         self.changes += 1
-        load_weights(self.network, state["network"], where="network")
         if self.target_network is not self.network:
             load_weights(self.target_network, state["target_network"], where="target network")
         if self.averaged_network is not self.network:
             load_weights(self.averaged_network, state["averaged_network"], where="averaged network")
+        # Last, for its statistics of frames are the newest: an older state has those of a target's last copy beside it.
+        load_weights(self.network, state["network"], where="network")
         group = self.optimizer.param_groups[0]
         counts_on_device = bool(group.get("fused") or group.get("capturable"))
         for name, parameter in self.network.named_parameters():
@@ -204,7 +208,8 @@ class Learner:
         else:
             torch._foreach_lerp_(target, online, tau)
         for copied, buffer in zip(network.buffers(), self.network.buffers(), strict=True):
-            copied.copy_(buffer)
+            if copied is not buffer:  # statistics of frames belong to both networks
+                copied.copy_(buffer)
 
 
 def _checked(loss: Loss, batch: Batch) -> Loss:
@@ -269,4 +274,10 @@ def _like(value: Tensor, parameter: nn.Parameter, count_on_device: bool) -> Tens
 
 
 def _frozen_copy(network: Network) -> Network:
-    return copy.deepcopy(network).requires_grad_(False).eval()
+    """A copy that does not learn, with the network's own running statistics of frames, not copies of them.
+
+    Copies would be behind until the next hard copy, and before the first one of no frames at all: theta- would then
+    read bytes of 0 to 255 where theta reads numbers of size 1.
+    """
+    shared: dict[int, Any] = {id(part): part for part in network.modules() if isinstance(part, FrameNormalisation)}
+    return copy.deepcopy(network, shared).requires_grad_(False).eval()

@@ -40,7 +40,7 @@ def quantile_regression(y: Tensor, quantiles: Tensor, taus: Tensor, kappa: float
     L_kappa is the Huber loss. Divided by kappa, as in Dabney et al. 2018b (1806.06923, equation 3), it becomes |u| as
     kappa goes to 0; at the kappa of both papers, 1, that makes no difference.
 
-    Autograd is not led through the N N' errors: all that theta_i hears of them is the mean of rho's derivatives.
+    Autograd is not led through the N N' errors: all that reaches theta_i is the mean of rho's derivatives.
 
     Args:
         y: targets, float32 `(B, N')`; no gradient goes to them.

@@ -13,9 +13,10 @@ class FrameNormalisation(nn.Module):
     """(x - mean) / sqrt(variance + eps) of each element of a frame (Elsayed et al. 2024, 2410.14606).
 
     The statistics are buffers, in float64: part of the network, so that they are in its checkpoints and policies, and
-    change by `observe` alone. Every frame of a state is normalised by the statistics as they are now; the paper's code
-    normalises a frame once, when it is new, and stacks what comes out. Older frames that are all zeros are not frames
-    but stand before a game's first, and come out as zeros, an average frame.
+    change by `observe` alone. A learner's target and averaged network have this very module, not a copy. Every frame of
+    a state is normalised by the statistics as they are now; the paper's code normalises a frame once, when it is new,
+    and stacks what comes out. Older frames that are all zeros are not frames but stand before a game's first, and come
+    out as zeros, an average frame.
 
     Args:
         frame_shape: (H, W), (H, W, channels) or (d,).

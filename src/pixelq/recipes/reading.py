@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import tomllib
 from importlib import resources
 from pathlib import Path
@@ -62,7 +63,8 @@ def recipe_names() -> list[str]:
 def read_recipe(name: str) -> Config:
     """Read a shipped recipe by name, or a TOML file by path (it ends in `.toml`).
 
-    A recipe may name another as its `base`; its own values then override the base's.
+    A recipe may name another as its `base`; its own values then override the base's. A path counts from the folder of
+    the file that names it, or else from the current one.
 
     Raises:
         UserError: no such recipe or file, unreadable TOML, unknown field or wrong type.
@@ -129,7 +131,23 @@ def _recipe_values(name: str, depth: int) -> dict[str, Any]:
         return in_tables(values, {}, f"recipe {name}")
     if not isinstance(base, str) or depth > 8:
         raise UserError(f"recipe {name}: base must name another recipe, without a circle")
-    return merged(_recipe_values(base, depth + 1), {"recipe": Path(name).stem} | values, f"recipe {name}")
+    inherited = _recipe_values(_base_of(name, base), depth + 1)
+    return merged(inherited, {"recipe": Path(name).stem} | values, f"recipe {name}")
+
+
+def _base_of(name: str, base: str) -> str:
+    """The recipe's base as it is found from here: a file beside the one that names it, else one in the current folder.
+
+    Raises:
+        UserError: it is a file and in neither.
+    """
+    if not base.endswith(".toml"):
+        return base
+    beside = str(Path(name).parent / base)
+    found = next((path for path in (beside, base) if os.path.exists(path)), None)
+    if found is None:
+        raise UserError(f"recipe {name}: there is no base {beside!r}, nor {base!r} in this folder; write where it is")
+    return found
 
 
 def _read_toml(path: Path, what: str) -> dict[str, Any]:

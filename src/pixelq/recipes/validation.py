@@ -51,9 +51,9 @@ _PROBABILITIES = (
     "target_tau",
     "averaged_network_tau",
     "rmsprop_decay",
-    "adam_beta1",
-    "adam_beta2",
 )
+_BELOW_ONE = ("adam_beta1", "adam_beta2")
+"""Decays by which Adam corrects its means: it divides by 1 - decay."""
 AT_MOST = {
     # Far more than any run has; what is beyond keeps a machine busy where no signal is heard, or its memory.
     "num_envs": 65_536,
@@ -100,6 +100,8 @@ def validate_ranges(config: Config) -> None:
     for name in _PROBABILITIES:
         value = getattr(config, name)
         require(value is None or 0 <= value <= 1, name, "between 0 and 1")
+    for name in _BELOW_ONE:
+        require(0 <= getattr(config, name) < 1, name, "at least 0 and below 1")
     require(config.episodes >= -1, "episodes", "at least 0, or -1 (by the device)")
     require(config.learning_rate > 0, "learning_rate", "above 0")
     end = config.learning_rate_end

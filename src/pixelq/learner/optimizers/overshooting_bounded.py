@@ -20,7 +20,7 @@ def bounded_step_size(alpha: float, kappa: float, td_error: Tensor, traces: Sequ
 
     Args:
         alpha: the step size where nothing overshoots.
-        kappa: how far below the bound the step stays; above 1.
+        kappa: how far below the bound the step stays; at least 1, the bound itself.
         td_error: delta, float32, one number.
         traces: z, one for each parameter.
 
