@@ -39,6 +39,7 @@ from rich.console import Console
 from rich.table import Table
 
 from keep_result import current_commit, keep, machine
+from pixelq.config import Config
 from pixelq.runs.evaluation import human_normalized, random_and_human
 from pixelq.viewing.curves import moving_mean, read_run
 from pixelq.viewing.reference import FRAMES_OF_A_STEP, MILLION, NoCurveError, ReferenceCurve, read_curves
@@ -72,7 +73,8 @@ def play(game: str, seed: int, run: Path, args: argparse.Namespace) -> float:
 def test(run: Path, games: int) -> dict[str, Any]:
     """`pixelq eval`'s figures of the run's policy over games with seeds of their own."""
     command = [sys.executable, "-m", "pixelq", "eval", str(run), "--episodes", str(games), "--seed", str(FRESH_SEED)]
-    done = subprocess.run([*command, "--json"], env=ENVIRONMENT, capture_output=True, text=True, check=False)
+    command += ["--epsilon", "0.01", "--json"]
+    done = subprocess.run(command, env=ENVIRONMENT, capture_output=True, text=True, check=False)
     if done.returncode:
         raise SystemExit(done.stderr)
     return dict(json.loads(done.stdout))
@@ -104,7 +106,7 @@ def beside(row: dict[str, Any], out: Path) -> dict[str, Any]:
     training = read_run(out / f"{game}-{row['seed']}").episodes["score"][-100:]
     measured = ("game", "seed", "minutes", "agent_steps", "load", "games", "mean", "scores")
     return {name: row[name] for name in measured} | {
-        "human_normalized": human_normalized(row["mean"], game),
+        "human_normalized": human_normalized(row["mean"], Config(game=game)),
         "random": random,
         "human": human,
         "training_games": float(training.mean()) if len(training) else None,  # none has ended in so short a time

@@ -106,7 +106,7 @@ def race(name: str, recipe: str, seed: int, runs: Path, args: argparse.Namespace
 def play_again(run: Path, games: int) -> float:
     """Mean score of the run's best policy over games with seeds of their own."""
     command = [sys.executable, "-m", "pixelq", "eval", str(run), "--episodes", str(games), "--seed", "777", "--json"]
-    done = subprocess.run(command, env=ENVIRONMENT, capture_output=True, text=True, check=True)
+    done = subprocess.run([*command, "--epsilon", "0.01"], env=ENVIRONMENT, capture_output=True, text=True, check=True)
     return float(json.loads(done.stdout)["mean"])
 
 

@@ -1,10 +1,12 @@
 import dataclasses
 
 import pytest
+from matplotlib.text import Text
 
 from pixelq.cli import main
 from pixelq.config import Config
 from pixelq.recipes.reading import read_recipe, write_config
+from pixelq.viewing.plots import BAND_NAMES
 
 CURVES = """\
 game,agent,million_frames,mean_return,min_run,max_run,runs
@@ -112,7 +114,7 @@ def test_several_runs_and_agents_are_columns(tmp_path, reference, capsys):
     out = tmp_path / "both"
     agents = ["--agents", "Rainbow", "DQN (Adam + MSE in JAX)"]
     assert main(["compare", *runs, "--reference", str(reference), "--out", str(out), *agents]) == 0
-    row = ["1", "250,000", "-18.50 (-19.00 to -18.00)", "-20.42 (-20.48 to -20.35)", "-20.19 (-20.40 to -20.00)"]
+    row = ["1", "250,000", "-18.50 (-24.85 to -12.15)", "-20.42 (-20.48 to -20.35)", "-20.19 (-20.40 to -20.00)"]
     assert row in cells(capsys.readouterr().out)
     assert (tmp_path / "both.png").is_file()
 
@@ -137,14 +139,24 @@ def test_folders_of_runs_and_games_are_compared_at_once_and_a_damaged_run_does_n
     assert main(["compare", "suite", "--reference", "cleanrl", "--agents", "CleanRL DQN"]) == 0
     output = capsys.readouterr().out
     rows = cells(output)
-    assert ["4", "1,000,000", "1.50 (1.00 to 2.00)", "-14.33 (-15.65 to -12.82)"] in rows  # Pong
-    assert ["4", "1,000,000", "1.50 (1.00 to 2.00)", "28.17 (24.08 to 32.50)"] in rows  # Breakout
+    assert ["4", "1,000,000", "1.50 (-4.85 to 7.85)", "-14.33 (-15.65 to -12.82)"] in rows  # Pong
+    assert ["4", "1,000,000", "1.50 (-4.85 to 7.85)", "28.17 (24.08 to 32.50)"] in rows  # Breakout
     games = {tuple(row[:2]): row[-1] for row in rows if row[2:4] == ["1,000,000", "4"]}
-    assert games["pong", "default"] == "0.629 (0.615 to 0.643)"
+    assert games["pong", "default"] == "0.629 (0.449 to 0.809)"
     assert games["breakout", "published: CleanRL DQN"] == "0.919"
     assert any(row[0] == "all games, median" and row[1] == "default" for row in rows)
     assert "note: suite/default/pong/seed-3/episodes.csv line 1: column 'environment' is missing" in output
     assert (tmp_path / "compare.png").is_file()
+
+
+def test_where_a_folder_has_more_runs_than_are_looked_for_that_is_said(tmp_path, reference, capsys, monkeypatch):
+    for seed in (1, 2):
+        make_run(tmp_path / f"seed-{seed}", [-21], seed=seed)
+    monkeypatch.setattr("pixelq.web.folder_watch.MOST_RUNS", 1)
+    arguments = ["compare", str(tmp_path), "--reference", str(reference), "--out", str(tmp_path / "figure")]
+    assert main(arguments) == 0
+    output = "".join(capsys.readouterr().out.split())
+    assert f"note: {tmp_path}: it has 1 runs and may have more".replace(" ", "") in output
 
 
 def test_a_strangers_names_are_printed_as_they_are(tmp_path, reference, capsys):
@@ -155,6 +167,27 @@ def test_a_strangers_names_are_printed_as_they_are(tmp_path, reference, capsys):
     output = capsys.readouterr().out
     assert "[/red]$x$, 5 runs" in output
     assert "[bold]run[italic]" in "".join(row[0] for row in cells(output))
+
+
+@pytest.mark.parametrize(("words", "band"), [([], "interval"), (["--band", "range"], "range")])
+def test_the_band_of_runs_without_published_curves_is_the_one_that_is_asked_for(tmp_path, monkeypatch, words, band):
+    figures = []
+    monkeypatch.setattr("pixelq.viewing.figures.write_figure", lambda figure, out: figures.append(figure) or ())
+    runs = [str(make_run(tmp_path / f"run{i}", [9, 9 + i], game="CartPole-v1", seed=i)) for i in range(2)]
+    assert main(["compare", *runs, *words, "--out", str(tmp_path / "figure")]) == 0
+    said = " ".join(text.get_text() for text in figures[0].findobj(Text))
+    assert [name for name, meaning in BAND_NAMES.items() if f"band = {meaning}" in said] == [band]
+
+
+def test_one_test_game_has_no_spread_in_the_table(tmp_path, reference, monkeypatch, capsys):
+    monkeypatch.setattr("pixelq.viewing.comparison_figure.draw_comparison", lambda *args: None)
+    monkeypatch.setattr("pixelq.viewing.figures.write_figure", lambda figure, out: ())
+    run = make_run(tmp_path / "run", [-21])
+    for games, spread in ((1, ""), (2, " ± 0.50")):
+        header, row = "agent_steps,episodes,mean,std,min,max,median", f"125000,{games},-20.5,0.5,-21,-20,-20.5"
+        (run / "evaluations.csv").write_text(f"{header}\n{row if spread else row.replace(',0.5,', ',nan,')}\n")
+        assert main(["compare", str(run), "--reference", str(reference)]) == 0
+        assert any(f"-20.50{spread}" in row for row in cells(capsys.readouterr().out))
 
 
 def test_a_run_that_has_just_begun_is_compared_too(tmp_path, reference, capsys):

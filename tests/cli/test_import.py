@@ -77,8 +77,9 @@ def test_a_mistake_is_one_line_and_writes_nothing(
 
 
 def test_a_full_disk_leaves_nothing_half_written(tmp_path: Path, capsys: Any) -> None:
+    new = str(tmp_path / "new" / "deeper" / "policy")
     with files_at_most(3_000):  # the configuration fits, the weights do not
-        code = main(["import", "cleanrl", str(DQN), "--game", "CartPole-v1", "--output", str(tmp_path / "new")])
+        code = main(["import", "cleanrl", str(DQN), "--game", "CartPole-v1", "--out", new])
     assert code == 2
     assert "cannot be written" in capsys.readouterr().err
     assert not list(tmp_path.iterdir())

@@ -19,6 +19,7 @@ import pixelq
 import pixelq.tabular.table_run  # a module first imported while `refuse_writing` holds would keep what it puts there
 from pixelq.cli import main
 from pixelq.errors import UserError
+from pixelq.runs.result import Result
 
 LINE = (
     "--num-envs 2 --rollout-length 4 --batch-size 8 --steps 64 --log-every 8 --checkpoint-every 32 --eval-every 0 "
@@ -126,6 +127,20 @@ def test_a_full_stdout_is_one_line_and_results_are_kept(argv: str, here: Path) -
     assert (here / "run" / "eval.json").exists() == argv.startswith("eval")
 
 
+@pytest.mark.parametrize("number", [errno.ENOMEM, errno.EMFILE, errno.EAGAIN, errno.ENOTCONN, errno.ENOSPC, errno.EIO])
+def test_only_what_a_write_is_refused_with_is_told_of_the_output(number, monkeypatch, capsys):
+    def refuse(argv):
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr("pixelq.cli.list.run", refuse)
+    monkeypatch.setattr("pixelq.cli._forget_stdout", lambda: None)
+    assert main(["list", "games"]) == 1
+    error = capsys.readouterr().err
+    assert os.strerror(number) in error
+    assert ("the output cannot be written" in error) == (number in (errno.ENOSPC, errno.EIO))
+    assert error.count("\n") == 1
+
+
 @pytest.mark.parametrize("encoding", ["ascii", "latin-1", "utf-8"])
 def test_a_terminal_that_lacks_letters_gets_others_like_them(encoding: str, tmp_path: Path) -> None:
     options = ["--no-slippery", "--steps", "3000", "--episodes", "5", "--run-dir", str(tmp_path / "run")]
@@ -184,6 +199,76 @@ def test_results_go_into_folders_that_are_made_for_them(trained: Path, tmp_path:
     assert json.loads(out.read_text())["episodes"] == 2
 
 
+@pytest.mark.parametrize(
+    ("command", "names"),
+    [
+        ("eval --episodes 1", ["eval.json"]),
+        ("plot", ["progress.png", "progress.svg"]),
+        ("compare", ["compare.png", "compare.svg"]),
+    ],
+)
+def test_output_goes_into_a_folder_under_its_usual_name_there_or_not(
+    command: str, names: list[str], trained: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "there").mkdir()
+    name, *words = command.split()
+    for output in (["--out", f"{tmp_path}/new/folder/"], [f"--output={tmp_path}/there"]):
+        assert main([name, str(trained), *words, *output]) == 0
+    for folder in ("new/folder", "there"):
+        assert sorted(path.name for path in (tmp_path / folder).iterdir()) == names
+
+
+@pytest.mark.parametrize("kind", ["trained", "table"])
+def test_an_evaluation_that_ends_early_leaves_no_folder(kind, request, tmp_path, monkeypatch, capsys):
+    def interrupted(*args, **named):
+        assert (tmp_path / "new").is_dir()
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("pixelq.runs.game_report.report_games", interrupted)
+    monkeypatch.setattr("pixelq.tabular.episodes.evaluate", interrupted)
+    folder = request.getfixturevalue(kind)
+    assert main(["eval", str(folder), "--episodes", "2", "--out", str(tmp_path / "new" / "games.json")]) == 130
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_final_policy_that_is_asked_for_is_played_or_refused_and_no_other_in_its_stead(here, capsys):
+    (here / "run" / "final").rename(here / "run" / "best")
+    assert "run: has no final policy; leave --policy final out" in refused("eval run --policy final", capsys)
+    file = "run/best/policy.safetensors"
+    assert f"{file}: has no final policy" in refused(f"eval {file} --policy final", capsys)
+    assert not (here / "run" / "eval.json").exists()
+    (here / "run" / "best").rename(here / "run" / "final")
+    for place in ("run", "run/final/policy.safetensors"):
+        assert main(["eval", place, "--policy", "final", "--episodes", "1", "--json"]) == 0
+        assert json.loads(capsys.readouterr().out)["policy"] == "run/final/policy.safetensors"
+
+
+@pytest.mark.parametrize("chosen", [0.0, 0.25])
+def test_without_epsilon_an_evaluation_plays_with_its_runs(chosen, here, capsys):
+    for file in (here / "run").rglob("config.toml"):
+        lines = file.read_text().splitlines()
+        file.write_text("\n".join(f"eval_epsilon = {chosen}" if x.startswith("eval_epsilon") else x for x in lines))
+    assert main(["eval", "run", "--episodes", "3", "--json", "--seed", "5"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert told["epsilon"] == chosen
+    assert [game["score"] for game in told["games"]] == Result(Path("run"), 64, 0.0, None).evaluate(
+        3, seed=5
+    ).scores.tolist()
+    assert main(["eval", "run", "--episodes", "1", "--json", "--epsilon", "0.5"]) == 0
+    assert json.loads(capsys.readouterr().out)["epsilon"] == 0.5
+
+
+@pytest.mark.parametrize("kind", ["trained", "table"])
+def test_one_game_has_no_interval_and_no_spread(kind, request, tmp_path, capsys):
+    folder = str(request.getfixturevalue(kind))
+    for episodes, rows in (("1", 0), ("2", 1)):
+        assert main(["eval", folder, "--episodes", episodes, "--out", str(tmp_path / "eval.json")]) == 0
+        shown = capsys.readouterr().out
+        assert [shown.count("95% interval"), shown.count("std")] == [rows, rows]
+        told = json.loads((tmp_path / "eval.json").read_text(), parse_constant=pytest.fail)
+        assert [told["std"] is None, told["interval_95"] is None] == [not rows] * 2
+
+
 def test_a_run_that_is_read_only_is_evaluated(here, request, capsys):
     request.getfixturevalue("_not_root")
     assert main(["eval", "run", "--episodes", "2", "--json"]) == 0
@@ -236,7 +321,8 @@ def test_results_that_would_replace_a_folder_are_refused_before_the_games(table_
         ("bench pong --seconds inf", "--seconds inf is out of range"),
         ("bench pong --seconds nan", "--seconds nan is out of range"),
         ("record run --out x.webm", "name it x.mp4"),
-        ("plot run --out run", "run is a folder"),
+        ("plot run --out run/config.toml/", "cannot be written (Not a directory)"),
+        ("eval run --out -", "--out -: no file is written to the standard output"),
         ("plot run --out x.pdf", "name it x.png"),
         ("train pong --steps 1.5e0", "steps"),
         ("train pong --steps 1e-3", "steps"),
@@ -293,6 +379,17 @@ def test_a_video_goes_into_the_folder_that_is_named(table, tmp_path, capsys):
     assert [p.name for p in tmp_path.iterdir()] == ["best-seed0.mp4"]
     assert main(["record", str(table), "--out", str(tmp_path), "--episodes", "2", "--seed", "1"]) == 0
     assert sorted(p.name for p in tmp_path.iterdir()) == [f"best-seed{seed}.mp4" for seed in (0, 1, 2)]
+
+
+@pytest.mark.parametrize("policy", ["", "right"])
+def test_the_video_of_an_episode_goes_into_the_folder_that_is_named(policy, tmp_path, capsys):
+    pytest.importorskip("pygame")
+    words = ["--no-slippery", "--episodes", "1", "--video", f"{tmp_path}/videos/", "--seed", "3"]
+    words += ["--policy", policy] if policy else ["--steps", "300", "--run-dir", str(tmp_path / "run")]
+    assert main(["tabular", "FrozenLake-v1", *words]) == 0
+    video = tmp_path / "videos" / f"{policy or 'best'}-seed3.mp4"
+    assert list(video.parent.iterdir()) == [video]
+    assert f"{video}: this episode as a video" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("game", [object(), None, 3, "", ["pong"]])

@@ -6,14 +6,18 @@ import signal
 import av
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from PIL import Image
 
 from pixelq.checkpoints.policy_file import save_policy
 from pixelq.cli import main
+from pixelq.cli.record import _distinct
 from pixelq.config import Config
 from pixelq.networks import build_network
 from pixelq.networks.observations import likely_observations
 from pixelq.recipes.reading import read_config, write_config
+from pixelq.viewing import video
 
 
 @pytest.fixture(scope="module")
@@ -95,8 +99,9 @@ def test_a_policy_can_be_named_by_its_file(run, tmp_path, given):
         (["{run}", "--out", "/dev/null.mp4"], "in the folder of the machine's devices"),
         (["{run}", "--out", "{pipe}"], "this is a pipe, which no file replaces"),
         (["{run}", "--episodes", "2", "--grid", "--out", "{pipe}.mp4"], "this is a pipe, which no file replaces"),
-        (["{run}", "--out", "{absent}/"], "there is no such folder; make it, or name a file"),
-        (["{run}", "--out={absent}/"], "there is no such folder; make it, or name a file"),
+        (["{run}", "--out", "-"], "no file is written to the standard output"),
+        (["{best}", "--policy", "final"], "best/policy.safetensors: has no final policy"),
+        (["{unfinished}", "--policy", "final"], "unfinished: has no final policy; leave --policy final out"),
         (["{run}", "--max-agent-steps", "0"], "max_agent_steps = 0 is out of range"),
         (["{run}", "--out", "{run}/config.toml/a.mp4"], "cannot be written"),
         (["{damaged}"], "policy.safetensors"),
@@ -104,7 +109,10 @@ def test_a_policy_can_be_named_by_its_file(run, tmp_path, given):
 )
 def test_a_mistake_is_one_line_and_exit_code_2(run, tmp_path, capsys, arguments, message):
     places = {"run": run, "absent": tmp_path / "absent"}
-    for name, policy in (("young", None), ("half", "final"), ("damaged", "best"), ("lone", None)):
+    places["best"] = run / "best" / "policy.safetensors"
+    for name, policy in (
+        ("young", None), ("half", "final"), ("damaged", "best"), ("lone", None), ("unfinished", "best")
+    ):  # fmt: skip
         places[name] = tmp_path / name
         places[name].mkdir()
         write_config(Config(), places[name] / "config.toml")
@@ -163,6 +171,45 @@ def test_several_runs_have_a_video_each_or_one_together(run, tmp_path, capsys):
     grid = tmp_path / "grid.mp4"
     assert lines[0].startswith(f"{grid}: breakout, best, trained for 500 agent steps: score 0 in 2 agent steps")
     assert lines[1].startswith(f"{grid}: final, final, trained for 1,500 agent steps: score 0")
+
+
+def test_several_runs_have_videos_of_different_names_in_a_folder(run, tmp_path, capsys):
+    """Also where the runs' folders are called the same, and the folder for the videos is not there yet."""
+    others = [tmp_path / name / "run" for name in ("a", "b")]
+    for other in others:
+        shutil.copytree(run, other, ignore=shutil.ignore_patterns("videos"))
+    out = tmp_path / "new" / "videos"
+    runs = [str(others[0]), str(run), str(others[1] / "best" / "policy.safetensors")]
+    assert main(["record", *runs, "--output", f"{out}/", "--max-agent-steps", "1", "--seed", "4"]) == 0
+    made = ["run-best-seed4.mp4", "breakout-best-seed4.mp4", "run-2-policy-seed4.mp4"]
+    shown = [line.partition(": score")[0] for line in capsys.readouterr().out.splitlines()]
+    assert shown == [str(out / name) for name in made]
+    assert sorted(path.name for path in out.iterdir()) == sorted(made)
+
+
+@settings(deadline=None)
+@given(st.lists(st.sampled_from(["run", "Run", "run-2", "a"]), max_size=6))
+def test_names_are_made_different_on_any_disk(names):
+    found = _distinct(names)
+    assert len({name.casefold() for name in found}) == len(names)
+    assert all(one.startswith(name) for name, one in zip(names, found, strict=True))
+    assert found == names or len({name.casefold() for name in names}) < len(names)
+
+
+def test_without_epsilon_each_policy_plays_with_its_runs(run, tmp_path, monkeypatch):
+    other = tmp_path / "other"
+    shutil.copytree(run, other)
+    write_config(dataclasses.replace(read_config(run / "config.toml"), eval_epsilon=0.5), other / "config.toml")
+    shutil.copy(other / "config.toml", other / "best")
+    found, play = [], video.played
+    monkeypatch.setattr(
+        video, "played", lambda *args, epsilon, seed: found.append(epsilon) or play(*args, epsilon=epsilon, seed=seed)
+    )
+    choice = ["--out", str(tmp_path / "a.gif"), "--max-agent-steps", "1"]
+    assert main(["record", str(other), *choice]) == 0
+    assert main(["record", str(other), str(run), "--grid", *choice]) == 0
+    assert main(["record", str(other), "--epsilon", "0.125", *choice]) == 0
+    assert found == [0.5, 0.5, 0.01, 0.125]
 
 
 def test_stages_show_a_runs_policies_and_several_games_of_one_stand_side_by_side(run, tmp_path, capsys):

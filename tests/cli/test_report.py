@@ -28,6 +28,8 @@ def test_the_page_lies_in_the_folder_or_where_it_is_wanted(
     assert main(["report", str(runs), "--output", str(tmp_path)]) == 0
     assert main(["report", str(runs), "--out", str(tmp_path / "mine.html")]) == 0
     assert {path.name for path in tmp_path.iterdir()} == {"runs", "report.html", "mine.html"}
+    assert main(["report", str(runs), "--output", f"{tmp_path}/new/pages/"]) == 0
+    assert [path.name for path in (tmp_path / "new" / "pages").iterdir()] == ["report.html"]
 
 
 def test_an_earlier_report_is_replaced_and_anything_else_only_if_it_is_said(
@@ -59,7 +61,8 @@ def test_a_link_is_replaced_and_what_it_leads_to_stays(runs: Path, tmp_path: Pat
         (["{absent}"], "no such folder"),
         (["{runs}/a/config.toml"], "no such folder"),
         (["{empty}"], "no run in it"),
-        (["{runs}", "--output", "{absent}/page.html"], "there is no folder"),
+        (["{empty}", "--output", "{absent}/new/page.html"], "no run in it"),
+        (["{runs}", "--output", "-"], "--output -: no file is written to the standard output"),
         (["{runs}", "--videos", "-1"], "--videos -1 is out of range"),
         (["{runs}", "--reference", "dopamine"], "no curve of CartPole-v1"),
         (["{runs}", "--reference", "nowhere.csv"], "no such file"),
@@ -95,7 +98,9 @@ def test_a_full_disk_leaves_the_earlier_report(runs: Path, capsys: pytest.Captur
     with files_at_most(10_000):
         assert main(["report", str(runs)]) == 2
     assert "make room, or choose another place with --output" in capsys.readouterr().err
-    assert [path.name for path in runs.iterdir() if path.is_file()] == ["report.html"]
+    with files_at_most(10_000):
+        assert main(["report", str(runs), "--output", str(runs / "new" / "deeper" / "page.html")]) == 2
+    assert {path.name for path in runs.iterdir()} == {"a", "report.html"}
     assert (runs / "report.html").read_text() == MARK
 
 

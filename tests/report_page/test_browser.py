@@ -1,6 +1,7 @@
 """A report in a real Chromium, opened from the disk: curves are read off, nothing is asked for, anybody can use it."""
 
 import json
+import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -65,7 +66,10 @@ def test_the_pointer_reads_off_every_curve_and_what_is_published(opened: Browser
     told = move_to(opened, 0.995)
     assert told.splitlines()[0] == "1,000,000 agent steps, 4M frames"
     words = " ".join(told.split())
-    assert "pong default, learning_rate=0.0001, mean of 2 15 (10 to 20)" in words
+    assert "pong default, learning_rate=0.0001, mean of 2 15 (-48.5 to 78.5)" in words  # Student's t of 10 and 20
+    marks = "[...document.querySelectorAll('.chart.tall .tick[text-anchor=end]')].map((mark) => mark.textContent)"
+    heights = [float(mark) for mark in opened.run(marks) if re.fullmatch(r"-?[\d.]+", mark)]
+    assert 20 <= max(heights) < 40  # so wide a band leaves the picture, and does not flatten the curves
     assert "seed-1 10 seed-2 20" in words or "seed-2 20 seed-1 10" in words
     assert "faster 5" in words
     assert "published: Dopamine's DQN (Adam + MSE in JAX), 5 runs -13.8 (-16.2 to -9.52) at 1M" in words

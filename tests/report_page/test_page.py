@@ -48,8 +48,25 @@ def test_of_games_without_an_emulator_and_without_a_humans_score_there_are_no_co
     parsed = Parsed(page)
     assert row(parsed, "pole", 11)[5:8] == ["2,000", "2", "25.00"]
     assert row(parsed, "CartPole-v1", 5)[1:] == ["default", "2,000", "1", "25.00"]
-    for words in ("Million frames", "Human-norm", "In brackets: 95% bootstrap", "Published: means"):
+    for words in ("Million frames", "Human-norm", "In brackets: 95%", "Published: means"):
         assert words not in page
+
+
+def test_another_mode_of_a_game_has_no_column_of_a_humans_score(tmp_path: Path) -> None:
+    written_run(tmp_path / "mode", [20.0, 30.0], game="breakout", env_kwargs={"mode": 12})
+    assert "Human-norm" not in page_of(tmp_path)
+    written_run(tmp_path / "plain", [20.0, 30.0], game="breakout")
+    assert "Human-norm" in page_of(tmp_path)
+
+
+def test_where_a_folder_has_more_runs_than_are_looked_for_the_page_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in "ab":
+        written_run(tmp_path / name, [1.0])
+    monkeypatch.setattr("pixelq.web.folder_watch.MOST_RUNS", 1)
+    text = Parsed(page_of(tmp_path)).text
+    assert f"{tmp_path}: it has 1 runs and may have more, which are left out" in text
 
 
 def test_seeds_are_one_group_with_an_interval_and_published_curves_stand_behind(tmp_path: Path) -> None:
@@ -60,14 +77,15 @@ def test_seeds_are_one_group_with_an_interval_and_published_curves_stand_behind(
     assert [line["k"] for line in score["lines"]] == ["run", "run", "mean"]
     assert {line["n"] for line in score["lines"]} == {"seed-1", "seed-2", "pong default, mean of 2"}
     assert score["lines"][2]["y"][-1] == 1.5
-    assert (score["bands"][0]["low"][-1], score["bands"][0]["high"][-1]) == (1, 2)
+    half = 12.706 * 0.5  # Student's t of two runs, times their standard deviation over root 2
+    assert (score["bands"][0]["low"][-1], score["bands"][0]["high"][-1]) == (1.5 - half, 1.5 + half)
     (published,) = score["published"]
     assert published["x"][:3] == [250_000, 500_000, 750_000]
     assert published["y"][0] == pytest.approx(-20.19)
     assert {chart["title"] for chart in game["charts"]} > {"Loss", "Speed", "Evaluations: mean score of test games"}
     parsed = Parsed(page_of(tmp_path))
-    assert row(parsed, "pong", 7)[1:6] == ["default", "1,000,000", "4.00", "2", "1.50 (1.00 to 2.00)"]
-    assert row(parsed, "1,000,000", 3)[1] == "1.50 (1.00 to 2.00)"
+    assert row(parsed, "pong", 7)[1:6] == ["default", "1,000,000", "4.00", "2", "1.50 (-4.85 to 7.85)"]
+    assert row(parsed, "1,000,000", 3)[1] == "1.50 (-4.85 to 7.85)"
 
 
 def test_what_differs_between_runs_is_a_table(tmp_path: Path) -> None:

@@ -2,8 +2,10 @@
 
 import csv
 import json
+import math
 import re
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,7 +15,14 @@ from pixelq.config import Config
 from pixelq.envs.seeded_episodes import NO_SEED, SeededEpisodes
 from pixelq.recipes.choice import configure
 from pixelq.runs import evaluation
-from pixelq.runs.evaluation import Abandoned, Evaluation, evaluate, human_normalized, random_and_human
+from pixelq.runs.evaluation import (
+    Abandoned,
+    Evaluation,
+    evaluate,
+    human_normalized,
+    random_and_human,
+    random_and_human_of,
+)
 from pixelq.runs.scores import Episode
 from pixelq.runs.session import start
 from small_runs import small
@@ -119,7 +128,14 @@ def test_the_summary_is_that_of_the_scores() -> None:
         "max": 10,
         "median": 2.5,
     }
-    assert result([7.0]).summary()["std"] == 0.0
+    assert result([1.0, 2.0]).told() == {**result([1.0, 2.0]).summary(), "interval_95": [1.0, 2.0]}
+
+
+def test_one_game_has_no_spread_and_no_interval() -> None:
+    one = result([7.0])
+    assert math.isnan(one.summary()["std"])
+    assert all(map(math.isnan, one.interval()))
+    assert one.told() == {"mean": 7.0, "std": None, "min": 7.0, "max": 7.0, "median": 7.0, "interval_95": None}
 
 
 def test_the_interval_holds_the_true_mean_about_as_often_as_it_says() -> None:
@@ -133,9 +149,19 @@ def test_the_interval_holds_the_true_mean_about_as_often_as_it_says() -> None:
 
 def test_human_normalized_scores() -> None:
     assert random_and_human("pong") == (-20.7, 14.6)
-    assert human_normalized(14.6, "ALE/Pong-v5") == 1.0
-    assert human_normalized(-20.7, "pong") == 0.0
-    assert human_normalized(1.0, "basic_math") is None
+    assert human_normalized(14.6, Config(game="ALE/Pong-v5")) == 1.0
+    assert human_normalized(-20.7, Config(game="pong")) == 0.0
+    assert human_normalized(1.0, Config(game="basic_math")) is None
+
+
+@pytest.mark.parametrize(
+    ("game", "env_kwargs"),
+    [("breakout", {"mode": 12}), ("pong", {"difficulty": 1}), ("basic_math", {}), ("CartPole-v1", {}), ("Gone-v0", {})],
+)
+def test_only_the_game_that_was_published_is_human_normalized(game: str, env_kwargs: dict[str, Any]) -> None:
+    config = Config(game=game, env_kwargs=env_kwargs)
+    assert random_and_human_of(config) is human_normalized(1.0, config) is None
+    assert random_and_human_of(Config(game="breakout")) == random_and_human("breakout")
 
 
 class Endless(ShortOrLong):

@@ -49,7 +49,7 @@ def test_the_interquartile_mean_is_that_of_a_naive_loop(scores: list[np.ndarray]
 @settings(max_examples=25)
 def test_the_interval_is_that_of_a_naive_loop_over_the_same_resamples(scores: list[np.ndarray], seed: int) -> None:
     low, high = bootstrap_interval(scores, interquartile_mean, np.random.default_rng(seed), resamples=40)
-    if max(map(len, scores)) < 2:
+    if min(map(len, scores)) < 2:
         assert math.isnan(low)
         assert math.isnan(high)
         return
@@ -60,6 +60,13 @@ def test_the_interval_is_that_of_a_naive_loop_over_the_same_resamples(scores: li
         again = [np.array([runs[k] for k in one[i]]) for runs, one in zip(scores, drawn, strict=True)]
         values.append(naive_interquartile_mean(again))
     assert (low, high) == pytest.approx(tuple(np.quantile(values, [0.025, 0.975])), abs=1e-9)
+
+
+def test_where_one_game_has_a_single_run_there_is_no_interval_and_no_band() -> None:
+    scores = [np.array([0.0, 1, 2]), np.array([5.0]), np.array([3.0, 4])]
+    for aggregate in (interquartile_mean, median, mean):
+        assert np.isnan(bootstrap_interval(scores, aggregate, np.random.default_rng(0))).all()
+    assert np.isnan(profile_band(scores, np.linspace(0, 5, 4), np.random.default_rng(0))).all()
 
 
 def test_a_resample_draws_runs_within_their_game_all_equally_often() -> None:

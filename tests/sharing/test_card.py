@@ -48,6 +48,14 @@ def test_a_card_tells_game_score_and_protocol_in_the_hubs_layout() -> None:
     }  # fmt: skip
 
 
+def test_the_card_of_one_game_has_no_interval_and_no_spread() -> None:
+    report = {**REPORT, "episodes": 1, "std": None, "interval_95": None}
+    card = model_card(dataclasses.replace(FACTS, report=report))
+    assert block(card)["model-index"][0]["results"][0]["metrics"][0]["value"] == "20.30"
+    for words in ("**20.30** points on average over 1 whole game.", "(bootstrap) | - |", "maximum | -, 15, 21, 21 |"):
+        assert words in card, words
+
+
 def test_the_page_says_interval_protocol_training_and_licence() -> None:
     page = model_card(FACTS)
     for words in (

@@ -229,7 +229,11 @@ def test_the_final_policy_is_exported_if_asked_for_and_never_another_in_its_plac
     assert Path("e/policy.safetensors").read_bytes() == (run / "final/policy.safetensors").read_bytes()
     shutil.rmtree(run / "final")
     assert export("runs/cart", "--no-video", "--output", "f", "--policy", "final") == 2
-    assert "runs/cart: has no final policy yet" in capsys.readouterr().err
+    assert "runs/cart: has no final policy; leave --policy final out" in capsys.readouterr().err
+    assert (
+        export("e", "--no-video", "--output", "f", "--policy", "final") == 2
+    )  # of an export nobody knows which it was
+    assert "e: has no final policy" in capsys.readouterr().err
 
 
 def test_no_path_of_whoever_exports_is_in_the_export(run: Path, tmp_path: Path) -> None:
@@ -267,6 +271,11 @@ def test_a_game_without_pictures_is_exported_without_a_video(
         ("runs/cart --license <b>", "not a licence's short name"),
         ("runs/cart --private", "--private has no effect without --push"),
         ("runs/cart --output runs/cart/config.toml/e", "cannot be written (Not a directory)"),
+        (
+            "runs/cart --out runs/cart/config.toml/e",
+            "--output runs/cart/config.toml/e: runs/cart/config.toml cannot be",
+        ),
+        ("runs/cart --output new/e.zip/", "a zip is a file; leave the slash out"),
         ("runs/cart --policy worst", "--policy"),
         ("runs", "runs: is not a run folder"),
         ("runs/cart/config.toml", "cannot be read as safetensors"),

@@ -79,7 +79,7 @@ def test_without_pygame_the_install_command_is_named(lake, tmp_path, monkeypatch
 
 
 @pytest.mark.parametrize(
-    ("place", "message"), [(".", "is a folder"), ("file/a.mp4", "is not a folder that can be written")]
+    ("place", "message"), [(".", "is a folder"), ("file/a.mp4", r"file cannot be written \(Not a directory\)")]
 )
 def test_a_place_that_cannot_be_written_is_refused_before_the_work(tmp_path, place, message):
     (tmp_path / "file").write_text("")

@@ -1,4 +1,6 @@
 import dataclasses
+import math
+import statistics
 
 import numpy as np
 import pytest
@@ -42,7 +44,10 @@ def test_a_million_that_is_not_played_to_its_end_has_no_mean(make_run):
 def test_a_group_has_a_mean_only_where_every_run_has_one(make_run):
     long, short = make_run("a", [2, 4], every=250_000), make_run("b", [6], every=250_000)
     mean, low, high = group_means([read_run(long), read_run(short)], np.array([1, 2]))
-    np.testing.assert_array_equal([mean, low, high], [[4, np.nan], [2, np.nan], [6, np.nan]])
+    np.testing.assert_array_equal(mean, [4, np.nan])
+    half = 12.706 * math.sqrt(8) / math.sqrt(2)  # of two runs: t times their standard deviation over root 2
+    np.testing.assert_allclose([low[0], high[0]], [4 - half, 4 + half])
+    assert np.isnan([low[1], high[1]]).all()
 
 
 def test_by_agent_steps_a_run_has_the_mean_of_its_last_100_games_as_far_as_it_has_come(make_run):
@@ -60,22 +65,38 @@ def run_of(scores, folder):
 
 @settings(max_examples=25, deadline=None)
 @given(scores=st.lists(st.lists(st.integers(-50, 50), min_size=2, max_size=2), min_size=2, max_size=5))
-def test_the_interval_lies_within_the_runs_and_around_their_mean(tmp_path_factory, scores):
+def test_the_interval_is_student_s_t_of_the_runs(tmp_path_factory, scores):
     members = [run_of(one, tmp_path_factory.getbasetemp()) for one in scores]
     mean, low, high = group_means(members, np.array([1, 2]))
-    _, lowest, highest = group_means(members, np.array([1, 2]), band="range")
-    slack = 1e-9
-    assert (lowest - slack <= low).all()
-    assert (low <= mean + slack).all()
-    assert (mean <= high + slack).all()
-    assert (high <= highest + slack).all()
+    t = {2: 12.706, 3: 4.303, 4: 3.182, 5: 2.776}[len(scores)]  # 97.5% with one degree of freedom less than runs
+    half = [t * statistics.stdev(column) / math.sqrt(len(scores)) for column in zip(*scores, strict=True)]
+    np.testing.assert_allclose(high - mean, half, atol=1e-9)
+    np.testing.assert_allclose(mean - low, half, atol=1e-9)
+
+
+def test_an_interval_over_seeds_holds_the_true_mean_about_as_often_as_it_says(tmp_path):
+    """A percentile bootstrap of two runs is their range, which holds the mean half of the time."""
+    generator, held = np.random.default_rng(0), 0
+    for _ in range(200):
+        members = [run_of([score], tmp_path) for score in generator.normal(5, 2, 2).tolist()]
+        _, low, high = group_means(members, np.array([1]))
+        held += low[0] <= 5 <= high[0]
+    assert 180 <= held <= 199
 
 
 def test_more_seeds_that_agree_make_the_interval_narrower(tmp_path):
     few, many = ([run_of([score], tmp_path) for score in [0, 10] * count] for count in (1, 8))
     (_, low, high), (_, lower, higher) = (group_means(members, np.array([1])) for members in (few, many))
-    assert (low, high) == (0, 10)
-    assert 0 < lower[0] < 5 < higher[0] < 10
+    assert low[0] < 0 < lower[0] < 5 < higher[0] < 10 < high[0]
+
+
+def test_a_wide_interval_leaves_the_picture_and_does_not_flatten_the_curves(make_run):
+    seeds = [read_run(make_run(f"s{seed}", [10.0 * seed] * 8, every=125_000, seed=seed)) for seed in (1, 2)]
+    (axes,) = draw_comparison([beside(*seeds, references=[])]).axes
+    (band,) = axes.collections
+    assert band.get_paths()[0].get_extents().height > 100
+    low, high = axes.get_ylim()
+    assert 8 < low < 10 < 20 < high < 22
 
 
 def test_the_figure_shows_both_at_the_same_frames_and_names_the_differences(make_run):
@@ -121,7 +142,7 @@ def test_each_game_has_its_panel_and_seeds_have_an_interval(make_run):
     pong, breakout = figure.axes
     by_label = {line.get_label(): line.get_ydata() for line in pong.lines}
     np.testing.assert_array_equal(by_label["pong default, 3 seeds"][:2], [2, 2])
-    assert "95% bootstrap interval" in " ".join(figure.texts[1].get_text().split())
+    assert "95% interval of the mean over seeds (Student's t)" in " ".join(figure.texts[1].get_text().split())
     assert breakout.get_ylabel().startswith(r"\$breakout\$: score")
     assert not [line for line in breakout.lines if line.get_label().startswith("reference")]
     figure.canvas.draw()  # a stranger's name is not taken for mathematics

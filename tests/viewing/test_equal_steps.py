@@ -5,7 +5,7 @@ import pytest
 
 from pixelq.viewing.comparison import GameComparison
 from pixelq.viewing.curves import read_run
-from pixelq.viewing.equal_steps import at_equal_steps, score_at
+from pixelq.viewing.equal_steps import NO_INTERVAL, at_equal_steps, score_at
 from pixelq.viewing.reference import ReferenceCurve
 from pixelq.viewing.run_groups import by_game, grouped
 
@@ -30,7 +30,10 @@ def test_all_are_measured_where_the_least_far_run_is_and_human_normalized(make_r
     ours, published = table.rows
     assert (ours.name, ours.seeds, ours.million_frames) == ("default", 2, 2.0)
     assert ours.score.value == pytest.approx(-12.5)
-    assert (ours.score.low, ours.score.high) == (-15, -10)
+    half = 12.706 * np.std([-15, -10], ddof=1) / math.sqrt(2)
+    assert (ours.score.low, ours.score.high) == pytest.approx((-12.5 - half, -12.5 + half))
+    assert ours.normalized.high == pytest.approx(normalized(-12.5 + half, PONG))
+    assert table.spread == "In brackets: 95% interval of the mean over seeds (Student's t)."
     assert ours.normalized.value == pytest.approx(normalized(-12.5, PONG))
     assert (published.name, published.published, published.score.value) == ("DQN", True, -10)
     assert published.normalized.value == pytest.approx(normalized(-10, PONG))
@@ -62,12 +65,43 @@ def test_of_a_run_without_a_finished_game_that_is_said(make_run):
 
 def test_over_games_there_are_median_and_interquartile_mean(make_run):
     pong = [read_run(make_run(f"p{i}", [score] * 4, every=1000, seed=i)) for i, score in ((1, -20.7), (2, 14.6))]
-    breakout = read_run(make_run("b", [30.5] * 4, every=1000, game="breakout"))
-    rows = {(row.game, row.statistic): row for row in at_equal_steps(compared(*pong, breakout)).rows}
+    breakout = [read_run(make_run(f"b{i}", [30.5] * 4, every=1000, game="breakout", seed=i)) for i in (1, 2)]
+    table = at_equal_steps(compared(*pong, breakout[0]))
+    rows = {(row.game, row.statistic): row for row in table.rows}
     assert rows["", "median"].normalized.value == pytest.approx((0.5 + 1) / 2)
     assert rows["", "interquartile mean"].normalized.value == pytest.approx((0 + 1 + 1) / 3)
-    assert rows["", "median"].normalized.low == pytest.approx(0.5)
     assert math.isnan(rows["", "median"].score.value)
+    # Nobody knows how much two runs of Breakout differ: an interval without that would be too narrow.
+    assert math.isnan(rows["", "median"].normalized.low)
+    assert table.spread.endswith(NO_INTERVAL)
+    table = at_equal_steps(compared(*pong, *breakout))
+    rows = {(row.game, row.statistic): row for row in table.rows}
+    assert (rows["", "median"].normalized.low, rows["", "median"].normalized.high) == pytest.approx((0.5, 1))
+    assert table.spread.endswith("over seeds (Student's t), over all games by the stratified bootstrap.")
+
+
+def test_only_the_game_that_was_published_is_normalized(make_run):
+    mode = [read_run(make_run(f"m{i}", [5.0] * 4, every=1000, seed=i, env_kwargs={"mode": 1})) for i in (1, 2)]
+    plain = read_run(make_run("plain", [5.0] * 4, every=1000))
+    breakout = read_run(make_run("b", [30.5] * 4, every=1000, game="breakout"))
+    rows = at_equal_steps(compared(*mode, plain, breakout)).rows
+    told = {row.name: row.normalized.value for row in rows if row.game == "pong"}
+    assert told.pop("default, env_kwargs={}") == pytest.approx(normalized(5, PONG))
+    assert [math.isnan(value) for value in told.values()] == [True]
+    assert not [row for row in at_equal_steps(compared(*mode, breakout)).rows if not row.game]
+
+
+def test_one_game_under_two_names_is_two_rows_and_neither_stands_for_the_other(make_run):
+    plain = read_run(make_run("plain", [-20.7] * 4, every=1000))
+    sticky = read_run(make_run("sticky", [14.6] * 4, every=1000, game="ALE/Pong-v5"))
+    breakout = read_run(make_run("b", [30.5] * 4, every=1000, game="breakout"))
+    rows = at_equal_steps(compared(plain, sticky, breakout)).rows
+    assert {row.name: row.score.value for row in rows if row.game == "pong"} == {
+        "default": pytest.approx(-20.7),
+        "default (ALE/Pong-v5)": pytest.approx(14.6),
+    }
+    (median,) = (row for row in rows if row.statistic == "median")
+    assert (median.name, median.normalized.value) == ("default", pytest.approx(0.5))
 
 
 def test_games_that_are_not_alike_in_length_have_their_own_agent_step_and_no_mean_over_games(make_run):

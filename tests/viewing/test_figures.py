@@ -6,6 +6,7 @@ from PIL import Image
 
 from pixelq.errors import UserError
 from pixelq.viewing.figures import count_label, write_figure
+from small_disks import files_at_most
 
 
 @pytest.mark.parametrize(
@@ -36,3 +37,9 @@ def test_a_place_that_cannot_be_written_is_a_mistake_with_its_name(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(UserError, match=r"curve\.png: cannot be written"):
         write_figure(Figure(figsize=(1, 1)), tmp_path / "file" / "curve")
+
+
+def test_a_full_disk_leaves_no_folder_that_was_made_for_a_figure(tmp_path):
+    with files_at_most(100), pytest.raises(UserError, match=r"curve\.png: cannot be written"):
+        write_figure(Figure(figsize=(1, 1)), tmp_path / "new" / "deeper" / "curve")
+    assert list(tmp_path.iterdir()) == []

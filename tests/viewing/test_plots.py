@@ -185,3 +185,12 @@ def test_drawing_needs_no_pyplot_and_so_no_global_state(make_run, tmp_path):
     arguments = [str(make_run("run", [1.0, 2.0])), str(tmp_path / "x")]
     subprocess.run([sys.executable, "-c", code, *arguments], check=True)
     assert (tmp_path / "x.png").is_file()
+
+
+def test_a_wide_interval_leaves_the_picture_and_does_not_flatten_the_curves(make_run):
+    _, axes = draw(*(make_run(f"s{seed}", [10.0 * seed] * 8, seed=seed) for seed in (1, 2)), band="interval")
+    extents = [path.get_extents().height for band in axes[0].collections for path in band.get_paths()]
+    assert max(extents) > 100
+    low, high = axes[0].get_ylim()
+    assert 6 < low < 8  # below the evaluations
+    assert 20 < high < 22

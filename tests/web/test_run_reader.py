@@ -11,6 +11,7 @@ import pytest
 
 from pixelq.errors import UserError
 from pixelq.runs.folder_lock import FolderLock
+from pixelq.series.suite import run_folder
 from pixelq.viewing.curves import read_run
 from pixelq.web import training_now
 from pixelq.web.folder_watch import FolderWatch, find_runs
@@ -128,13 +129,70 @@ def test_without_a_list_of_locks_a_run_that_wrote_just_now_is_training(
     assert not is_training(pole, 1000.0)
 
 
-def test_the_runs_of_a_folder_are_found_at_any_depth_but_not_through_links(trained: Path, tmp_path: Path) -> None:
-    (tmp_path / "runs" / "a" / "b").mkdir(parents=True)
-    shutil.copytree(trained / "pole", tmp_path / "runs" / "a" / "b" / "pole")
-    shutil.copytree(trained / "pole", tmp_path / "runs" / "pole")
-    (tmp_path / "runs" / ".hidden").symlink_to(trained / "pole")
-    (tmp_path / "runs" / "outside").symlink_to(trained)
-    assert set(find_runs(tmp_path / "runs")) == {"pole", "a/b/pole"}
+def test_the_runs_of_a_folder_are_found_as_deep_as_a_suite_in_projects_lies_but_not_through_links(
+    trained: Path, tmp_path: Path
+) -> None:
+    root = tmp_path / "runs"
+    for name in ("a/b/c/d/e/f/g/pole", "a/b/pole", "pole"):
+        (root / name).mkdir(parents=True)
+        (root / name / "config.toml").touch()
+    (root / ".hidden").symlink_to(trained / "pole")
+    (root / "outside").symlink_to(trained)
+    found = find_runs(root)
+    assert list(found.runs) == ["pole", "a/b/pole", "a/b/c/d/e/f/g/pole"]
+    assert found.cut == ""
+
+
+def test_a_suite_s_runs_are_found_from_the_folder_with_all_runs_and_from_the_one_around_it(tmp_path: Path) -> None:
+    suite = tmp_path / "project" / "runs" / "minatar"
+    folder = run_folder(suite, "minatar-dqn --double", "MinAtar/Breakout-v0", 1)
+    folder.mkdir(parents=True)
+    (folder / "config.toml").touch()
+    for root in (tmp_path, tmp_path / "project", tmp_path / "project" / "runs"):
+        assert list(find_runs(root).runs.values()) == [folder]
+
+
+@pytest.mark.parametrize(("bound", "most", "said"), [("MOST_RUNS", 2, "2 runs"), ("MOST_FOLDERS", 3, "3 folders")])
+def test_a_search_that_is_cut_says_so_and_keeps_what_is_near(
+    bound: str, most: int, said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("a", "m", "z", "b/c/d/deep"):
+        (tmp_path / name).mkdir(parents=True)
+        (tmp_path / name / "config.toml").touch()
+    assert find_runs(tmp_path).cut == ""
+    monkeypatch.setattr(f"pixelq.web.folder_watch.{bound}", most)
+    found = find_runs(tmp_path)
+    assert list(found.runs) == ["a", "m", "z"][: 2 if bound == "MOST_RUNS" else 3]
+    watch = FolderWatch(tmp_path)
+    watch.refresh()
+    for cut in (found.cut, watch.cut):
+        assert said in cut
+        assert str(tmp_path) in cut
+
+
+def test_a_project_with_a_config_of_its_own_does_not_hide_the_runs_in_it(tmp_path: Path) -> None:
+    for folder in (tmp_path, tmp_path / "other", tmp_path / "other" / "runs" / "one", tmp_path / "runs" / "two"):
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "config.toml").touch()
+    for name in ("progress.csv", "inside/config.toml"):  # what lies in a run is none
+        (tmp_path / "runs" / "two" / name).parent.mkdir(exist_ok=True)
+        (tmp_path / "runs" / "two" / name).touch()
+    watch = FolderWatch(tmp_path)
+    watch.refresh()
+    assert not watch.alone
+    assert set(watch.readers) == {"other", "other/runs/one", "runs/two"}
+    assert FolderWatch(tmp_path / "runs" / "two").alone
+
+
+def test_a_dear_search_is_not_made_every_second(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pixelq.web.folder_watch.CHEAP", 0.0)
+    monkeypatch.setattr("pixelq.web.folder_watch.REST", 1e9)
+    watch = FolderWatch(tmp_path)
+    watch.refresh()
+    (tmp_path / "late").mkdir()
+    (tmp_path / "late" / "config.toml").touch()
+    watch.refresh()
+    assert watch.summaries() == []
 
 
 def test_a_run_may_be_watched_alone_and_new_runs_appear(trained: Path, tmp_path: Path) -> None:

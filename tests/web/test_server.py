@@ -8,6 +8,7 @@ import shutil
 import socket
 import time
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -63,17 +64,51 @@ def snapshot(folder: Path) -> dict[str, tuple[int, int, int]]:
     return {path: (status.st_ino, status.st_size, status.st_mtime_ns) for path, status in found.items()}
 
 
-@pytest.mark.parametrize("droppable", [True, False])
-def test_a_slow_page_loses_old_pictures_and_nothing_else(droppable: bool) -> None:
+@pytest.mark.parametrize(("kind", "kept"), [("moment", WAITING), ("saliency", WAITING), ("trouble", 1)])
+def test_a_slow_page_loses_old_pictures_and_what_newer_messages_replace_and_nothing_else(kind: str, kept: int) -> None:
     async def taken() -> list[bytes]:
         mailbox = Mailbox()
-        mailbox.put(b"introduction", False)
+        mailbox.put(b"introduction", "introduction")
         for i in range(9):
-            mailbox.put(b"%d" % i, droppable)
-        return [await mailbox.take() for _ in range((WAITING if droppable else 9) + 1)]
+            mailbox.put(b"%d" % i, kind)
+        first = [await mailbox.take() for _ in range(1 + kept)]
+        for i in range(9):
+            mailbox.put(b"old", "moment")
+            mailbox.put(b"new %d" % i, "introduction")
+        return [*first, await mailbox.take()]
 
-    kept = range(9 - WAITING, 9) if droppable else range(9)
-    assert asyncio.run(taken()) == [b"introduction", *(b"%d" % i for i in kept)]
+    assert asyncio.run(taken()) == [b"introduction", *(b"%d" % i for i in range(9 - kept, 9)), b"new 8"]
+
+
+def test_commands_that_a_player_does_not_read_do_not_pile_up(tmp_path: Path) -> None:
+    class Slow:
+        """A pipe that is full after the first write, until `room` is set."""
+
+        def __init__(self) -> None:
+            self.written: list[bytes] = []
+            self.room = asyncio.Event()
+
+        def write(self, lines: bytes) -> None:
+            self.written.append(lines)
+
+        async def drain(self) -> None:
+            await self.room.wait()
+
+    async def written() -> list[dict[str, Any]]:
+        link, stdin = PlayerLink(tmp_path, PlayerSettings(share=1.0, rate=30.0)), Slow()
+        task = asyncio.create_task(link._write(SimpleNamespace(stdin=stdin)))  # type: ignore[arg-type]
+        for i in range(1000):
+            link.command({"saliency": i})
+            link.command({"hold": -i})
+            await asyncio.sleep(0)
+        stdin.room.set()
+        for _ in range(10):
+            await asyncio.sleep(0)
+        task.cancel()
+        return [json.loads(line) for lines in stdin.written for line in lines.splitlines()]
+
+    assert asyncio.run(written())[-2:] == [{"saliency": 999}, {"hold": -999}]
+    assert len(asyncio.run(written())) <= 4
 
 
 FILES = ["/", "/page.js", "/charts.js", "/page.css", "/icon.svg", "/api/runs", "/api/run/pole"]
@@ -244,8 +279,11 @@ def test_a_module_in_a_strangers_folder_is_not_run(
     assert not (run / "executed").exists()
 
 
-def test_elsewhere_than_on_loopback_a_token_is_needed(trained: Path) -> None:
-    with serving(trained / "pole", "--host", "0.0.0.0") as site:
+@pytest.mark.parametrize("options", [("--host", "0.0.0.0"), ("--token",)])
+def test_elsewhere_than_on_loopback_and_where_it_is_wanted_a_token_is_needed(
+    trained: Path, options: tuple[str, ...]
+) -> None:
+    with serving(trained / "pole", *options) as site:
         place = urlsplit(site.address)
         token = place.query.removeprefix("token=")
         assert len(token) >= 32

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import codecs
 import contextlib
+import errno
 import importlib
 import io
 import os
@@ -39,6 +40,11 @@ GROUPS = {"train": "learn", "watch": "look", "export": "share", "list": "check"}
 
 PLAIN = dict(zip("←↓→↑─│┃━┌┐└┘├┤┬┴┼╭╮╰╯·•█▇▆▅▄▃▂▁…–—×≥≤−", "<v>^-||-+++++++++++++..########.--x><-", strict=True))  # noqa: RUF001
 """Letters that some terminals lack -> the ones most like them."""
+
+OF_THE_OUTPUT = {errno.EPIPE, errno.ENOSPC, errno.EFBIG, errno.EIO, errno.EBADF, getattr(errno, "EDQUOT", errno.ENOSPC)}
+"""What a write to the output may be refused with; an error without a file's name may be of anything else."""
+OF_SCARCITY = {errno.ENOMEM, errno.EAGAIN, errno.EMFILE, errno.ENFILE}
+"""What a new process, thread or open file may be refused with."""
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -76,6 +82,10 @@ def _refused_by_the_system(error: OSError) -> int:
     if error.errno is None:  # a library's own, which is no mistake of a person
         raise error
     if error.filename is None:
+        if error.errno not in OF_THE_OUTPUT:
+            advice = "close other programs, or raise this account's limits (ulimit -a)"
+            advice = advice if error.errno in OF_SCARCITY else "try again, and report it if it stays"
+            return _say(f"the system refused what this needs: {error.strerror}; {advice}", 1)
         _forget_stdout()
         return _say(f"the output cannot be written ({error.strerror}); send it elsewhere", 1)
     name = os.fsdecode(error.filename) if isinstance(error.filename, str | bytes) else str(error.filename)

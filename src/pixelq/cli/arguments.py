@@ -30,6 +30,9 @@ NARROWEST, WIDEST = 40, 100
 Paths = Annotated[tuple[Path, ...], tyro.conf.arg(metavar="[PATH ...]", help_behavior_hint="(at least one)")]
 """Several paths, as `Positional[Paths]`."""
 
+Output = Annotated[str | None, tyro.conf.arg(metavar="{None}|PATH")]
+"""A place for what is written, for `pixelq.plain_files.output_path`: as it was typed, a last slash included."""
+
 
 def parse(
     kind: type[T],
@@ -50,7 +53,7 @@ def parse(
     Raises:
         UserError: what tyro would print in a frame, as one line.
     """
-    argv = _whole_numbers_written_out(kind, argv)
+    argv = _whole_numbers_written_out(kind, _one_word_for_outputs(kind, argv))
     frame, shown = io.StringIO(), _Kept(sys.stdout.isatty())
     try:
         with (
@@ -80,21 +83,16 @@ def flags(argv: Sequence[str]) -> list[str]:
     return [word[2:].partition("=")[0].replace("-", "_") for word in argv if word.startswith("--")]
 
 
-def check_folder_named(argv: Sequence[str], *options: str) -> None:
-    """Refuse `--out videos/` where there is no such folder: without its slash it would be the name of a file.
-
-    Args:
-        argv: arguments after the command.
-        options: that name a file, or a folder for it; as fields are called.
-
-    Raises:
-        UserError: there is no such folder.
-    """
-    for word, following in zip(argv, [*argv[1:], ""], strict=False):
-        flag, equals, value = word.partition("=")
-        value = value if equals else following
-        if flags([flag])[:1] and flags([flag])[0] in options and value.endswith(os.sep) and not os.path.isdir(value):
-            raise UserError(f"{flag} {value}: there is no such folder; make it, or name a file")
+def _one_word_for_outputs(kind: type, argv: Sequence[str]) -> list[str]:
+    """`--out` and `--output` are one option in every command; a help text has one of them."""
+    names = {field.name for field in dataclasses.fields(kind)}
+    words = list(argv)
+    for mine, other in (("out", "output"), ("output", "out")):
+        if mine in names and other not in names:
+            begins = f"--{other}="
+            words = [f"--{mine}" if word == f"--{other}" else word for word in words]
+            words = [f"--{mine}={word.removeprefix(begins)}" if word.startswith(begins) else word for word in words]
+    return words
 
 
 def _whole_numbers_written_out(kind: type, argv: Sequence[str]) -> list[str]:

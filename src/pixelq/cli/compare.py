@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Literal
 from rich.console import Console
 from tyro.conf import Positional
 
-from pixelq.cli.arguments import Paths, check_folder_named, parse
+from pixelq.cli.arguments import Output, Paths, parse
 from pixelq.errors import UserError
-from pixelq.plain_files import check_plain
+from pixelq.plain_files import output_path
 
 if TYPE_CHECKING:
     from pixelq.viewing.curves import RunCurves
@@ -41,17 +41,16 @@ class Args:
     at: int | None = None
     """Agent step of the table of all runs; none: that of a game's least far run that is half as far as the median."""
     band: Literal["interval", "range"] = "interval"
-    """Band over seeds: the 95% bootstrap interval of their mean, or lowest to highest run."""
-    out: Path | None = None
-    """Path of the figure (.png and .svg); none: plots/compare in the run's folder, for several runs ./compare."""
+    """Band over seeds: the 95% interval of their mean (Student's t), or lowest to highest run."""
+    out: Output = None
+    """Path of the figure (.png and .svg), or a folder; none: plots/compare in the run's folder, for several
+    ./compare."""
 
 
 def run(argv: list[str]) -> int:
     """Print the tables and draw the figure."""
     args = parse(Args, argv, "compare")
-    check_folder_named(argv, "out")
-    if args.out is not None:
-        check_plain(args.out)
+    out = None if args.out is None else output_path(args.out, "compare")
     if not args.runs:
         raise UserError("compare needs at least one run folder: pixelq compare runs/...")
     if args.at is not None and args.at < 1:
@@ -63,14 +62,14 @@ def run(argv: list[str]) -> int:
     from pixelq.viewing.plots import draw_runs
     from pixelq.viewing.reference_choice import Choice, compared
 
-    runs, damaged = _folders(args.runs)
+    runs, others = _folders(args.runs)
     comparisons, notes = compared(runs, Choice(args.reference, args.agents, args.scores))
     alone = runs[0].folder / "plots" / "compare" if len(runs) == 1 else Path("compare")
     if any(one.references or one.levels for one in comparisons) or len(comparisons) > 1:
         figure = draw_comparison(comparisons, args.band)
     else:
-        figure = draw_runs(comparisons[0].groups, band="range", games=100, rows=5.0)
-    paths = write_figure(figure, args.out or alone)
+        figure = draw_runs(comparisons[0].groups, band=args.band, games=100, rows=5.0)
+    paths = write_figure(figure, out or alone)
     # Without a terminal rich assumes 80 columns, too few for these tables.
     console = Console() if sys.stdout.isatty() else Console(width=150)
     equal = at_equal_steps(comparisons, args.at)
@@ -78,7 +77,7 @@ def run(argv: list[str]) -> int:
     if equal is None:
         where = "yet" if args.at is None else f"at agent step {args.at:,}"
         notes.append(f"no run has a finished game {where}: nothing to normalize")
-    for text in (*notes, *damaged):
+    for text in (*notes, *others):
         console.print(f"note: {text}", markup=False, highlight=False)
     for path in paths:
         print(path)
@@ -86,19 +85,23 @@ def run(argv: list[str]) -> int:
 
 
 def _folders(paths: Sequence[Path]) -> tuple[list[RunCurves], list[str]]:
-    """The runs at these paths, and what is wrong with those that a folder holds: they do not hide the others.
+    """The runs at these paths, and what a person must know: which are damaged in a folder, and where it has more.
 
     Raises:
         UserError: a path is no run and holds none, or the run at a path itself is damaged.
     """
     from pixelq.viewing.curves import read_run
-    from pixelq.web.folder_watch import find_runs
+    from pixelq.web.folder_watch import find_runs, is_single_run
 
     runs: list[RunCurves] = []
     damaged: list[str] = []
+    cut: list[str] = []
     seen: set[Path] = set()
     for path in paths:
-        within = {} if (path / "config.toml").is_file() else find_runs(path)
+        within: dict[str, Path] = {}
+        if not is_single_run(path):
+            found = find_runs(path)
+            within, cut = found.runs, [*cut, found.cut] if found.cut else cut
         for folder in within.values() or [path]:
             if folder.resolve() in seen:
                 continue
@@ -111,4 +114,4 @@ def _folders(paths: Sequence[Path]) -> tuple[list[RunCurves], list[str]]:
                 damaged.append(str(error))
     if not runs:
         raise UserError(damaged[0])
-    return runs, damaged
+    return runs, [*damaged, *cut]

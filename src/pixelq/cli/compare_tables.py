@@ -115,9 +115,7 @@ def _equal_table(equal: EqualSteps) -> Table:
         table.add_row(escape(where), escape(name), *(cell for name, cell in cells.items() if shown[name]))
     told = {
         "Human-normalized: 0 is a random agent, 1 a human.": has_humans,
-        "In brackets: 95% bootstrap interval over seeds.": any(
-            not math.isnan(one.low) for row in equal.rows for one in (row.score, row.normalized)
-        ),
+        equal.spread: bool(equal.spread),
         "Published: means of its training games at as many agent steps.": any(row.published for row in equal.rows),
     }
     table.caption = " ".join(sentence for sentence, is_there in told.items() if is_there) or None
@@ -165,7 +163,8 @@ def _score_table(game: str, label: str, members: Sequence[RunCurves], scores: Se
             table.add_row(name, recipe, f"{agent_steps(run):,.0f}", f"{games.mean():,.2f}", how, "")
         if len(tests["mean"]):
             how = f"{tests['episodes'][-1]:.0f} test games at epsilon {config.eval_epsilon:g}{sticky}"
-            at, score = f"{tests['agent_steps'][-1]:,.0f}", f"{tests['mean'][-1]:,.2f} ± {tests['std'][-1]:,.2f}"
+            spread = f" ± {tests['std'][-1]:,.2f}" if tests["episodes"][-1] > 1 else ""  # one game has none
+            at, score = f"{tests['agent_steps'][-1]:,.0f}", f"{tests['mean'][-1]:,.2f}{spread}"
             table.add_row(name, recipe, at, score, how, "test games")
     table.add_section()
     for row in scores:

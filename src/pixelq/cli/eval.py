@@ -13,9 +13,11 @@ from rich.markup import escape
 from rich.table import Table
 from tyro.conf import Positional
 
-from pixelq.cli.arguments import check_folder_named, parse
-from pixelq.cli.results import keep, result_file
+from pixelq.cli.arguments import Output, parse
+from pixelq.cli.policy_choice import chosen_policy
+from pixelq.cli.results import keep, kept
 from pixelq.errors import UserError
+from pixelq.plain_files import output_path
 from pixelq.recipes.unused import check_threads
 
 
@@ -28,7 +30,7 @@ class Args:
     episodes: int = 30
     """Whole games."""
     epsilon: float | None = None
-    """Probability of a random action; none: 0.01, and 0 for a Q-table."""
+    """Probability of a random action; none: the run's eval_epsilon, and 0 for a Q-table."""
     seed: int = 1_000_000
     """Seed of the games and of the random actions."""
     policy: Literal["best", "final"] = "best"
@@ -39,15 +41,14 @@ class Args:
     """CPU threads; 0: one per core."""
     json: bool = False
     """Print JSON instead of a table."""
-    out: Path | None = None
-    """The file to write; none: eval.json in the run's folder; of a zip beside it, of the hub's here. Results that
-    cannot be written are still printed."""
+    out: Output = None
+    """The file to write, or a folder for eval.json; none: the run's folder, of a zip that beside it, of the hub's this
+    one. Results that cannot be written are still printed."""
 
 
 def run(argv: list[str]) -> int:
     """Evaluate and report."""
     args = parse(Args, argv, "eval")
-    check_folder_named(argv, "out")
     if args.episodes < 1:
         raise UserError(f"--episodes {args.episodes} is out of range: play at least 1 game")
     if args.epsilon is not None and not 0 <= args.epsilon <= 1:
@@ -55,6 +56,7 @@ def run(argv: list[str]) -> int:
     check_threads(args.threads)
     if args.seed < 0:
         raise UserError(f"--seed {args.seed} is out of range: it must be at least 0")
+    out = None if args.out is None else output_path(args.out, "eval.json")
     from pixelq.tabular.table_run import is_table_run
 
     if is_table_run(args.run):
@@ -64,9 +66,10 @@ def run(argv: list[str]) -> int:
         for name, unused in (("device", args.device != "auto"), ("threads", args.threads != 0)):
             if unused:
                 raise UserError(f"--{name} has no effect on a Q-table; leave it out")
-        return evaluate_table(args.run, args.policy, **choice, as_json=args.json, out=args.out)
-    report, file = evaluate_run(args)
-    code = keep(report, file, named=args.out is not None)
+        return evaluate_table(args.run, args.policy, **choice, as_json=args.json, out=out)
+    with kept(out):
+        report, usual = evaluate_run(args)
+        code = keep(report, out or usual, named=out is not None)
     if args.json:
         print(json.dumps(report, indent=1))
     else:
@@ -75,8 +78,8 @@ def run(argv: list[str]) -> int:
 
 
 def evaluate_run(args: Args) -> tuple[dict[str, Any], Path]:
-    """Play the games; return the results and where to write them."""
-    from pixelq.checkpoints.policy_file import FILE, find_policy, load_agent
+    """Play the games; return the results, and where they go if nobody says."""
+    from pixelq.checkpoints.policy_file import load_agent
     from pixelq.device import choose_device, prepare_cpu
     from pixelq.runs.game_report import report_games
     from pixelq.sharing.checkpoint_policy import playable
@@ -84,16 +87,14 @@ def evaluate_run(args: Args) -> tuple[dict[str, Any], Path]:
     device, _ = choose_device(args.device)
     threads = prepare_cpu(args.threads)
     with playable(args.run, _tell) as place:
-        chosen = place.path / args.policy / FILE
-        file = chosen if chosen.is_file() else find_policy(place.path)
-        out = result_file(args.out, place.result("eval.json"))
+        file = chosen_policy(place, args.policy)
         agent = load_agent(file, device)
-        epsilon = 0.01 if args.epsilon is None else args.epsilon
+        epsilon = agent.config.eval_epsilon if args.epsilon is None else args.epsilon
         report = report_games(
             agent, file, episodes=args.episodes, epsilon=epsilon, seed=args.seed, threads=threads, tell=_tell
         )
         report["policy"] = place.named(file)
-    return report, out
+        return report, place.result("eval.json")
 
 
 def _tell(text: str) -> None:
@@ -105,9 +106,11 @@ def _print_table(report: dict[str, Any]) -> None:
     table.add_column(overflow="fold")
     table.add_column(overflow="fold")  # a long path is not cut
     for name in ("mean", "std", "min", "max", "median"):
-        table.add_row(name, f"{report[name]:.2f}")
-    low, high = report["interval_95"]
-    table.add_row("95% interval of the mean", f"{low:.2f} to {high:.2f}")
+        if report[name] is not None:  # one game has no spread
+            table.add_row(name, f"{report[name]:.2f}")
+    if report["interval_95"] is not None:
+        low, high = report["interval_95"]
+        table.add_row("95% interval of the mean", f"{low:.2f} to {high:.2f}")
     if report["cut_games"]:
         table.add_row("games cut before their end", f"{report['cut_games']}")
     normalized = report["human_normalized"]

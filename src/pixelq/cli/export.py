@@ -5,14 +5,17 @@ from __future__ import annotations
 import os
 import re
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from tyro.conf import Positional
 
-from pixelq.cli.arguments import flags, parse
+from pixelq.cli.arguments import Output, flags, parse
+from pixelq.cli.policy_choice import chosen_policy
 from pixelq.errors import UserError
+from pixelq.plain_files import output_path
 from pixelq.recipes.unused import check_threads
 
 if TYPE_CHECKING:
@@ -28,14 +31,14 @@ class Args:
 
     run: Positional[Path]
     """Run folder, policy.safetensors, or an export; with --push alone an export's folder is uploaded as it is."""
-    output: Path | None = None
+    output: Output = None
     """The folder to make, or a zip (x.zip); none: exports/<name of the run>."""
     policy: Literal["best", "final"] = "best"
     """Which policy of the run."""
     episodes: int | None = None
     """Whole games of the evaluation; none: those of the run's own, if that was of this very policy, else 30."""
     epsilon: float | None = None
-    """Probability of a random action in them; none: 0.01."""
+    """Probability of a random action in them; none: the run's eval_epsilon."""
     seed: int | None = None
     """Seed of these games; none: 1000000."""
     video: bool = True
@@ -64,6 +67,8 @@ def run(argv: list[str]) -> int:
     """Make the export, and upload it if asked to."""
     args = parse(Args, argv, "export")
     _check(args)
+    if args.output is not None and re.search(r"\.zip[/\\]+$", args.output, re.I):
+        raise UserError(f"--output {args.output}: a zip is a file; leave the slash out, or name a folder")
     from pixelq.tabular.table_run import is_table_run
 
     if is_table_run(args.run):
@@ -72,7 +77,7 @@ def run(argv: list[str]) -> int:
     from pixelq.sharing.bundle import check_free, is_export
 
     again = args.push is not None and args.output is None and is_export(args.run)
-    target = args.output or EXPORTS / _name(args.run)
+    target = EXPORTS / _name(args.run) if args.output is None else output_path(args.output, None, "--output")
     if again:
         _check_nothing_else(args, argv)
     else:
@@ -88,19 +93,22 @@ def run(argv: list[str]) -> int:
     if again:
         return _upload_again(args)
     made, address = _export(args, target)
-    low, high = made.report["interval_95"]
-    print(
-        f"{target}: {len(made.names)} files; mean {made.report['mean']:.2f} of {made.report['episodes']} games "
-        f"(95% interval {low:.2f} to {high:.2f})"
-    )
+    print(f"{target}: {len(made.names)} files; {_score(made.report)}")
     if address:
         print(address)
     return 0
 
 
+def _score(report: Mapping[str, Any]) -> str:
+    """The evaluation in a few words."""
+    if report["interval_95"] is None:
+        return f"{report['mean']:.2f} in one game"
+    low, high = report["interval_95"]
+    return f"mean {report['mean']:.2f} of {report['episodes']} games (95% interval {low:.2f} to {high:.2f})"
+
+
 def _export(args: Args, target: Path) -> tuple[Made, str]:
     """Write the export; the address where it was uploaded, empty if it was not."""
-    from pixelq.checkpoints.policy_file import FILE, find_policy
     from pixelq.device import choose_device, prepare_cpu
     from pixelq.sharing.bundle import Choice, copied, fill, new_export
     from pixelq.sharing.measured import Wanted
@@ -120,11 +128,7 @@ def _export(args: Args, target: Path) -> tuple[Made, str]:
     threads = prepare_cpu(args.threads)
     address = ""
     with opened(args.run, _tell) as place, new_export(target) as folder:
-        file = place.path / args.policy / FILE
-        if not file.is_file():
-            file = find_policy(place.path)
-            if args.policy == "final" and file.parent.name == "best":
-                raise UserError(f"{place.path}: has no final policy yet; train it to its end, or take --policy best")
+        file = chosen_policy(place, args.policy)
         agent = copied(file, folder, device)
         made = fill(folder, agent, _run_of(place.path, file), choice, threads=threads, tell=_tell)
         if args.push and target.suffix.lower() == ".zip":

@@ -9,9 +9,10 @@ from typing import Annotated, Any
 
 from tyro.conf import Positional, arg
 
-from pixelq.cli.arguments import parse
+from pixelq.cli.arguments import Output, parse
 from pixelq.command_lines import command_line
 from pixelq.errors import UserError
+from pixelq.plain_files import output_path
 from pixelq.recipes.keywords import checked_keywords, keywords_from_words
 
 LIBRARIES = ("sb3", "cleanrl")
@@ -32,7 +33,7 @@ class Args:
     """The zip of model.save() (DQN, QR-DQN), or a .cleanrl_model of torch (DQN, C51, Rainbow, PQN)."""
     game: str | None = None
     """The game it was trained on, an ale-py name or a Gymnasium id; most files do not say it."""
-    output: Path | None = None
+    output: Output = None
     """The new folder; none: imported/<game>-<file>."""
     frame_skip: int | None = None
     """Frames per agent step; none: 4 in Atari games, else 1."""
@@ -52,6 +53,7 @@ def run(argv: list[str]) -> int:
         raise UserError(f"which file? pixelq import {args.library} FILE --game GAME")
     if args.sticky_actions is not None and not 0 <= args.sticky_actions <= 1:
         raise UserError(f"--sticky-actions {args.sticky_actions} is out of range: it must be between 0 and 1")
+    named = None if args.output is None else output_path(args.output, None, "--output")
     choice: dict[str, Any] = {
         "keywords": checked_keywords(keywords_from_words(args.env_kwargs), "--env-kwargs"),
         "frame_skip": args.frame_skip,
@@ -68,7 +70,7 @@ def run(argv: list[str]) -> int:
 
         imported = import_cleanrl(args.file, args.game, **choice)
     config = imported.config
-    folder = args.output or default_folder(config.game, args.file)
+    folder = named or default_folder(config.game, args.file)
     write(imported, folder)
     print(f"{folder}: {imported.words[0]}")
     for line in imported.words[1:]:

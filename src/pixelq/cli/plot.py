@@ -8,9 +8,9 @@ from typing import Literal
 
 from tyro.conf import Positional
 
-from pixelq.cli.arguments import Paths, check_folder_named, parse
+from pixelq.cli.arguments import Output, Paths, parse
 from pixelq.errors import UserError
-from pixelq.plain_files import check_plain
+from pixelq.plain_files import output_path
 
 
 @dataclass(frozen=True)
@@ -22,8 +22,8 @@ class Args:
 
     runs: Positional[Paths]
     """Run folders."""
-    out: Path | None = None
-    """Path of the figure (.png and .svg); none: plots/progress in the run's folder, for several runs ./plot."""
+    out: Output = None
+    """Path of the figure (.png and .svg), or a folder; none: plots/progress in the run's folder, for several ./plot."""
     band: Literal["range", "interval"] = "range"
     """Band over seeds: lowest to highest run, or the 95% interval of their mean (Student's t)."""
     games: int = 100
@@ -35,9 +35,8 @@ class Args:
 def run(argv: list[str]) -> int:
     """Draw the figure and say where it is."""
     args = parse(Args, argv, "plot")
-    check_folder_named(argv, "out")
-    if args.out is not None:
-        check_plain(args.out)
+    alone = args.runs[0] / "plots" / "progress" if len(args.runs) == 1 else Path("plot")
+    out = alone if args.out is None else output_path(args.out, alone.name)
     if not args.runs:
         raise UserError("plot needs at least one run folder: pixelq plot runs/...")
     if args.games < 1:
@@ -46,7 +45,6 @@ def run(argv: list[str]) -> int:
         raise UserError(f"--rows {args.rows:g} is out of range: it must be at least 1")
     from pixelq.viewing.plots import plot_runs
 
-    alone = args.runs[0] / "plots" / "progress" if len(args.runs) == 1 else Path("plot")
-    for path in plot_runs(args.runs, args.out or alone, band=args.band, games=args.games, rows=args.rows):
+    for path in plot_runs(args.runs, out, band=args.band, games=args.games, rows=args.rows):
         print(path)
     return 0

@@ -6,13 +6,14 @@ import sys
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-from tyro.conf import Positional, arg
+from tyro.conf import Positional
 
-from pixelq.cli.arguments import Paths, check_folder_named, parse
+from pixelq.cli.arguments import Output, Paths, parse
+from pixelq.cli.policy_choice import chosen_policy
 from pixelq.errors import UserError
-from pixelq.plain_files import check_plain
+from pixelq.plain_files import names_folder, output_path
 from pixelq.runs.signals import terminated_as_interrupted
 
 if TYPE_CHECKING:
@@ -42,14 +43,15 @@ class Args:
     episodes: int = 1
     """Games of each run, one video each."""
     epsilon: float | None = None
-    """Probability of a random action; none: 0.01, and 0 for a Q-table."""
+    """Probability of a random action; none: the run's eval_epsilon, and 0 for a Q-table."""
     seed: int = 0
     """Seed of the first game and its random actions; each further game uses the next one."""
     policy: str = "best"
     """Which policy: best or final of RUN; or the path of another one, which then plays its own game, and whose video
     goes to the run that it belongs to."""
-    out: Annotated[Path | None, arg(aliases=["--output"])] = None
-    """The video (.mp4 or .gif), or a folder for it; several get -1, -2, ... in the name. None: videos in the run."""
+    out: Output = None
+    """The video (.mp4 or .gif), of which several get -1, -2, ... in the name; or a folder, in which the names of
+    several runs' videos begin with the run's. None: videos in the run."""
     begin_at: int = 0
     """Agent steps that are played before the video begins."""
     max_agent_steps: int | None = None
@@ -69,7 +71,6 @@ class Args:
 def run(argv: list[str]) -> int:
     """Record the games and print their scores."""
     args = parse(Args, argv, "record")
-    check_folder_named(argv, "out", "output")
     _check(args)
     # Imported late: torch, the emulator and PyAV take seconds, and a wrong argument should not wait for them.
     from pixelq.device import choose_device
@@ -91,8 +92,9 @@ def run(argv: list[str]) -> int:
             places = [_owner(policies[0])]
         if args.grid:
             return _record_grid(args, places, policies, device)
+        names = _distinct([_run_name(place) for place in places])
         for number, (place, policy) in enumerate(zip(places, policies, strict=True)):
-            _record_single(args, place, policy, device, number * args.episodes)
+            _record_single(args, place, policy, device, number, names)
     return 0
 
 
@@ -103,12 +105,9 @@ def _check(args: Args) -> None:
         raise UserError(f"--episodes {args.episodes} is out of range: record at least 1 game")
     if args.seed < 0:
         raise UserError(f"--seed {args.seed} is out of range: it must be at least 0")
-    if args.out is not None:
-        check_plain(args.out)
-    if args.out is not None and not args.out.is_dir() and args.out.suffix.lower() not in ("", ".mp4", ".gif"):
-        raise UserError(
-            f"--out {args.out}: videos are MP4 or GIF files; name it {args.out.with_suffix('.mp4')} or .gif"
-        )
+    out = None if args.out is None else output_path(args.out, "grid.mp4")
+    if out is not None and out.suffix.lower() not in ("", ".mp4", ".gif"):
+        raise UserError(f"--out {out}: videos are MP4 or GIF files; name it {out.with_suffix('.mp4')} or .gif")
     if args.policy not in ("best", "final") and len(args.runs) > 1:
         raise UserError(f"--policy {args.policy} plays one policy, and {len(args.runs)} runs are named; name one")
     if args.stages and len(args.runs) > 1:
@@ -119,8 +118,8 @@ def _check(args: Args) -> None:
         raise UserError("--grid needs several games: name several runs, or give --episodes 4")
 
 
-def _record_single(args: Args, place: Place, policy: Path, device: torch.device, before: int) -> None:
-    """Record the games of one policy, a video each; `before` videos have been made."""
+def _record_single(args: Args, place: Place, policy: Path, device: torch.device, number: int, names: list[str]) -> None:
+    """Record the games of one policy, a video each; it is that of the run of this number, of those of these names."""
     from pixelq.checkpoints.policy_file import load_agent
     from pixelq.viewing.scene import Look
     from pixelq.viewing.video import record_game
@@ -130,7 +129,7 @@ def _record_single(args: Args, place: Place, policy: Path, device: torch.device,
     for game in range(args.episodes):
         recorded = record_game(
             agent,
-            _video_path(args, place, policy, game, before + game),
+            _video_path(args, place, policy, game, number, names),
             seed=args.seed + game,
             look=Look(view=args.view, saliency=args.saliency),
             caption=caption,
@@ -178,7 +177,7 @@ def _write_grid(args: Args, cells: list[Any], alone: Path) -> int:
 
     most = [_most_steps(args, cell.agent.config) for cell in cells]
     timing = Timing(args.fps, args.begin_at, None if None in most else max(steps or 0 for steps in most))
-    path = args.out / alone.name if args.out is not None and args.out.is_dir() else args.out or alone
+    path = alone if args.out is None else output_path(args.out, alone.name)
     path = path if path.suffix else path.with_suffix(".mp4")
     look = Look(values=False, view=args.view, saliency=args.saliency)
     for cell, recorded in zip(cells, record_grid(cells, path, timing=timing, look=look, **_common(args)), strict=True):
@@ -188,7 +187,7 @@ def _write_grid(args: Args, cells: list[Any], alone: Path) -> int:
 
 def _common(args: Args) -> dict[str, Any]:
     return {
-        "epsilon": 0.01 if args.epsilon is None else args.epsilon,
+        "epsilon": args.epsilon,
         "scale": args.scale,
         "width": args.width,
         "colours": args.colours,
@@ -228,11 +227,11 @@ def _record_tables(args: Args, tables: list[Path]) -> int:
     for name, given in {"device": args.device != "auto", **unused}.items():
         if given:
             raise UserError(f"--{name.replace('_', '-')} has no effect on the video of a Q-table; leave it out")
+    names = _distinct([run.resolve().name for run in tables])
     for number, run in enumerate(tables):
         for game in range(args.episodes):
-            folder = args.out if args.out is not None else run / "videos"
-            named = _named(args, number * args.episodes + game)
-            out = named or folder / f"{args.policy}-seed{args.seed + game}.mp4"
+            name = f"{args.policy}-seed{args.seed + game}.mp4"
+            out = run / "videos" / name if args.out is None else _named(args.out, name, args, game, number, names)
             print(record_table(run, args.policy, out, seed=args.seed + game, epsilon=epsilon))
     return 0
 
@@ -243,7 +242,7 @@ def _policy_file(args: Args, place: Place) -> Path:
     if run.is_file() and args.policy not in ("best", "final"):
         raise UserError(f"--policy {args.policy}: {run} is a policy already; leave one of them out")
     if run.is_file():
-        return run
+        return chosen_policy(place, args.policy)
     from pixelq.checkpoints.policy_file import FILE
 
     if not (run / "config.toml").is_file():
@@ -253,13 +252,12 @@ def _policy_file(args: Args, place: Place) -> Path:
         if not path.exists():
             raise UserError(f"--policy {args.policy}: no such file; choose best, final or a policy.safetensors")
         return path / FILE if path.is_dir() else path
-    # A run that was never evaluated has no best policy; its final one is used. A kept policy's folder has one alone.
-    for name in ("best", "final", ".") if args.policy == "best" else ("final",):
-        path = run / name / FILE
-        if path.is_file():
-            return path
-    hint = "wait for its first evaluation" if args.policy == "best" else "use --policy best"
-    raise UserError(f"{run}: this run has no {args.policy} policy yet; {hint}, or train it longer")
+    try:
+        return chosen_policy(place, args.policy)
+    except UserError:
+        if args.policy != "best":
+            raise
+    raise UserError(f"{run}: this run has no best policy yet; wait for its first evaluation, or train it longer")
 
 
 def _owner(policy: Path) -> Place:
@@ -292,20 +290,49 @@ def _described(config: Any, policy: Path, which: str) -> str:
     return policy_caption(policy, f"{name}, {which} policy" if which else name)
 
 
-def _video_path(args: Args, place: Place, policy: Path, game: int, number: int) -> Path:
-    if (named := _named(args, number)) is not None:
-        return named
+def _video_path(args: Args, place: Place, policy: Path, game: int, number: int, names: list[str]) -> Path:
     if args.policy not in ("best", "final"):
         which = _which(policy) or (policy.stem if policy.parent == place.path else policy.parent.name)
     else:
         which = policy.parent.name if place.path.is_dir() and policy.parent != place.path else policy.stem
     name = f"{which}-seed{args.seed + game}.mp4"
-    return args.out / name if args.out is not None else place.result("videos/" + name)
+    return place.result("videos/" + name) if args.out is None else _named(args.out, name, args, game, number, names)
 
 
-def _named(args: Args, number: int) -> Path | None:
-    """The video that --out names, of several the one of this number; None: --out is not given, or is a folder."""
-    if args.out is None or args.out.is_dir():
-        return None
-    out = args.out if args.out.suffix else args.out.with_suffix(".mp4")
-    return out if args.episodes * len(args.runs) == 1 else out.with_stem(f"{out.stem}-{number + 1}")
+def _named(out: str, name: str, args: Args, game: int, number: int, names: list[str]) -> Path:
+    """Where a video goes that is one of the several for which --out names a place.
+
+    Args:
+        out: a file, whose name gets the video's number; or a folder, in which each has a name of its own.
+        name: the video's where its run is the only one.
+        args: how many games of each run.
+        game: its number among those of its run.
+        number: of the run.
+        names: of all runs, all different.
+    """
+    if names_folder(out):
+        return output_path(out, name if len(names) == 1 else f"{names[number]}-{name}")
+    path = output_path(out, name)
+    path = path if path.suffix else path.with_suffix(".mp4")
+    videos = args.episodes * len(names)
+    return path if videos == 1 else path.with_stem(f"{path.stem}-{number * args.episodes + game + 1}")
+
+
+def _run_name(place: Place) -> str:
+    """What a person calls the run that a policy is of: its folder, the zip, owner-name."""
+    if place.prefix:
+        return place.prefix.removesuffix("-")
+    path = Path(place.given).resolve()
+    return _owner(path).path.name if path.is_file() else path.name
+
+
+def _distinct(names: list[str]) -> list[str]:
+    """The names, of which equal ones (also where a disk takes capitals for the same) are numbered from the second."""
+    found: list[str] = []
+    for name in names:
+        taken, one, number = {other.casefold() for other in found}, name, 1
+        while one.casefold() in taken:
+            number += 1
+            one = f"{name}-{number}"
+        found.append(one)
+    return found

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
 
-from tyro.conf import Positional, arg
+from tyro.conf import Positional
 
-from pixelq.cli.arguments import check_folder_named, parse
+from pixelq.cli.arguments import Output, parse
 from pixelq.errors import UserError
+from pixelq.plain_files import output_path
 
 
 @dataclass(frozen=True)
@@ -22,7 +22,7 @@ class Args:
 
     folder: Positional[Path] = Path("runs")
     """A run's folder, or one with runs in it."""
-    output: Annotated[Path | None, arg(aliases=["--out"])] = None
+    output: Output = None
     """The page, or a folder for it; none: report.html in the runs' folder. An earlier report is replaced."""
     overwrite: bool = False
     """Replace the file even if it is no report."""
@@ -37,16 +37,17 @@ class Args:
 def run(argv: list[str]) -> int:
     """Write the page and say where it is."""
     args = parse(Args, argv, "report")
-    check_folder_named(argv, "out", "output")
+    from pixelq.report_page.writing import NAME, check_free, write_report
+
+    named = None if args.output is None else output_path(args.output, NAME, "--output")
     if not 0 <= args.videos <= 1000:
         raise UserError(f"--videos {args.videos:g} is out of range: it must be between 0 and 1000 (megabytes)")
     from pixelq.report_page.html import size
     from pixelq.report_page.page import Settings, report
-    from pixelq.report_page.writing import check_free, report_path, write_report
     from pixelq.viewing.reference_choice import Choice
 
-    path = report_path(args.folder, args.output)
-    if args.output is not None or args.folder.is_dir():
+    path = named or args.folder / NAME
+    if named is not None or args.folder.is_dir():
         check_free(path, args.overwrite)
     settings = Settings(Choice(args.reference, args.agents), round(args.videos * 1e6))
     page, runs = report(args.folder, settings)

@@ -3,38 +3,33 @@
 from __future__ import annotations
 
 import json
-import os
 import sys
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
 from pixelq import atomic
 from pixelq.errors import UserError
-from pixelq.plain_files import check_plain
+from pixelq.plain_files import folders_for
 
 
-def result_file(out: Path | None, usual: Path) -> Path:
-    """Where the results go: `out`, or `eval.json` in it if it is a folder, or the usual file.
-
-    Folders above `out` that are not there yet are made.
+@contextmanager
+def kept(out: Path | None) -> Iterator[None]:
+    """Make the folders above `out` before anything is played, which go again if nothing comes into them.
 
     Raises:
-        UserError: `out` cannot be written; said before the games are played.
+        UserError: one cannot be made.
     """
-    if out is None:
-        return usual
-    check_plain(out)
-    file = out / "eval.json" if out.is_dir() else out
-    check_plain(file)
-    if file.is_dir():
-        raise UserError(f"--out {out}: {file} is a folder; name a file")
-    try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UserError(f"--out {out}: {file.parent} cannot be made ({error.strerror}); choose another place") from None
-    if not os.access(file.parent, os.W_OK):
-        raise UserError(f"--out {out}: {file.parent} is not a folder that can be written; choose another place")
-    return file
+    with ExitStack() as stack:
+        if out is not None:
+            try:
+                stack.enter_context(folders_for(out))
+            except OSError as error:
+                raise UserError(
+                    f"--out {out}: {out.parent} cannot be made ({error.strerror}); choose another place"
+                ) from None
+        yield
 
 
 def keep(report: dict[str, Any], file: Path, named: bool) -> int:

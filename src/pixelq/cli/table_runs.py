@@ -6,7 +6,7 @@ import json
 from dataclasses import asdict
 from pathlib import Path
 
-from pixelq.cli.results import keep, result_file
+from pixelq.cli.results import keep, kept
 
 
 def evaluate_table(run: Path, which: str, *, episodes: int, epsilon: float, seed: int, as_json: bool,
@@ -20,13 +20,13 @@ def evaluate_table(run: Path, which: str, *, episodes: int, epsilon: float, seed
         epsilon: probability of a random action.
         seed: decides every episode.
         as_json: print the JSON instead of the tables.
-        out: the file to write instead.
+        out: the file to write instead, of `output_path`.
 
     Returns:
         The exit code.
 
     Raises:
-        UserError: no such table, a damaged file, or `out` cannot be written.
+        UserError: no such table, a damaged file, or the folders of `out` cannot be made.
     """
     import numpy as np
     from rich.console import Console
@@ -38,24 +38,23 @@ def evaluate_table(run: Path, which: str, *, episodes: int, epsilon: float, seed
     from pixelq.tabular.table_run import TABLE, load_table
     from pixelq.tabular.terminal import print_evaluation, print_map, print_optimality
 
-    file = result_file(out, run / "eval.json")
-    loaded = load_table(run, which)
-    game, gamma = loaded.game, loaded.settings.gamma
-    agent = TableAgent(loaded.table, np.random.default_rng(seed))
-    evaluation = evaluate(agent, game, episodes=episodes, epsilon=epsilon, seed=seed)
-    optimality = measure_optimality(loaded.table, game, gamma)
-    report = {
-        "policy": str(run / which / TABLE),
-        "game": game.name,
-        "episodes": episodes,
-        "epsilon": epsilon,
-        "seed": seed,
-        **evaluation.summary(),
-        "interval_95": list(evaluation.interval()),
-        "comparison": asdict(optimality),
-        "games": [asdict(played) for played in evaluation.games],
-    }
-    code = keep(report, file, named=out is not None)
+    with kept(out):
+        loaded = load_table(run, which)
+        game, gamma = loaded.game, loaded.settings.gamma
+        agent = TableAgent(loaded.table, np.random.default_rng(seed))
+        evaluation = evaluate(agent, game, episodes=episodes, epsilon=epsilon, seed=seed)
+        optimality = measure_optimality(loaded.table, game, gamma)
+        report = {
+            "policy": str(run / which / TABLE),
+            "game": game.name,
+            "episodes": episodes,
+            "epsilon": epsilon,
+            "seed": seed,
+            **evaluation.told(),
+            "comparison": asdict(optimality),
+            "games": [asdict(played) for played in evaluation.games],
+        }
+        code = keep(report, out or run / "eval.json", named=out is not None)
     if as_json:
         print(json.dumps(report, indent=1))
         return code

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Annotated
 
 from tyro.conf import FlagCreatePairsOff, Positional, arg
 
-from pixelq.cli.arguments import parse
+from pixelq.cli.arguments import Output, parse
 from pixelq.command_lines import command_line
 from pixelq.errors import UserError
+from pixelq.plain_files import output_path
 
 if TYPE_CHECKING:
     import numpy as np
@@ -61,8 +62,8 @@ class Args:
     """Seed of exploration, episodes and tests."""
     run_dir: Path | None = None
     """Folder of the run; none: runs/<game>-tabular-<seed>-<time>."""
-    video: Path | None = None
-    """Write the printed episode as a video into this file (MP4 or GIF); needs the extra pixelq[toy-text]."""
+    video: Output = None
+    """Write the printed episode as a video into this file (MP4 or GIF) or folder; needs the extra pixelq[toy-text]."""
 
 
 LEARNING = ("alpha", "gamma", "epsilon", "steps", "test_every", "test_episodes", "stop_score", "run_dir")
@@ -81,15 +82,18 @@ def run(argv: list[str]) -> int:
 
     from pixelq.tabular.video import check_video
 
+    video = None
     if args.video is not None:
-        check_video(args.video)
+        which = "best" if args.policy == "q-learning" else args.policy
+        video = output_path(args.video, f"{which}-seed{args.seed}.mp4", "--video")
+        check_video(video)
     console = Console(highlight=False)
     if os.path.exists(args.game):
-        _replay(args, console)
+        _replay(args, video, console)
     elif args.policy == "q-learning":
-        _learn(args, console)
+        _learn(args, video, console)
     else:
-        _play_handwritten(args, console)
+        _play_handwritten(args, video, console)
     return 0
 
 
@@ -114,7 +118,7 @@ def _check(args: Args) -> None:
             raise UserError(f"--{name.replace('_', '-')} has no effect here: {why}")
 
 
-def _learn(args: Args, console: Console) -> None:
+def _learn(args: Args, video: Path | None, console: Console) -> None:
     from pixelq.tabular.heat_map import draw_heat_map, write_heat_map
     from pixelq.tabular.measurement import measure
     from pixelq.tabular.planning import value_iteration
@@ -129,12 +133,12 @@ def _learn(args: Args, console: Console) -> None:
     value_iteration(game.model, settings.gamma)  # raises now, before the work, if gamma has no exact answer
     folder = create_table_run(game, settings, args.seed, args.run_dir)
     best, last = _run_tests(game, settings, args.seed, folder, console)
-    result = measure(best.q, game, settings.gamma, episodes=args.episodes, seed=args.seed, video=args.video)
+    result = measure(best.q, game, settings.gamma, episodes=args.episodes, seed=args.seed, video=video)
     picture = folder.path / "plots" / "q_table.png"
     title = f"{game.name}, best table (agent step {best.agent_steps:,}, seed {args.seed})"
     write_heat_map(draw_heat_map(best.q, game, settings.gamma, title), picture)
     folder.finish(last, result.optimality, result.evaluation)
-    _show_table(args, game, settings.gamma, best.q, result, console)
+    _show_table(args, game, settings.gamma, best.q, result, video, console)
     again = command_line("tabular", folder.path, game=args.game)
     print(f"{picture}: the table as a heat map; play it again with: {again}")
 
@@ -169,18 +173,18 @@ def _run_tests(
     return best, last
 
 
-def _replay(args: Args, console: Console) -> None:
+def _replay(args: Args, video: Path | None, console: Console) -> None:
     from pixelq.tabular.measurement import measure
     from pixelq.tabular.table_run import load_table
 
     loaded = load_table(Path(args.game))
     game, gamma = loaded.game, loaded.settings.gamma
     console.print(f"{game.name}, best table of {args.game}\n", soft_wrap=True, markup=False)
-    result = measure(loaded.table, game, gamma, episodes=args.episodes, seed=args.seed, video=args.video)
-    _show_table(args, game, gamma, loaded.table, result, console)
+    result = measure(loaded.table, game, gamma, episodes=args.episodes, seed=args.seed, video=video)
+    _show_table(args, game, gamma, loaded.table, result, video, console)
 
 
-def _play_handwritten(args: Args, console: Console) -> None:
+def _play_handwritten(args: Args, video: Path | None, console: Console) -> None:
     import numpy as np
 
     from pixelq.tabular.measurement import evaluate_on_new_seeds, single_episode
@@ -190,7 +194,7 @@ def _play_handwritten(args: Args, console: Console) -> None:
 
     game = _open(args, console)
     player = handwritten_policy(args.policy, game, np.random.default_rng(args.seed))
-    _show_episode(args, game, single_episode(player, game, args.seed, args.video), console)
+    _show_episode(args, game, single_episode(player, game, args.seed, video), video, console)
     print_evaluation(console, evaluate_on_new_seeds(player, game, args.episodes, args.seed))
     pi = player.probabilities()
     score, rate = expected_score(game.model, pi, game.limit), success_rate(game.model, pi, game.limit)
@@ -207,20 +211,21 @@ def _open(args: Args, console: Console) -> TabularGame:
 
 
 def _show_table(
-    args: Args, game: TabularGame, gamma: float, table: np.ndarray, result: Measurement, console: Console
-) -> None:
+    args: Args, game: TabularGame, gamma: float, table: np.ndarray, result: Measurement, video: Path | None,
+    console: Console,
+) -> None:  # fmt: skip
     from pixelq.tabular.terminal import print_evaluation, print_map, print_optimality
 
     print_map(console, table, game, gamma, result.episode)
-    _show_episode(args, game, result.episode, console)
+    _show_episode(args, game, result.episode, video, console)
     print_optimality(console, result.optimality, game, gamma)
     print_evaluation(console, result.evaluation)
 
 
-def _show_episode(args: Args, game: TabularGame, episode: list[Step], console: Console) -> None:
+def _show_episode(args: Args, game: TabularGame, episode: list[Step], video: Path | None, console: Console) -> None:
     from pixelq.tabular.terminal import print_trace
 
     print_trace(console, episode, game, args.trace_steps)
-    if args.video is not None:
-        console.print(f"{args.video}: this episode as a video", markup=False, soft_wrap=True)
+    if video is not None:
+        console.print(f"{video}: this episode as a video", markup=False, soft_wrap=True)
     console.print()

@@ -23,6 +23,8 @@ class Args:
     """A run's folder, or one with runs in it, which may be training; or an export (folder or zip), or hf:owner/name."""
     host: str = "127.0.0.1"
     """Address to listen on. Any other than this machine's own makes a token, which is part of the printed address."""
+    token: bool = False
+    """Make one for this machine's own address too, against its other accounts: without it all can see and steer."""
     port: int | None = None
     """Port to listen on; none: the first free one from 8400; 0: any."""
     allow_host: tuple[str, ...] = ()
@@ -60,6 +62,7 @@ def run(argv: list[str]) -> int:
             host=args.host,
             port=args.port,
             names=frozenset(args.allow_host),
+            token=args.token,
             settings=settings,
             tell=_tell,
         )

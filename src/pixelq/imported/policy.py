@@ -23,6 +23,7 @@ from pixelq.errors import UserError
 from pixelq.imported.recognised import Recognised
 from pixelq.learner.learner import load_weights
 from pixelq.networks import Network, build_network
+from pixelq.plain_files import folders_for
 from pixelq.policy import Agent
 from pixelq.recipes.validation import validate
 from pixelq.recipes.values import overridden, with_all_options
@@ -93,14 +94,14 @@ def write(imported: Imported, folder: Path) -> None:
         raise UserError(f"{folder}: is there already; give another --output, or move it away")
     unfinished = folder.with_name(f".{folder.name[:100]}.{secrets.token_hex(4)}.tmp")
     try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            save_policy(unfinished, imported.network, imported.config, imported.facts)
-            os.rename(unfinished, folder)
-        except BaseException:
-            shutil.rmtree(unfinished, ignore_errors=True)
-            raise
-        sync_folder(folder.parent)
+        with folders_for(folder):
+            try:
+                save_policy(unfinished, imported.network, imported.config, imported.facts)
+                os.rename(unfinished, folder)
+            except BaseException:
+                shutil.rmtree(unfinished, ignore_errors=True)
+                raise
+            sync_folder(folder.parent)
     except OSError as error:
         raise UserError(f"{folder}: cannot be written ({error.strerror}); {remedy(error)}") from None
 

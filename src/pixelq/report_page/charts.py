@@ -74,7 +74,7 @@ def _scores(comparison: GameComparison, names: dict[int, str]) -> Chart:
 
 
 def _mean_of(members: Sequence[RunCurves]) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Agent steps, mean over seeds and its 95% bootstrap interval, where every run has a value."""
+    """Agent steps, mean over seeds and its 95% interval by Student's t, where every run has a value."""
     end = min(million_frames(run) for run in members)
     grid = np.linspace(0, end, FEWER_POINTS)
     mean, low, high = group_means(members, grid, by_million=False)

@@ -12,7 +12,7 @@ from pixelq.config import Config
 from pixelq.errors import UserError
 from pixelq.recipes.reading import read_config
 from pixelq.viewing.curves import RunCurves
-from pixelq.web.folder_watch import FolderWatch
+from pixelq.web.folder_watch import DEPTH, FolderWatch
 from pixelq.web.growing_table import open_regular
 from pixelq.web.run_reader import LARGEST_CONFIG, RunReader
 
@@ -41,8 +41,8 @@ class ReportRun:
     """Its eval.json, if `pixelq eval` wrote one."""
 
 
-def collect(folder: Path) -> list[ReportRun]:
-    """All runs of a folder, by name; or the one run that it is.
+def collect(folder: Path) -> tuple[list[ReportRun], str]:
+    """All runs of a folder, by name, or the one run that it is; and why there may be more, empty if there are none.
 
     Raises:
         UserError: there is no such folder, or no run in it.
@@ -50,8 +50,10 @@ def collect(folder: Path) -> list[ReportRun]:
     watch = FolderWatch(folder)
     watch.refresh()
     if not watch.readers:
-        raise UserError(f"{folder}: no run in it; give a run's folder, or the folder with your runs (runs)")
-    return [_collected(reader, name) for name, reader in sorted(watch.readers.items(), key=_by_number)]
+        where = f"no run in it (looked {DEPTH} folders deep)"
+        raise UserError(f"{folder}: {where}; give a run's folder, or the folder with your runs (runs)")
+    runs = [_collected(reader, name) for name, reader in sorted(watch.readers.items(), key=_by_number)]
+    return runs, watch.cut
 
 
 def _by_number(item: tuple[str, RunReader]) -> list[tuple[int, str]]:

@@ -54,7 +54,7 @@ def report(folder: Path, settings: Settings) -> tuple[str, list[ReportRun]]:
     Raises:
         UserError: there is no run, or the reference cannot be read or has none of the games.
     """
-    runs = collect(folder)
+    runs, cut = collect(folder)
     readable = [run for run in runs if run.curves is not None]
     comparisons, told = _beside(readable, settings.choice)
     anchors = {run.name: f"run-{i}" for i, run in enumerate(runs)}
@@ -67,7 +67,7 @@ def report(folder: Path, settings: Settings) -> tuple[str, list[ReportRun]]:
     left_out = f"Not as far, so left out: {', '.join(equal.left_out)}." if equal and equal.left_out else ""
     media = found_media(folder, runs, settings.videos_limit)
     main = [
-        notices(runs, told),
+        notices(runs, [cut, *told] if cut else told),
         section("runs", "Runs", runs_table(runs, anchors)),
         *(game_section(i, one, of_game) for i, (one, of_game) in enumerate(zip(comparisons, charts, strict=True))),
         section(

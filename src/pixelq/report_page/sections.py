@@ -51,7 +51,7 @@ def game_section(i: int, comparison: GameComparison, charts: Sequence[Chart]) ->
     several = any(len(members) > 1 for members in comparison.groups.values())
     told = "Point at a curve, or move along it with the arrow keys, to read it off."
     if several:
-        told += " Thick lines: mean over seeds; coloured bands: its 95% bootstrap interval; thin lines: the runs."
+        told += " Thick lines: mean over seeds; coloured bands: its 95% interval (Student's t); thin lines: the runs."
     if comparison.references:
         told += " Grey: published, mean of its runs"
         told += (

@@ -8,16 +8,16 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from pixelq.config import Config
-from pixelq.errors import UserError
 from pixelq.recipes.values import FIELDS
 from pixelq.report_page.collected import ReportRun
 from pixelq.report_page.html import Column, Html, duration, element, escaped, joined, number, table, whole
 from pixelq.runs.evaluation import human_normalized
-from pixelq.viewing.comparison import GameComparison, group_means, reference_protocol
+from pixelq.viewing.comparison import BAND_WORDS, GameComparison, group_means, reference_protocol
 from pixelq.viewing.emulator_frames import frames_of_a_step, has_emulator
 from pixelq.viewing.equal_steps import EqualSteps, Estimate
 from pixelq.viewing.protocol import described
 from pixelq.viewing.reference import MILLION
+from pixelq.viewing.run_groups import canonical
 
 MOST_COLUMNS = 8
 """Groups that stand side by side; more stand one below the other, or only in words."""
@@ -59,12 +59,7 @@ def _of(value: object) -> str:
 
 
 def _normalized(score: float | None, config: Config | None) -> float | None:
-    if score is None or config is None:
-        return None
-    try:
-        return human_normalized(score, config.game)
-    except UserError:  # a game that is not registered here
-        return None
+    return None if score is None or config is None else human_normalized(score, config)
 
 
 def equal_table(equal: EqualSteps) -> Html:
@@ -84,11 +79,10 @@ def equal_table(equal: EqualSteps) -> Html:
         for row in equal.rows
     ]  # fmt: skip
     told = f"At {where}: mean of the last 100 training games by then"
-    if any(not math.isnan(one.low) for row in equal.rows for one in (row.score, row.normalized)):
-        told += ". In brackets: 95% bootstrap interval over seeds"
+    told += f". {equal.spread}" if equal.spread else ""
     if any(row.published for row in equal.rows):
-        told += ". Published: means of its training games at as many agent steps"
-    return table(told, *_known(columns, rows, "Million frames", "Human-normalized"))
+        told = f"{told.rstrip('.')}. Published: means of its training games at as many agent steps"
+    return table(told.rstrip("."), *_known(columns, rows, "Million frames", "Human-normalized"))
 
 
 def _known(
@@ -125,7 +119,7 @@ def curve_table(comparison: GameComparison) -> Html:
         values = [_estimate(Estimate(mean[i], low[i], high[i]), 2) for mean, low, high in of_groups]
         published = [number(curve.at(step * 4 / MILLION)) for curve in comparison.references]
         rows.append([whole(step), *values, *published])
-    return table("Mean of the last 100 training games by then (95% bootstrap interval over seeds)", columns, rows)
+    return table(f"Mean of the last 100 training games by then ({BAND_WORDS['interval']})", columns, rows)
 
 
 def _round_number(value: float) -> float:
@@ -207,7 +201,7 @@ def configuration_table(comparisons: Sequence[GameComparison]) -> Html | None:
     }
     fields = [
         name for name in FIELDS
-        if name != "seed" and len({repr(getattr(config, name)) for config in groups.values()}) > 1
+        if name != "seed" and len({canonical(getattr(config, name)) for config in groups.values()}) > 1
     ]  # fmt: skip
     if len(groups) < 2 or not fields:
         return None

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from pixelq.atomic import remedy, write_bytes
 from pixelq.errors import UserError
-from pixelq.plain_files import not_plain
+from pixelq.plain_files import folders_for, not_plain
 
 MARK = '<meta name="generator" content="pixelq report">'
 """Stands near the beginning of every report."""
@@ -15,22 +15,13 @@ LOOKED_INTO = 4096
 NAME = "report.html"
 
 
-def report_path(folder: Path, output: Path | None) -> Path:
-    """Where the report goes: `output`, or report.html in it if it is a folder, or in the runs' folder."""
-    if output is None:
-        return folder / NAME
-    return output / NAME if output.is_dir() else output
-
-
 def check_free(path: Path, overwrite: bool) -> None:
     """Make sure that nothing is there, or an earlier report; before anything is read.
 
     Raises:
-        UserError: something else is there and may not be overwritten, or the folder is missing.
+        UserError: something else is there and may not be overwritten.
     """
     try:
-        if not path.parent.is_dir():
-            raise UserError(f"{path}: there is no folder {path.parent}; make it, or choose another place with --output")
         if path.is_dir() or (path.exists() and not path.is_file()) or not_plain(path):
             raise UserError(f"{path}: something else lies there; choose another place with --output")
         if overwrite or not (path.exists() or path.is_symlink()) or _is_report(path):
@@ -43,14 +34,15 @@ def check_free(path: Path, overwrite: bool) -> None:
 
 
 def write_report(path: Path, page: str) -> int:
-    """Write the page, completely or not at all; return its size in bytes.
+    """Write the page and the folders above it, completely or not at all; return its size in bytes.
 
     Raises:
         UserError: it cannot be written.
     """
     data = page.encode("utf-8", "replace")  # a file's name may hold what is no letter
     try:
-        write_bytes(path, data)
+        with folders_for(path):
+            write_bytes(path, data)
     except OSError as error:
         raise UserError(
             f"{path}: cannot be written ({error.strerror}); {remedy(error)}, or choose another place with --output"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ import numpy as np
 from pixelq.action_masks import allowed_values, random_actions
 from pixelq.config import Config
 from pixelq.envs import Game, make_envs, resolve_game
+from pixelq.errors import UserError
 from pixelq.policy import Agent
 from pixelq.policy.acting import Acting, forgotten, in_order
 from pixelq.runs.scores import Episode, Scores
@@ -51,7 +53,9 @@ class Evaluation:
         return float(self.scores.mean())
 
     def interval(self, level: float = 0.95) -> tuple[float, float]:
-        """Percentile bootstrap interval of the mean, from 10,000 resamples."""
+        """Percentile bootstrap interval of the mean, from 10,000 resamples; NaN of one game, which has none."""
+        if len(self.games) < 2:
+            return math.nan, math.nan
         generator = np.random.default_rng(0)
         means = generator.choice(self.scores, (10_000, len(self.games))).mean(axis=1)
         tail = (1 - level) / 2
@@ -59,15 +63,21 @@ class Evaluation:
         return float(low), float(high)
 
     def summary(self) -> dict[str, float]:
-        """Mean, standard deviation (of the sample), minimum, maximum and median, in points."""
+        """Mean, standard deviation (of the sample; NaN of one game), minimum, maximum and median, in points."""
         scores = self.scores
         return {
             "mean": self.mean,
-            "std": float(scores.std(ddof=1)) if len(scores) > 1 else 0.0,
+            "std": float(scores.std(ddof=1)) if len(scores) > 1 else math.nan,
             "min": float(scores.min()),
             "max": float(scores.max()),
             "median": float(np.median(scores)),
         }
+
+    def told(self) -> dict[str, Any]:
+        """`summary` and `interval_95`, as JSON has them: of one game, which has no spread, `std` and that are None."""
+        summary, interval = self.summary(), list(self.interval())
+        several = len(self.games) > 1
+        return {**summary, "std": summary["std"] if several else None, "interval_95": interval if several else None}
 
 
 class Abandoned(Exception):  # noqa: N818 (it is no error)
@@ -169,7 +179,21 @@ def random_and_human(game: str) -> tuple[float, float] | None:
     return None
 
 
-def human_normalized(score: float, game: str) -> float | None:
-    """(score - random) / (human - random), as a fraction; None where no human score is published."""
-    reference: Any = random_and_human(game)
-    return None if reference is None else (score - reference[0]) / (reference[1] - reference[0])
+def random_and_human_of(config: Config) -> tuple[float, float] | None:
+    """The published scores that a run's own may be normalized by, of a random agent and a human tester.
+
+    None where there are none: no Atari game, one that is not registered here, or one that `env_kwargs` (mode,
+    difficulty, a map) make another game than the one that was measured.
+    """
+    if config.env_kwargs:
+        return None
+    try:
+        return random_and_human(config.game)
+    except UserError:  # its module is not imported
+        return None
+
+
+def human_normalized(score: float, config: Config) -> float | None:
+    """(score - random) / (human - random), as a fraction; None where there is nothing to normalize by."""
+    ends = random_and_human_of(config)
+    return None if ends is None else (score - ends[0]) / (ends[1] - ends[0])

@@ -9,7 +9,7 @@ from typing import Any
 
 from pixelq.checkpoints.digests import policy_digest
 from pixelq.policy import Agent
-from pixelq.runs.evaluation import Evaluation, evaluate, human_normalized, random_and_human
+from pixelq.runs.evaluation import Evaluation, evaluate, human_normalized, random_and_human_of
 
 RANDOM_GAMES = 30
 """Most games that a random agent plays beside the policy."""
@@ -56,18 +56,15 @@ def report_games(
 
 def scores_told(result: Evaluation, agent: Agent) -> dict[str, Any]:
     """The numbers of an evaluation: how it was played, mean and interval, and published scores beside it."""
-    game = agent.config.game
-    # Those scores are of the game as it is, not of another mode or map.
-    published = None if agent.config.env_kwargs else random_and_human(game)
+    published = random_and_human_of(agent.config)
     return {
         "episodes": len(result.games),
         "epsilon": result.epsilon,
         "seed": result.seed,
-        **result.summary(),
-        "interval_95": list(result.interval()),
+        **result.told(),
         "cut_games": result.cut,
         "mean_length_agent_steps": sum(g.length for g in result.games) / len(result.games),
-        "human_normalized": human_normalized(result.mean, game) if published else None,
+        "human_normalized": human_normalized(result.mean, agent.config),
         "random_agent_published": published[0] if published else None,
         "human_published": published[1] if published else None,
     }

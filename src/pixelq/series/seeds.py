@@ -10,8 +10,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from pixelq.atomic import write_bytes
@@ -22,10 +22,11 @@ from pixelq.recipes.validation import validate
 from pixelq.runs.scores import WINDOW
 from pixelq.series.folder import SeriesFolder, field, new_folder, plain_name, read_series
 from pixelq.series.progress import SeriesProgress
-from pixelq.series.run_facts import best_evaluation, final_score, is_finished, with_seed
+from pixelq.series.run_facts import is_finished, with_seed
 from pixelq.series.side_by_side import Outcome, prepared, room, run_all
 from pixelq.viewing.comparison import agent_steps
-from pixelq.viewing.curves import RunCurves, mean_and_band, read_run
+from pixelq.viewing.curves import RunCurves, read_run
+from pixelq.viewing.equal_steps import mean_and_interval, score_at, step_of
 from pixelq.viewing.figures import write_figure
 from pixelq.viewing.plots import draw_runs
 from pixelq.viewing.run_groups import grouped
@@ -37,10 +38,11 @@ class SeedRow:
 
     seed: int
     agent_steps: int
+    """How far it is."""
     score: float
-    """Mean of the last 100 training games, in points; NaN if none ended."""
+    """Mean of the last 100 training games by the agent step of all, in points; NaN: it is not there, or none ended."""
     evaluation: float
-    """The best evaluation's mean, in points; NaN if there was none."""
+    """Mean of the last evaluation by then, in points; NaN if there was none."""
 
 
 def start_seeds(config: Config, seeds: Sequence[int], run_dir: Path | None = None, at_once: int = 0) -> int:
@@ -102,29 +104,59 @@ def _read(run: Path, tell: Callable[[str], None]) -> RunCurves | None:
         return None
 
 
-def seed_row(seed: int, curves: RunCurves | None) -> SeedRow:
-    """What a run has come to so far."""
-    if curves is None:
-        return SeedRow(seed, 0, math.nan, math.nan)
-    return SeedRow(seed, int(agent_steps(curves)), final_score(curves), best_evaluation(curves))
+def seed_rows(runs: Mapping[int, RunCurves | None]) -> tuple[float, list[SeedRow]]:
+    """The agent step at which the runs are compared, and what each has come to there.
 
-
-def mean_and_interval(values: Sequence[float]) -> tuple[float, float, float]:
-    """Mean, and the lower and upper end of its 95% interval by Student's t, of the values that are known.
-
-    NaN where none is known; the interval is NaN for a single one.
+    It is that of the least far run, of those that are not far behind (`step_of`) and of those that have come to their
+    end, which a score or a number of games may bring early. 0: no run has a finished game.
     """
-    known = np.array([value for value in values if not math.isnan(value)])
-    if not len(known):
-        return math.nan, math.nan, math.nan
-    mean, low, high = mean_and_band(known[:, None], "interval")
-    return float(mean[0]), float(low[0]), float(high[0])
+    reached = {
+        seed: agent_steps(curves) if curves is not None and len(curves.episodes["score"]) else 0.0
+        for seed, curves in runs.items()
+    }
+    ended = [reached[seed] for seed, curves in runs.items() if curves is not None and is_finished(curves.folder)]
+    step = min([step_of(list(reached.values())), *(far for far in ended if far)])
+    rows = []
+    for seed, curves in runs.items():
+        far = 0 if curves is None else int(agent_steps(curves))
+        if curves is None or reached[seed] < step or not step:
+            rows.append(SeedRow(seed, far, math.nan, math.nan))
+        else:
+            rows.append(SeedRow(seed, far, score_at(curves, step), last_evaluation(curves, step)))
+    return step, rows
+
+
+def last_evaluation(run: RunCurves, step: float) -> float:
+    """Mean of the newest evaluation by an agent step, in points; NaN: there was none."""
+    means = run.evaluations["mean"][run.evaluations["agent_steps"] <= step]
+    return float(means[-1]) if len(means) else math.nan
 
 
 def _report(folder: Path, config: Config, runs: Mapping[int, RunCurves | None]) -> None:
-    rows = [seed_row(seed, curves) for seed, curves in runs.items()]
-    table = Table(title=f"{config.game} {config.recipe}: {len(rows)} seeds")
-    for name in ("seed", "agent steps", "mean of the last 100 games", "best evaluation"):
+    step, rows = seed_rows(runs)
+    # Without a terminal rich assumes 80 columns, too few for this table.
+    console = Console() if sys.stdout.isatty() else Console(width=110)
+    console.print(_table(config, step, rows))
+    behind = [f"seed {row.seed} ({row.agent_steps:,})" for row in rows if step and math.isnan(row.score)]
+    if behind:
+        told = f"left out, not as far as agent step {step:,.0f} with a finished game: {', '.join(behind)}"
+        console.print(told, markup=False, highlight=False)
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["seed", "agent_steps", "compared_at", "mean_score_100", "last_evaluation"])
+    writer.writerows([row.seed, row.agent_steps, int(step), _cell(row.score), _cell(row.evaluation)] for row in rows)
+    write_bytes(folder / "seeds.csv", text.getvalue().encode())
+    begun = [curves for curves in runs.values() if curves is not None and agent_steps(curves)]
+    if begun:
+        figure = draw_runs(grouped(begun), band="interval", games=WINDOW, rows=5.0)
+        for path in write_figure(figure, folder / "seeds"):
+            print(path)
+
+
+def _table(config: Config, step: float, rows: Sequence[SeedRow]) -> Table:
+    """What the runs came to, all at one agent step, with the means over seeds and their intervals."""
+    table = Table(title=f"{escape(config.game)} {escape(config.recipe)}: {len(rows)} seeds")
+    for name in ("seed", "agent steps", "mean of the last 100 games", "last evaluation"):
         table.add_column(name, justify="right")
     for row in rows:
         table.add_row(str(row.seed), f"{row.agent_steps:,}", points(row.score), points(row.evaluation))
@@ -132,18 +164,9 @@ def _report(folder: Path, config: Config, runs: Mapping[int, RunCurves | None]) 
     scores, evaluations = ([getattr(row, name) for row in rows] for name in ("score", "evaluation"))
     table.add_row("mean", "", _with_interval(scores), _with_interval(evaluations))
     table.caption = "In brackets: 95% interval of the mean over seeds (Student's t)."
-    # Without a terminal rich assumes 80 columns, too few for this table.
-    (Console() if sys.stdout.isatty() else Console(width=110)).print(table)
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["seed", "agent_steps", "mean_score_100", "best_evaluation"])
-    writer.writerows([row.seed, row.agent_steps, _cell(row.score), _cell(row.evaluation)] for row in rows)
-    write_bytes(folder / "seeds.csv", text.getvalue().encode())
-    begun = [curves for curves in runs.values() if curves is not None and agent_steps(curves)]
-    if begun:
-        figure = draw_runs(grouped(begun), band="interval", games=WINDOW, rows=5.0)
-        for path in write_figure(figure, folder / "seeds"):
-            print(path)
+    if step:
+        table.caption = f"Scores and evaluations by agent step {step:,.0f}. {table.caption}"
+    return table
 
 
 def points(score: float) -> str:

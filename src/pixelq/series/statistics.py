@@ -56,7 +56,11 @@ def bootstrap_interval(
     resamples: int = RESAMPLES,
     level: float = 0.95,
 ) -> tuple[float, float]:
-    """Percentile interval of an aggregate by the stratified bootstrap; NaN where no game has two runs.
+    """Percentile interval of an aggregate over games by the stratified bootstrap; NaN where any game has a single run.
+
+    A game with one run is the same in every resample: what it might have scored with another seed would be left out,
+    and the interval would be too narrow without a word. Of one game's mean Student's t is the interval
+    (`pixelq.viewing.curves.mean_and_band`): a percentile bootstrap of two or three runs is no more than their range.
 
     Args:
         scores: one array for each game, float64 `(runs,)`.
@@ -65,11 +69,16 @@ def bootstrap_interval(
         resamples: how many.
         level: share of the resamples between the two ends.
     """
-    if all(len(runs) < 2 for runs in scores):
+    if not _has_spread(scores):
         return math.nan, math.nan
     values = aggregate(resampled(scores, generator, resamples))
     low, high = np.quantile(values, [(1 - level) / 2, (1 + level) / 2])
     return float(low), float(high)
+
+
+def _has_spread(scores: Scores) -> bool:
+    """Whether every game has two runs, so that how much runs differ is known of each."""
+    return all(runs.shape[-1] > 1 for runs in scores)
 
 
 def resampled(scores: Scores, generator: np.random.Generator, resamples: int) -> list[np.ndarray]:
@@ -88,7 +97,7 @@ def profile_band(
     scores: Scores, thresholds: np.ndarray, generator: np.random.Generator, *, resamples: int = RESAMPLES // 10
 ) -> tuple[np.ndarray, np.ndarray]:
     """Lower and upper edge of a profile's pointwise 95% band, float64 `(thresholds,)` each; NaN as for intervals."""
-    if all(len(runs) < 2 for runs in scores):
+    if not _has_spread(scores):
         nothing = np.full(len(thresholds), np.nan)
         return nothing, nothing
     profiles = performance_profile(resampled(scores, generator, resamples), thresholds)

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from pixelq.command_lines import command_line
@@ -346,7 +347,7 @@ def _report(folder: Path, plan: Plan, ranges: Mapping[str, Range], study: optuna
     counts = {name: sum(t.state.name == name for t in trials) for name in ("COMPLETE", "PRUNED", "RUNNING")}
     failed = sum(t.state.name == "FAIL" and INCOMPLETE not in t.user_attrs for t in trials)
     what = "mean of the last 100 games" if plan.objective == "games" else "last evaluation"
-    table = Table(title=f"{plan.base.game} {plan.base.recipe}: the best trials")
+    table = Table(title=f"{plan.base.game} {escape(plan.base.recipe)}: the best trials")
     for name in ("trial", what, *ranges, "best evaluation"):
         table.add_column(name, justify="right")
     for trial in whole[:BEST_SHOWN]:

@@ -20,6 +20,7 @@ from pixelq.atomic import atomic_file, remedy, sync_file, sync_folder
 from pixelq.checkpoints.policy_file import config_beside, load_agent, read_facts
 from pixelq.config import Config
 from pixelq.errors import UserError
+from pixelq.plain_files import folders_for
 from pixelq.policy import Agent
 from pixelq.recipes.reading import write_config
 from pixelq.runs.signals import terminated_as_interrupted
@@ -171,42 +172,28 @@ def new_export(target: Path) -> Iterator[Path]:
         UserError: something is there by then, or it cannot be written.
     """
     check_free(target)
-    made: list[Path] = []
     building = target.with_name(f".{target.name}.{secrets.token_hex(4)}.tmp")
     try:
-        try:
-            made = _parents(target)
+        with folders_for(target):
             building.mkdir()
-            with terminated_as_interrupted():
-                yield building
-                _publish(building, target)
-        except OSError as error:
-            where = target if error.filename is None or str(building) in str(error.filename) else error.filename
-            advice = "shorten it" if error.errno == errno.ENAMETOOLONG else remedy(error)
-            raise UserError(
-                f"{_short(where)}: cannot be written ({error.strerror or error}); {advice}, or name another place with "
-                "--output"
-            ) from None
-    except BaseException:
-        shutil.rmtree(building, ignore_errors=True)
-        for folder in reversed(made):
-            with contextlib.suppress(OSError):
-                folder.rmdir()
-        raise
-    shutil.rmtree(building, ignore_errors=True)  # of a zip
+            try:
+                with terminated_as_interrupted():
+                    yield building
+                    _publish(building, target)
+            finally:
+                shutil.rmtree(building, ignore_errors=True)  # of a zip, or of what failed
+    except OSError as error:
+        where = target if error.filename is None or str(building) in str(error.filename) else error.filename
+        advice = "shorten it" if error.errno == errno.ENAMETOOLONG else remedy(error)
+        raise UserError(
+            f"{_short(where)}: cannot be written ({error.strerror or error}); {advice}, or name another place with "
+            "--output"
+        ) from None
 
 
 def _short(path: Path | str) -> str:
     text = str(path)
     return text if len(text) <= 100 else f"{text[:60]}...{text[-30:]}"
-
-
-def _parents(target: Path) -> list[Path]:
-    """Make the folders above; those that were not there, the uppermost first."""
-    missing = [folder for folder in target.parents if not folder.exists()][::-1]
-    for folder in missing:
-        folder.mkdir(exist_ok=True)
-    return missing
 
 
 def _publish(building: Path, target: Path) -> None:

@@ -81,8 +81,9 @@ def metadata(facts: Facts) -> dict[str, Any]:
 
 
 def score_text(report: Mapping[str, Any]) -> str:
-    """Mean and standard deviation of the games: `20.30 +/- 1.21`."""
-    return f"{report['mean']:.2f} +/- {report['std']:.2f}"
+    """Mean and standard deviation of the games: `20.30 +/- 1.21`; of one game its score."""
+    spread = "" if report["std"] is None else f" +/- {report['std']:.2f}"
+    return f"{report['mean']:.2f}{spread}"
 
 
 def protocol_args(facts: Facts) -> dict[str, Any]:
@@ -149,13 +150,16 @@ def plain(text: Any, most: int = 300) -> str:
 
 def _heading(facts: Facts) -> str:
     config, report = facts.config, facts.report
-    low, high = report["interval_95"]
+    interval = ""
+    if report["interval_95"] is not None:
+        low, high = report["interval_95"]
+        interval = f", with a 95% interval of {low:.2f} to {high:.2f},"
+    games = f"{report['episodes']:,} whole {'game' if report['episodes'] == 1 else 'games'}"
     parts = f"recipe `{_code(config.recipe)}`, loss `{_code(config.loss)}`, torso `{_code(config.torso)}`"
     text = (
         f"# {plain(facts.name)}\n\n"
         f"An agent that plays **{plain(game_title(config))}**, trained with pixelq ({parts}). It scores "
-        f"**{report['mean']:.2f}** points on average, with a 95% interval of {low:.2f} to {high:.2f}, over "
-        f"{report['episodes']:,} whole games."
+        f"**{report['mean']:.2f}** points on average{interval} over {games}."
     )
     return text + (f"\n\nA game with the Q-values beside it: [{VIDEO}]({VIDEO})" if VIDEO in facts.files else "")
 
@@ -209,12 +213,12 @@ def _remembering(config: Config) -> str:
 
 def _scores(facts: Facts) -> str:
     report, config = facts.report, facts.config
-    low, high = report["interval_95"]
+    interval = report["interval_95"]
     rows = {
         "mean score": f"{report['mean']:.2f} points",
-        "95% interval of the mean (bootstrap)": f"{low:.2f} to {high:.2f}",
+        "95% interval of the mean (bootstrap)": "-" if interval is None else f"{interval[0]:.2f} to {interval[1]:.2f}",
         "standard deviation, minimum, median, maximum": ", ".join(
-            points(report[name]) for name in ("std", "min", "median", "max")
+            "-" if report[name] is None else points(report[name]) for name in ("std", "min", "median", "max")
         ),
         "whole games": f"{report['episodes']:,}"
         + (f", {report['cut_games']:,} of them cut before their end" if report["cut_games"] else ""),

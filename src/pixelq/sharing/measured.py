@@ -17,8 +17,8 @@ from pixelq.runs.game_report import report_games, scores_told
 from pixelq.runs.scores import Episode
 from pixelq.sharing.files import EVALUATION, POLICY, READ
 
-EPISODES, SEED_OF_GAMES, RANDOM_ACTIONS = 30, 1_000_000, 0.01
-"""What `pixelq eval` plays where nothing else is asked for."""
+EPISODES, SEED_OF_GAMES = 30, 1_000_000
+"""What `pixelq eval` plays where nothing else is asked for; with the configuration's `eval_epsilon`."""
 MOST_GAMES = 100_000
 
 
@@ -53,7 +53,7 @@ def measured(
             tell(f"evaluation: that of {name}, which is of this very policy ({report['episodes']} games)")
             return report
     episodes = EPISODES if wanted.episodes is None else wanted.episodes
-    epsilon = RANDOM_ACTIONS if wanted.epsilon is None else wanted.epsilon
+    epsilon = agent.config.eval_epsilon if wanted.epsilon is None else wanted.epsilon
     seed = SEED_OF_GAMES if wanted.seed is None else wanted.seed
     tell(f"evaluation: playing {episodes} games")
     report = report_games(agent, file, episodes=episodes, epsilon=epsilon, seed=seed, threads=threads, tell=tell)

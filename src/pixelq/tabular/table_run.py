@@ -68,7 +68,7 @@ class TableRun:
             evaluation: greedy episodes of the best table, other ones than those of the tests that chose it.
         """
         self._save("final", last)
-        played = {"episodes": len(evaluation.games), "seed": evaluation.seed, **evaluation.summary()}
+        played = {"episodes": len(evaluation.games), "seed": evaluation.seed, **evaluation.told()}
         report = {**dataclasses.asdict(optimality), "optimal_share": optimality.optimal_share, "measured": played}
         with self._writing():
             write_bytes(self.path / "comparison.json", json.dumps(report, indent=1).encode())

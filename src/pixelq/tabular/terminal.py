@@ -111,11 +111,12 @@ def print_optimality(console: Console, optimality: Optimality, game: TabularGame
 
 def print_evaluation(console: Console, evaluation: Evaluation) -> None:
     """Print the scores of an evaluation."""
-    summary = evaluation.summary()
+    summary, several = evaluation.summary(), len(evaluation.games) > 1
     low, high = evaluation.interval()
+    interval = f" (95% interval {low:.4f} to {high:.4f}), std {summary['std']:.4f}" if several else ""
     console.print(
-        f"{len(evaluation.games):,} episodes: mean {summary['mean']:.4f} (95% interval {low:.4f} to {high:.4f}), "
-        f"std {summary['std']:.4f}, min {summary['min']:g}, max {summary['max']:g}",
+        f"{len(evaluation.games):,} {'episodes' if several else 'episode'}: mean {summary['mean']:.4f}{interval}, "
+        f"min {summary['min']:g}, max {summary['max']:g}",
         highlight=False,
         soft_wrap=True,
     )

@@ -13,7 +13,7 @@ import numpy as np
 from gymnasium.wrappers import RenderCollection
 
 from pixelq.errors import UserError
-from pixelq.plain_files import check_plain
+from pixelq.plain_files import check_plain, check_writable
 from pixelq.tabular.episodes import Step, play
 from pixelq.tabular.game import TabularGame
 from pixelq.tabular.policies import Player, TableAgent
@@ -36,13 +36,11 @@ def check_video(path: Path) -> None:
         UserError: pygame, with which Gymnasium draws these games, is not installed; or `path` cannot be a file.
     """
     check_plain(path, "--video")
-    if path.is_dir():
+    if os.path.isdir(path):
         raise UserError(f"--video {path} is a folder; give a file name that ends in .mp4 or .gif")
     if path.suffix.lower() not in ENDINGS:
         raise UserError(f"--video {path}: videos are MP4 or GIF files; name it {path.with_suffix('.mp4')} or .gif")
-    place = next(parent for parent in path.absolute().parents if os.path.lexists(parent))
-    if not place.is_dir() or not os.access(place, os.W_OK):
-        raise UserError(f"--video {path}: {place} is not a folder that can be written; choose another place")
+    check_writable(path, "--video")
     if importlib.util.find_spec("pygame") is None:
         raise UserError("a video needs pygame, which is not installed: python -m pip install 'pixelq[toy-text]'")
 

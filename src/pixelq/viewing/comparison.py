@@ -10,18 +10,13 @@ import numpy as np
 from pixelq.config import Config
 from pixelq.recipes.reading import read_recipe
 from pixelq.runs.scores import WINDOW
-from pixelq.series.statistics import bootstrap_interval, mean
-from pixelq.viewing.curves import Band, RunCurves, moving_mean
+from pixelq.viewing.curves import Band, RunCurves, mean_and_band, moving_mean
 from pixelq.viewing.emulator_frames import frames_of_a_step, has_emulator
 from pixelq.viewing.protocol import Aspect, protocol, published_protocol
 from pixelq.viewing.reference import MILLION, PublishedScore, ReferenceCurve
 
-SEED = 0
-"""Of the resamples: the same runs give the same intervals."""
-RESAMPLES = 2_000
-"""For each point of a band."""
 BAND_WORDS: dict[Band, str] = {
-    "interval": "95% bootstrap interval of the mean over seeds",
+    "interval": "95% interval of the mean over seeds (Student's t)",
     "range": "lowest to highest run",
 }
 
@@ -112,17 +107,11 @@ def group_means(
         members: runs that differ only in their seed.
         million_frames: where.
         by_million: what is counted, `means_per_million` or `means_by`.
-        band: the 95% bootstrap interval of the mean over seeds (of one run there is none: NaN), or the runs' range.
+        band: the 95% interval of the mean over seeds by Student's t (of one run there is none: NaN), or the runs'
+            range. A percentile bootstrap of two or three runs would be no more than their range.
     """
     count = means_per_million if by_million else means_by
-    table = np.stack([count(run, million_frames) for run in members])
-    average = table.mean(axis=0)
-    if band == "range":
-        return average, table.min(axis=0), table.max(axis=0)
-    edges = np.full((2, len(million_frames)), np.nan)
-    for i in np.flatnonzero(np.isfinite(average)):
-        edges[:, i] = bootstrap_interval([table[:, i]], mean, np.random.default_rng(SEED), resamples=RESAMPLES)
-    return average, edges[0], edges[1]
+    return mean_and_band(np.stack([count(run, million_frames) for run in members]), band)
 
 
 # --- protocols ------------------------------------------------------------------------------------------------------

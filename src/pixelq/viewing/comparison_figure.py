@@ -159,7 +159,10 @@ def _draw_group(
         markersize=7 if comparison.furthest < 30 else 3, label=_plain(f"{label}{count}"), zorder=5,
     )  # fmt: skip
     if len(members) > 1:
+        # The interval of two seeds is 13 times as wide as they are apart: it may leave the picture, not flatten it.
+        shown = axes.dataLim.frozen()
         axes.fill_between(x, low, high, color=colour, alpha=0.2, linewidth=0)
+        axes.dataLim.set(shown)
 
 
 def _draw_levels(axes: Axes, levels: Sequence[PublishedScore]) -> None:

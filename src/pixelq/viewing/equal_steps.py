@@ -2,28 +2,36 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from pixelq.errors import UserError
-from pixelq.runs.evaluation import random_and_human
+from pixelq.runs.evaluation import random_and_human_of
 from pixelq.runs.scores import WINDOW
-from pixelq.series.statistics import Aggregate, bootstrap_interval, interquartile_mean, mean, median
-from pixelq.viewing.comparison import SEED, GameComparison, agent_steps
-from pixelq.viewing.curves import RunCurves
+from pixelq.series.statistics import Aggregate, bootstrap_interval, interquartile_mean, median
+from pixelq.viewing.comparison import GameComparison, agent_steps
+from pixelq.viewing.curves import RunCurves, mean_and_band
 from pixelq.viewing.reference import FRAMES_OF_A_STEP, MILLION
+from pixelq.viewing.run_groups import unlike
 
 LEAST_SHARE = 0.5
 """A run that is less than this share as far as the median run of its game is left out; a game that is not this share as
 far as another is compared at an agent step of its own."""
+SEED = 0
+"""Of the resamples: the same runs give the same intervals."""
+
+NO_INTERVAL = "Over all games there is none where a game has a single run."
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """A value with its 95% bootstrap interval; NaN: there is none."""
+    """A value with its 95% interval, by Student's t of one game's mean, by the stratified bootstrap over several games.
+
+    NaN: there is none, of a single run or where a game has a single run.
+    """
 
     value: float
     low: float = math.nan
@@ -62,6 +70,20 @@ class EqualSteps:
     left_out: list[str]
     """Runs that are not as far, or have no finished game by then, and how far they are."""
 
+    @property
+    def spread(self) -> str:
+        """What the intervals of the rows are, in sentences; empty: there are none."""
+        own = [row for row in self.rows if not row.published]
+        several = [row for row in own if not row.game]
+        kinds = {
+            "of the mean over seeds (Student's t)": any(row.game and not math.isnan(row.score.low) for row in own),
+            "over all games by the stratified bootstrap": any(not math.isnan(row.normalized.low) for row in several),
+        }
+        told = ", ".join(kind for kind, is_there in kinds.items() if is_there)
+        lacking = any(math.isnan(row.normalized.low) for row in several)
+        sentences = [f"In brackets: 95% interval {told}." if told else "", NO_INTERVAL if told and lacking else ""]
+        return " ".join(filter(None, sentences))
+
 
 def at_equal_steps(comparisons: Sequence[GameComparison], at: float | None = None) -> EqualSteps | None:
     """The table at agent step `at`; None: where the least far run is, of those half as far as the median of their game.
@@ -76,20 +98,23 @@ def at_equal_steps(comparisons: Sequence[GameComparison], at: float | None = Non
     runs = [run for one in comparisons for run in one.runs]
     reached = {id(run): agent_steps(run) if len(run.episodes["score"]) else 0.0 for run in runs}
     steps = (
-        _steps([[reached[id(run)] for run in one.runs] for one in comparisons])
+        _steps_of([[reached[id(run)] for run in one.runs] for one in comparisons])
         if at is None
         else [float(at)] * len(comparisons)
     )
     rows, missing = [], {id(run) for run in runs}
     for one, step in zip(comparisons, steps, strict=True):
-        ends = random_and_human_of(one.runs[0])
+        names = algorithms(one)
         for label, members in one.groups.items():
+            ends = random_and_human_of(members[0].config)
             scores = {id(run): score_at(run, step) for run in members if reached[id(run)] >= step > 0}
             known = np.array([score for score in scores.values() if math.isfinite(score)])
             missing -= {run for run, score in scores.items() if math.isfinite(score)}
             if len(known):
                 frames = step * members[0].config.frame_skip / MILLION if one.has_frames else math.nan
-                rows.append(_row(one.game, _algorithm(label, members), known, ends, step, frames))
+                rows.append(_row(one.game, names[label], known, ends, step, frames))
+        # Whatever mode the runs play, the published agents played the game itself.
+        ends = random_and_human_of(dataclasses.replace(one.runs[0].config, env_kwargs={}))
         for curve in one.references:
             frames = step * FRAMES_OF_A_STEP / MILLION
             value = curve.at(frames)
@@ -108,18 +133,38 @@ def at_equal_steps(comparisons: Sequence[GameComparison], at: float | None = Non
     return EqualSteps(steps[0], rows, left_out)
 
 
-def _steps(games: Sequence[Sequence[float]]) -> list[float]:
-    """The agent step of each game: that of its least far run of those that count; one for all where they are alike."""
-    steps = [
-        min((far for far in runs if far >= LEAST_SHARE * np.median(runs) and far > 0), default=0.0) for runs in games
-    ]
+def step_of(reached: Sequence[float]) -> float:
+    """The agent step at which runs are compared: where the least far is, of those that are not far behind.
+
+    Args:
+        reached: agent steps of each run; 0: it has no finished game, and does not count. Nor does a run that is less
+            than `LEAST_SHARE` as far as the median of those that have one.
+    """
+    begun = [far for far in reached if far > 0]
+    return min((far for far in begun if far >= LEAST_SHARE * np.median(begun)), default=0.0)
+
+
+def _steps_of(games: Sequence[Sequence[float]]) -> list[float]:
+    """The agent step of each game, see `step_of`; one for all where they are alike."""
+    steps = [step_of(runs) for runs in games]
     alike = min(steps) >= LEAST_SHARE * max(steps)
     return [min(steps)] * len(steps) if alike else steps
 
 
-def _algorithm(label: str, members: Sequence[RunCurves]) -> str:
-    """A group's label without its game."""
-    return label.removeprefix(f"{members[0].config.game} ")
+def algorithms(comparison: GameComparison) -> dict[str, str]:
+    """A name for each group, by its label: the label without the game, and the game where it is written otherwise.
+
+    `pong` and `ALE/Pong-v5` are one game, and may be trained with one recipe.
+    """
+    names: dict[str, str] = {}
+    taken: dict[str, str] = {}
+    own_first = sorted(comparison.groups.items(), key=lambda group: group[1][0].config.game != comparison.game)
+    for label, members in own_first:
+        game = members[0].config.game
+        name = label.removeprefix(f"{game} ")
+        names[label] = unlike(f"{name} ({game})" if name in taken and game != comparison.game else name, taken)
+        taken[names[label]] = label
+    return names
 
 
 def score_at(run: RunCurves, step: float) -> float:
@@ -128,17 +173,21 @@ def score_at(run: RunCurves, step: float) -> float:
     return float(scores.mean()) if len(scores) else math.nan
 
 
-def random_and_human_of(run: RunCurves) -> tuple[float, float] | None:
-    """Published scores of a random agent and of a human in the run's game; None: there are none."""
-    try:
-        return random_and_human(run.config.game)
-    except UserError:  # a game that is not registered here
-        return None
+def mean_and_interval(values: Sequence[float] | np.ndarray) -> tuple[float, float, float]:
+    """Mean, and the lower and upper end of its 95% interval by Student's t, of the values that are known.
+
+    NaN where none is known; the interval is NaN for a single one.
+    """
+    known = np.array([value for value in values if not math.isnan(value)])
+    if not len(known):
+        return math.nan, math.nan, math.nan
+    mean, low, high = mean_and_band(known[:, None], "interval")
+    return float(mean[0]), float(low[0]), float(high[0])
 
 
 def _row(game: str, name: str, scores: np.ndarray, ends: tuple[float, float] | None, step: float, frames: float) -> Row:
-    normalized = _estimate([_normalized(scores, ends)], mean)
-    return Row(game, name, False, len(scores), _estimate([scores], mean), normalized, step, frames)
+    normalized = Estimate(*mean_and_interval(_normalized(scores, ends)))
+    return Row(game, name, False, len(scores), Estimate(*mean_and_interval(scores)), normalized, step, frames)
 
 
 def _over_games(
@@ -151,11 +200,12 @@ def _over_games(
     scores: dict[tuple[str, bool], dict[str, np.ndarray]] = {}
     there = {id(run) for run in kept}
     for one in comparisons:
-        ends = random_and_human_of(one.runs[0])
+        names = algorithms(one)
         for label, members in one.groups.items():
+            ends = random_and_human_of(members[0].config)
             own = np.array([score_at(run, step) for run in members if id(run) in there])
             if len(own):
-                scores.setdefault((_algorithm(label, members), False), {})[one.game] = _normalized(own, ends)
+                scores.setdefault((names[label], False), {})[one.game] = _normalized(own, ends)
     for row in rows:
         if row.published:
             scores.setdefault((row.name, True), {})[row.game] = np.array([row.normalized.value])
@@ -167,15 +217,10 @@ def _over_games(
             continue
         seeds = min(len(of_game) for of_game in values)
         for statistic, aggregate in statistics.items():
-            estimate = _estimate(values, aggregate)
+            interval = bootstrap_interval(values, aggregate, np.random.default_rng(SEED))
+            estimate = Estimate(float(aggregate(values)), *interval)
             found.append(Row("", name, published, seeds, Estimate(math.nan), estimate, step, statistic=statistic))
     return found
-
-
-def _estimate(scores: list[np.ndarray], aggregate: Aggregate) -> Estimate:
-    if not all(np.isfinite(of_game).all() for of_game in scores):
-        return Estimate(math.nan)
-    return Estimate(float(aggregate(scores)), *bootstrap_interval(scores, aggregate, np.random.default_rng(SEED)))
 
 
 def _normalized(scores: np.ndarray, ends: tuple[float, float] | None) -> np.ndarray:

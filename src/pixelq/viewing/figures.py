@@ -6,11 +6,12 @@ from pathlib import Path
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.text import Text
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from pixelq.atomic import atomic_file
 from pixelq.errors import UserError
-from pixelq.plain_files import check_plain
+from pixelq.plain_files import check_plain, folders_for
 
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00", "#6a3d9a", "#555555")
 """One colour per group of runs (Okabe and Ito's palette, which colour-blind readers can tell apart)."""
@@ -66,10 +67,11 @@ def write_figure(figure: Figure, out: Path) -> tuple[Path, Path]:
     paths = (stem.with_name(stem.name + ".png"), stem.with_name(stem.name + ".svg"))
     for path in paths:
         check_plain(path)
+    for text in figure.findobj(Text):
+        text.set_parse_math(False)  # a folder or an algorithm called a$b$ is no formula
     for path in paths:
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            with atomic_file(path) as file:
+            with folders_for(path), atomic_file(path) as file:
                 figure.savefig(file, format=path.suffix[1:], dpi=110)
         except OSError as error:
             raise UserError(f"{path}: cannot be written ({error.strerror}); choose another place with --out") from None

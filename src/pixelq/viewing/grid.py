@@ -41,7 +41,7 @@ def record_grid(
     cells: Sequence[Cell],
     path: Path,
     *,
-    epsilon: float = 0.01,
+    epsilon: float | None = None,
     scale: int | None = None,
     timing: Timing | None = None,
     look: Look | None = None,
@@ -56,7 +56,7 @@ def record_grid(
     Args:
         cells: 2 to `MOST` games.
         path: of the video, .mp4 or .gif.
-        epsilon: probability of a random action.
+        epsilon: probability of a random action; None: the `eval_epsilon` of each agent's configuration.
         scale: screen pixels per game pixel; None: such that a game is about 420 pixels high, of five and more 210.
         timing: which part of each game is shown, and how fast.
         look: what is shown besides each game; None: nothing.

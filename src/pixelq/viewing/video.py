@@ -109,7 +109,7 @@ class Recording:
     Args:
         agent: the policy; its config says how the game is observed.
         seed: of the game and of the random actions.
-        epsilon: probability of a random action.
+        epsilon: probability of a random action; None: the configuration's `eval_epsilon`.
         look: what is shown besides the game.
         timing: which part of the game is shown, and how fast.
         caption: below the game; see `Scene`.
@@ -123,9 +123,10 @@ class Recording:
     """
 
     def __init__(
-        self, agent: Player, *, seed: int, epsilon: float, look: Look, timing: Timing, caption: str = "",
+        self, agent: Player, *, seed: int, epsilon: float | None, look: Look, timing: Timing, caption: str = "",
         scale: int | None = None, height: int = LEAST_HEIGHT, gif: bool = False,
     ) -> None:  # fmt: skip
+        epsilon = agent.config.eval_epsilon if epsilon is None else epsilon
         self._agent, self._seed, self._epsilon, self._timing = agent, seed, epsilon, timing
         self.score, self.agent_steps, self.finished = 0.0, 0, False
         shown, self._envs = open_game(agent.config, seed)
@@ -176,7 +177,7 @@ def record_game(
     path: Path,
     *,
     seed: int = 0,
-    epsilon: float = 0.01,
+    epsilon: float | None = None,
     scale: int | None = None,
     fps: int | None = None,
     begin_at: int = 0,
@@ -198,7 +199,7 @@ def record_game(
         agent: the policy; its config says how the game is observed.
         path: of the video, .mp4 or .gif; its folder is made.
         seed: of the game and of the random actions.
-        epsilon: probability of a random action.
+        epsilon: probability of a random action; None: the configuration's `eval_epsilon`.
         scale: screen pixels per game pixel, 1 to 8; even values keep every game pixel's colour exactly. None: 2 for
             Atari, otherwise such that the picture is about as high as the panel, and not very wide.
         fps: see `Timing`.
@@ -284,7 +285,7 @@ def played(agent: Player, shown: Recordable, envs: SeededEpisodes, *, seed: int,
 
 
 def check_recording(
-    path: Path, timing: Timing, *, epsilon: float, scale: int | None, width: int | None, colours: int | None
+    path: Path, timing: Timing, *, epsilon: float | None, scale: int | None, width: int | None, colours: int | None
 ) -> None:
     """Hold the numbers of a recording to their ranges, before anything is opened or written.
 
@@ -292,7 +293,7 @@ def check_recording(
         UserError: one is out of range.
     """
     check_video(path, width=width, colours=colours)
-    if not 0 <= epsilon <= 1:
+    if epsilon is not None and not 0 <= epsilon <= 1:
         raise UserError(f"epsilon = {epsilon:g} is out of range: it must be between 0 and 1")
     if scale is not None and not 1 <= scale <= 8:
         raise UserError(f"scale = {scale} is out of range: it must be between 1 and 8")

@@ -6,7 +6,7 @@ import errno
 import os
 import secrets
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from fractions import Fraction
 from pathlib import Path
 from typing import Any, Protocol
@@ -18,7 +18,7 @@ from PIL import Image
 
 from pixelq.atomic import sync_file
 from pixelq.errors import UserError
-from pixelq.plain_files import check_plain
+from pixelq.plain_files import check_plain, folders_for
 from pixelq.viewing.gif_file import COLOURS, FASTEST, MOST_COLOURS, GifFile
 
 ENDINGS = (".mp4", ".gif")
@@ -184,10 +184,10 @@ def new_video(
     if is_gif(path) and rate > FASTEST:
         raise UserError(f"{path}: a GIF has at most {FASTEST} pictures a second, not {float(rate):g}; use --fps 30")
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
-    made = [folder for folder in path.parents if not os.path.lexists(folder)]
-    try:
+    with ExitStack() as stack:
         with not_written(path):
-            path.parent.mkdir(parents=True, exist_ok=True)
+            stack.enter_context(folders_for(path))
+            stack.callback(_remove, temporary)
             file: VideoFile = (
                 GifFile(temporary, shown_height, shown_width, rate, colours or COLOURS)
                 if is_gif(path)
@@ -204,9 +204,8 @@ def new_video(
         with not_written(path):
             sync_file(temporary)
             os.replace(temporary, path)
-    finally:
-        with suppress(OSError):
-            temporary.unlink()
-        with suppress(OSError):
-            for folder in made:  # those that a video has come into are not empty
-                folder.rmdir()
+
+
+def _remove(temporary: Path) -> None:
+    with suppress(OSError):
+        temporary.unlink()

@@ -43,7 +43,7 @@ def create_app(
 
     async def runs(request: Request) -> Response:
         await pages.refresh()
-        return JSONResponse({"alone": watch.alone, "runs": watch.summaries()})
+        return JSONResponse({"alone": watch.alone, "runs": watch.summaries(), "cut": watch.cut})
 
     async def run(request: Request) -> Response:
         reader = watch.readers.get(request.path_params["name"])

@@ -167,7 +167,7 @@ class _Page:
                 await asyncio.gather(*waits, return_exceptions=True)
 
     def _pages_table(self) -> dict[str, Any]:
-        return {"kind": "runs", "alone": self._watch.alone, "runs": self._watch.summaries()}
+        return {"kind": "runs", "alone": self._watch.alone, "runs": self._watch.summaries(), "cut": self._watch.cut}
 
     async def _send_pictures(self) -> None:
         while True:

@@ -29,6 +29,17 @@ def header_of(message: bytes) -> dict[str, Any]:
     return header
 
 
+def replace_older(waiting: dict[str, Any], command: dict[str, Any]) -> None:
+    """Put a command behind those that wait, in place of an older one of its name.
+
+    Every command replaces what an older one of its name asked for, so no more wait than there are names, however often
+    somebody clicks.
+    """
+    for name, value in command.items():
+        waiting.pop(name, None)
+        waiting[name] = value
+
+
 def checked_control(message: Any) -> dict[str, Any] | None:
     """What the page may ask of a player, as the player takes it; None: anything else, which is refused.
 

@@ -15,29 +15,40 @@ from typing import Any
 
 import pixelq
 from pixelq.command_lines import IMPORTED
-from pixelq.web.messages import LONGEST, header_of, packed
+from pixelq.web.messages import LONGEST, header_of, packed, replace_older
 
 MOST = 4
 """Runs played at once; each takes about 0.4 GB."""
 LINGER = 5.0
 """Seconds for which a process stays when nobody looks any more: a page that is loaded again finds it warm."""
+PICTURES = ("moment", "saliency")
+"""Kinds of messages that show what is played."""
 WAITING = 4
 """Pictures kept for a page that is slow to take them."""
 
 
 class Mailbox:
-    """Messages for one page. The pictures of a page that is slow to take them are dropped, the oldest first."""
+    """Messages for one page, few however slow it is to take them.
+
+    Of pictures the oldest are dropped. Of everything else only the newest of its kind is kept; an introduction begins
+    anew, so the pictures before it are dropped too.
+    """
 
     def __init__(self) -> None:
-        self._messages: deque[tuple[bool, bytes]] = deque()
+        self._messages: deque[tuple[str, bytes]] = deque()
         self._filled = asyncio.Event()
 
-    def put(self, message: bytes, droppable: bool) -> None:
-        """Add a message."""
-        waiting = [one for one in self._messages if one[0]]
-        if droppable and len(waiting) >= WAITING:
-            self._messages.remove(waiting[0])
-        self._messages.append((droppable, message))
+    def put(self, message: bytes, kind: str) -> None:
+        """Add a message of a kind."""
+        pictures = [one for one in self._messages if one[0] in PICTURES]
+        if kind in PICTURES:
+            outdated = pictures[: max(0, len(pictures) + 1 - WAITING)]
+        else:
+            outdated = [one for one in self._messages if one[0] == kind]
+            outdated += pictures if kind == "introduction" else []
+        for one in outdated:
+            self._messages.remove(one)
+        self._messages.append((kind, message))
         self._filled.set()
 
     async def take(self) -> bytes:
@@ -73,6 +84,9 @@ class PlayerLink:
         """The viewer who has the joystick."""
         self._process: asyncio.subprocess.Process | None = None
         self._reader: asyncio.Task[None] | None = None
+        self._writer: asyncio.Task[None] | None = None
+        self._waiting: dict[str, Any] = {}
+        self._filled = asyncio.Event()
         self._training: bool | None = None
 
     async def start(self) -> None:
@@ -97,6 +111,7 @@ class PlayerLink:
             env=os.environ | threads | {"PYTHONPATH": path},
         )
         self._reader = asyncio.create_task(self._read(self._process))
+        self._writer = asyncio.create_task(self._write(self._process))
 
     async def _read(self, process: asyncio.subprocess.Process) -> None:
         assert process.stdout is not None
@@ -112,9 +127,9 @@ class PlayerLink:
         self._tell(packed({"kind": "trouble", "text": text, "parts": []}))
 
     def _tell(self, message: bytes) -> None:
-        droppable = header_of(message)["kind"] in ("moment", "saliency")
+        kind = header_of(message)["kind"]
         for mailbox in self.viewers:
-            mailbox.put(message, droppable)
+            mailbox.put(message, kind)
 
     @property
     def alive(self) -> bool:
@@ -122,11 +137,22 @@ class PlayerLink:
         return self._process is None or self._process.returncode is None
 
     def command(self, command: dict[str, Any]) -> None:
-        """Hand a command to the player; one that has ended takes none."""
-        if self._process is None or self._process.stdin is None or not self.alive:
-            return
+        """Hand a command to the player, as soon as it takes one; one that has ended takes none."""
+        if self.alive:
+            replace_older(self._waiting, command)
+            self._filled.set()
+
+    async def _write(self, process: asyncio.subprocess.Process) -> None:
+        """Write the commands that wait, no faster than the player reads them: what it has not read is replaced."""
+        assert process.stdin is not None
         with contextlib.suppress(ConnectionError, RuntimeError):
-            self._process.stdin.write(json.dumps(command).encode() + b"\n")
+            while True:
+                await self._filled.wait()
+                self._filled.clear()
+                taken, self._waiting = self._waiting, {}
+                lines = (json.dumps({name: value}).encode() + b"\n" for name, value in taken.items())
+                process.stdin.write(b"".join(lines))
+                await process.stdin.drain()
 
     def tell_training(self, training: bool) -> None:
         """Say whether the run trains, which decides how much the player may take."""
@@ -140,8 +166,9 @@ class PlayerLink:
             with contextlib.suppress(ProcessLookupError):
                 self._process.kill()  # it holds nothing that could be lost
             await self._process.wait()
-        if self._reader is not None:
-            self._reader.cancel()
+        for task in (self._reader, self._writer):
+            if task is not None:
+                task.cancel()
 
 
 class Players:

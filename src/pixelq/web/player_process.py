@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import os
-import queue
 import struct
 import sys
 import threading
@@ -18,7 +17,7 @@ from typing import Any, BinaryIO
 
 from pixelq.errors import UserError
 from pixelq.web.cpu_budget import CpuBudget
-from pixelq.web.messages import packed
+from pixelq.web.messages import packed, replace_older
 
 LOOK_EVERY = 2.0
 """Seconds between looks for a newer policy."""
@@ -38,23 +37,30 @@ training that uses all cores it would take minutes."""
 
 
 class Commands:
-    """Reads commands from stdin in a thread of its own; ends the process when there are no more."""
+    """Reads commands from stdin in a thread of its own; ends the process when there are no more.
+
+    Of those that are not obeyed yet the newest of each name is kept.
+    """
 
     def __init__(self) -> None:
-        self._queue: queue.Queue[dict[str, Any]] = queue.Queue()
+        self._waiting: dict[str, Any] = {}
+        self._changed = threading.Condition()
         threading.Thread(target=self._read, daemon=True).start()
 
     def _read(self) -> None:
         for line in sys.stdin.buffer:
-            self._queue.put(json.loads(line))
+            with self._changed:
+                replace_older(self._waiting, json.loads(line))
+                self._changed.notify()
         os._exit(0)  # the server is gone, or wants no more pictures; nothing is to be saved
 
-    def within(self, seconds: float) -> dict[str, Any] | None:
-        """The next command, waiting for it at most so long; None: none came."""
-        try:
-            return self._queue.get(timeout=seconds) if seconds > 0 else self._queue.get_nowait()
-        except queue.Empty:
-            return None
+    def within(self, seconds: float) -> dict[str, Any]:
+        """The commands that wait, by name, the oldest first; where there are none, waits at most so long for one."""
+        with self._changed:
+            if not self._waiting and seconds > 0:
+                self._changed.wait(seconds)
+            taken, self._waiting = self._waiting, {}
+        return taken
 
 
 class Broadcast:
@@ -73,6 +79,7 @@ class Broadcast:
         self._share, self._rate = share, rate
         self._paused, self._one_step, self._speed, self._saliency = False, False, 1.0, "perturbation"
         self._training = True
+        self._stale = self._map_owed = False  # whether a command wants a picture, and a map while the game is paused
         self._game, self._looking = CpuBudget(1), CpuBudget(1)
         self._grant()
         self._shown_at = self._mapped_at = self._looked_at = -1e9
@@ -90,6 +97,8 @@ class Broadcast:
             now = time.monotonic()
             if now - self._looked_at > LOOK_EVERY:
                 self._look_for_policy(now)
+            if self._stale and now >= self._shown_at + 1 / self._most_rate:
+                self._show_again()
             if self._one_step or (not self._paused and now >= self._due and not self._game.wait()):
                 self._play_one_step()
             elif self._map_is_due(now):
@@ -103,26 +112,28 @@ class Broadcast:
         rest = LOOK_EVERY - (now - self._looked_at)
         if not self._paused:
             rest = min(rest, max(self._due - now, self._game.wait()))
-            if self._saliency != "off":
-                rest = min(rest, max(self._looking.wait(), self._mapped_at + SALIENCY_PAUSE - now))
+        if self._wants_map:
+            rest = min(rest, max(self._looking.wait(), self._mapped_at + SALIENCY_PAUSE - now))
+        if self._stale:
+            rest = min(rest, self._shown_at + 1 / self._most_rate - now)
         return max(rest, 0.001)
 
-    def _obey(self, command: dict[str, Any] | None) -> None:
-        while command is not None:
-            for name, value in command.items():
-                self._change(name, value)
-            command = self._commands.within(0)
+    def _obey(self, commands: dict[str, Any]) -> None:
+        """Do what is cheap at once; pictures and maps are made in turn, so that no clicks pile them up."""
+        for name, value in commands.items():
+            self._change(name, value)
+        self._map_owed &= self._paused
 
     def _change(self, name: str, value: Any) -> None:
         player = self._player
+        self._stale |= name in ("paused", "speed", "saliency", "policy", "show")
+        self._map_owed |= name in ("paused", "saliency", "show")
         if name == "paused":
             self._paused, self._due = value, time.monotonic()
-            self._show(whole=value)
         elif name == "step":
             self._paused = self._one_step = True
         elif name == "speed":
             self._speed = value
-            self._show()
         elif name == "training":
             self._training = value
             self._grant()
@@ -130,13 +141,21 @@ class Broadcast:
             player.held = value if value is None or value < player.envs.single_action_space.n else None
         elif name == "saliency":
             self._saliency = value
-            self._show(whole=self._paused)
         elif name == "policy":
             player.which = value
             self._look_for_policy(time.monotonic())
         elif name == "show":  # somebody new is looking
             self._send(player.introduction(), [])
-            self._show(whole=self._paused)
+
+    @property
+    def _most_rate(self) -> float:
+        """Pictures per second, at most."""
+        return self._rate if self._training and self._player.held is None else FREE_RATE
+
+    @property
+    def _wants_map(self) -> bool:
+        """Whether a map is to be made when there is time for it: while the game is paused one of each state."""
+        return self._saliency != "off" and (not self._paused or self._map_owed)
 
     def _grant(self) -> None:
         share = self._share if self._training else FREE_SHARE
@@ -147,7 +166,7 @@ class Broadcast:
         began = time.process_time()
         if self._player.look_for_policy() and self._paused:
             self._player.decide()
-            self._show(whole=True)
+            self._stale = self._map_owed = True
         self._game.spend(time.process_time() - began)
 
     def _play_one_step(self) -> None:
@@ -155,36 +174,39 @@ class Broadcast:
         self._player.act()
         self._player.decide()
         now = time.monotonic()
-        rate = self._rate if self._training and self._player.held is None else FREE_RATE
-        if self._one_step or now - self._shown_at >= 1 / rate - 0.002:
-            self._show(whole=self._one_step)
+        if self._one_step or now - self._shown_at >= 1 / self._most_rate - 0.002:
+            self._show()
+        self._map_owed |= self._one_step
         self._one_step = False
         self._game.spend(time.process_time() - began)
         self._due = max(self._due + 1 / (self._player.pace * self._speed), now - 0.1)
 
     def _map_is_due(self, now: float) -> bool:
-        if self._saliency == "off" or self._paused:
-            return False
-        return not self._looking.wait() and now - self._mapped_at >= SALIENCY_PAUSE
+        return self._wants_map and not self._looking.wait() and now - self._mapped_at >= SALIENCY_PAUSE
 
     def _map(self) -> None:
         """Send the state that was just decided upon, with what the policy looks at in it."""
         began = time.process_time()
         self._show()
         self._send(*self._player.saliency(self._saliency))
+        self._map_owed = False
         self._mapped_at = time.monotonic()
         self._looking.spend(time.process_time() - began)
 
-    def _show(self, *, whole: bool = False) -> None:
-        """Send the current state; `whole`: with what the policy looks at."""
+    def _show_again(self) -> None:
+        """Send the current state because of a command."""
+        began = time.process_time()
+        self._show()
+        self._game.spend(time.process_time() - began)
+
+    def _show(self) -> None:
+        """Send the current state."""
         header, blobs = self._player.moment()
-        self._shown_at = time.monotonic()
+        self._shown_at, self._stale = time.monotonic(), False
         settings = {"paused": self._paused, "speed": self._speed, "saliency": self._saliency}
         late = not self._paused and self._due < self._shown_at - 0.05
         slowed = ("training" if self._training else "machine") if late else ""
         self._send(header | settings | {"which": self._player.which, "slowed": slowed}, blobs)
-        if whole and self._saliency != "off":
-            self._send(*self._player.saliency(self._saliency))
 
     def _send(self, header: dict[str, Any], blobs: list[bytes]) -> None:
         send(self._out, header, blobs)
@@ -226,9 +248,7 @@ def main(argv: list[str]) -> None:
         except Exception as error:  # of a damaged run or a stranger's game; the page says it, and it is tried again
             reason = str(error) if isinstance(error, UserError) else f"{type(error).__name__}: {error}"
             send(out, {"kind": "trouble", "text": reason.partition("\n")[0][:400], "parts": []}, [])
-        deadline = time.monotonic() + RETRY_EVERY
-        while (left := deadline - time.monotonic()) > 0:
-            commands.within(left)
+        time.sleep(RETRY_EVERY)
 
 
 if __name__ == "__main__":

@@ -27,7 +27,7 @@ LONGEST_COMMAND = 4096
 
 
 def serve(
-    folder: Path, *, host: str, port: int | None, names: frozenset[str], settings: PlayerSettings,
+    folder: Path, *, host: str, port: int | None, names: frozenset[str], token: bool, settings: PlayerSettings,
     tell: Callable[[str], None],
 ) -> None:  # fmt: skip
     """Serve the live page of a folder until SIGINT or SIGTERM.
@@ -37,6 +37,7 @@ def serve(
         host: address to listen on; any but loopback's needs a token, which is made and told.
         port: None: the first free one from `PORT`; 0: any.
         names: host names under which the page may be asked for.
+        token: whether loopback needs one, too.
         settings: of the processes that play.
         tell: called with the page's address.
 
@@ -49,11 +50,13 @@ def serve(
         _yield_to_training()
         watch.refresh()
         port = listening.getsockname()[1]
-        token = None if is_loopback(host) else secrets.token_urlsafe(24)
-        app = create_app(watch, settings, port=port, names=names | _name(host), token=token)
+        secret = secrets.token_urlsafe(24) if token or not is_loopback(host) else None
+        app = create_app(watch, settings, port=port, names=names | _name(host), token=secret)
         count = len(watch.readers)
         runs = "1 run" if count == 1 else f"{count} runs"
-        tell(f"watching {runs} in {folder}: {_address(host, port, token)} (Ctrl-C ends)")
+        tell(f"watching {runs} in {folder}: {_address(host, port, secret)} (Ctrl-C ends)")
+        if watch.cut:
+            tell(watch.cut)
         config = uvicorn.Config(
             app, log_level="error", access_log=False, ws_max_size=LONGEST_COMMAND, ws="auto",
             server_header=False, date_header=False, timeout_graceful_shutdown=1, lifespan="on", http="h11",

@@ -81,7 +81,7 @@
       const inside = (x) => x <= end * 1.04;
       const all = [
         ...lines.flatMap((line) => line.y),
-        ...bands.flatMap((band) => [...band.low, ...band.high]),
+        // Not the bands: the interval of two seeds is 13 times as wide as they are apart, and would flatten the curves.
         ...published.flatMap((one) => [...one.y, ...one.low, ...one.high].filter((_, i) => inside(one.x[i % one.x.length]))),
       ].filter((value) => value != null);
       this.plot.setAttribute("aria-valuemax", String(end));

@@ -79,6 +79,8 @@ function showRuns(message) {
     location.replace(`#/run/${encodeURIComponent(runs[0].name)}`);
     return;
   }
+  $("cut").textContent = message.cut;
+  $("cut").hidden = !message.cut;
   drawTable();
 }
 
