@@ -136,6 +136,21 @@ def test_one_game_is_played_learned_from_and_counted(example: ModuleType) -> Non
     assert all((a != b).any() for a, b in zip(learner.network.get_weights(), fresh, strict=True))
 
 
+def test_the_actions_that_were_really_taken_are_stored(example: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A game begins with the recipe's FIRE and action 2, whatever was chosen."""
+    stored: list[int] = []
+
+    class Recorded(Replay):
+        def add(self, *transition: Any) -> None:
+            stored.append(int(transition[1][0]))
+            super().add(*transition)
+
+    monkeypatch.setattr(example, "Replay", Recorded)
+    monkeypatch.setattr(example.KerasLearner, "q_values", lambda self, state: np.eye(1, 6, k=5))
+    example.train(replace(CONFIG, steps=10, epsilon_start=0.0, epsilon_end=0.0))
+    assert stored == [1, 2] + 8 * [5]
+
+
 def test_it_runs_from_the_command_line_and_keeps_its_weights(example: ModuleType, tmp_path: Path) -> None:
     weights = tmp_path / "pong.weights.h5"
     command = [sys.executable, str(EXAMPLE), "--steps", "20", "--weights", str(weights)]

@@ -38,6 +38,9 @@ SWEEP = "sweep minatar-dqn --game MinAtar/Breakout-v0"
         ("suite minatar --recipe minatar-dq", "minatar-dqn"),
         ("suite minatar --recipe minatar-dqn --also minatar-dqn", "named twice"),
         ("suite minatar --recipe minatar-dqn --also 'minatar-dqn --loss nothing'", "nothing"),
+        ("suite minatar --recipe 'one: minatar-dqn' --also 'one: minatar-dqn --double'", "'one' is named twice"),
+        ("suite minatar --recipe '::: minatar-dqn'", "a letter or a digit"),
+        (f"suite minatar --recipe '{'x' * 201}: minatar-dqn'", "at most 200"),
         ("suite minatar --recipe minatar-dqn --seeds 3-1", "no seed"),
         ("suite minatar --recipe minatar-dqn --seed=3", "--seeds of its own"),
         ("suite minatar --recipe minatar-dqn --hours 0", "--hours 0"),
@@ -104,6 +107,17 @@ def test_each_algorithm_of_a_suite_is_its_recipe_with_its_options_on_every_game(
     assert (config.loss, config.n_step, config.steps, config.game) == ("double", 3, 700, MINATAR[0])
     assert suite.configs[algorithms[2], MINATAR[1]].loop == "stream"
     assert suite.seeds == (2, 4)
+
+
+def test_an_algorithm_has_the_name_that_stands_before_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[Suite] = []
+    monkeypatch.setattr("pixelq.series.suite.start_suite", lambda suite, run_dir: made.append(suite) or 0)
+    line = "suite minatar --recipe 'DQN: minatar-dqn' --also 'Double, 3 steps: minatar-dqn --double --n-step 3'"
+    assert main(shlex.split(line)) == 0
+    (suite,) = made
+    assert list(dict.fromkeys(algorithm for algorithm, _ in suite.configs)) == ["DQN", "Double, 3 steps"]
+    config = suite.configs["Double, 3 steps", MINATAR[0]]
+    assert (config.loss, config.n_step) == ("double", 3)
 
 
 def test_what_a_folder_says_reads_back_as_the_same_configurations(tmp_path: Path) -> None:

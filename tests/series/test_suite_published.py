@@ -10,7 +10,7 @@ from pixelq.recipes.choice import configure
 from pixelq.recipes.reading import read_recipe
 from pixelq.series.suite_figure import PUBLISHED, Drawn, Mark, draw_suite
 from pixelq.series.suite_published import PublishedAgent, agents_at, protocol_differences, score_table
-from pixelq.series.suite_report import Row
+from pixelq.series.suite_scores import Row
 from pixelq.viewing import reference
 from pixelq.viewing.protocol import ASPECTS, PLAYED_WITH
 
@@ -22,16 +22,16 @@ def one_agent(label="Dopamine's DQN", protocol=DOPAMINE):
 
 
 def test_agents_stand_beside_a_suite_at_the_frames_of_its_games_if_each_has_a_curve():
-    agents = agents_at(["pong", "breakout"], 500_000, [DOPAMINE])
+    agents = agents_at({"pong": 500_000, "breakout": 500_000}, [DOPAMINE])
     assert {agent.label for agent in agents} >= {"Dopamine's Rainbow", "Dopamine's DQN (Adam + MSE in JAX)"}
     rainbow = next(agent for agent in agents if agent.label == "Dopamine's Rainbow")
     curve = reference.read_curves(reference.DOPAMINES_CURVES, "breakout")["Rainbow"]
     assert rainbow.means["breakout"] == curve.at(2)
     assert rainbow.means.keys() == {"pong", "breakout"}
-    assert agents_at(["pong"], 200_000, [DOPAMINE]) == []  # not yet a million frames
-    assert agents_at(["pong", "surround"], 500_000, [DOPAMINE]) == []
+    assert agents_at({"pong": 200_000}, [DOPAMINE]) == []  # not yet a million frames
+    assert agents_at({"pong": 500_000, "surround": 500_000}, [DOPAMINE]) == []
     skips = [DOPAMINE, dataclasses.replace(DOPAMINE, frame_skip=1)]
-    assert agents_at(["pong"], 500_000, skips) == []
+    assert agents_at({"pong": 500_000}, skips) == []
 
 
 def test_of_play_both_sides_are_said_and_of_learning_the_names():
@@ -91,7 +91,7 @@ def test_the_figure_has_grey_marks_of_published_agents_below_the_runs():
 
     drawn = [Drawn("mine", [np.array([0.1, 0.5])], row("mine", 0.3), row("mine", 0.35))]
     marks = [Mark(name, row(name, value), row(name, value + 0.1)) for name, value in (("A", 0.2), ("B", 0.6))]
-    left, _ = draw_suite("games", "scale", 1000.0, drawn, marks, np.random.default_rng(0)).axes
+    left, _ = draw_suite("games", "scale", drawn, marks, np.random.default_rng(0)).axes
     assert [label.get_text() for label in left.get_yticklabels()] == ["B", "A", "mine"]
     grey = [line for line in left.lines if to_hex(line.get_color()) == PUBLISHED]
     assert [(line.get_marker(), *line.get_xydata()[0].round(6)) for line in grey] == [

@@ -12,7 +12,9 @@ from pixelq.recipes.choice import configure
 from pixelq.recipes.reading import write_config
 from pixelq.runs.evaluation import random_and_human
 from pixelq.series.atari5 import COEFFICIENTS, predicted_median
-from pixelq.series.suite_report import Cell, report_suite, scale_of
+from pixelq.series.suite_curves import interquartile_curve
+from pixelq.series.suite_report import report_suite
+from pixelq.series.suite_scores import Cell, human_ends, scale_of
 from pixelq.viewing.protocol import PUBLISHED
 from pixelq.viewing.reference import read_curves
 
@@ -131,7 +133,7 @@ def test_an_algorithm_that_lacks_a_game_has_no_aggregates(tmp_path: Path, capsys
         "c51": {first: [{1000: 6.0}]},
     }
     report_suite(tmp_path, "minatar", minatar_cells(tmp_path, scores))
-    assert "c51: not all games" in capsys.readouterr().out
+    assert "c51: no seed has a score of every game" in capsys.readouterr().out
     assert {row["algorithm"] for row in rows_of(tmp_path / "aggregates.csv")} == {"dqn"}
 
 
@@ -154,6 +156,105 @@ def test_nothing_to_report_before_a_run_has_trained(tmp_path: Path, capsys: pyte
 
 def test_games_where_all_scored_the_same_are_zero_on_the_scale() -> None:
     table = {"a": {"MinAtar/Breakout-v0": np.array([3.0, 3.0])}, "b": {"MinAtar/Breakout-v0": np.array([3.0])}}
-    scale = scale_of(table)
+    scale = scale_of(table, {})
     assert scale is not None
     assert scale.normalized("MinAtar/Breakout-v0", np.array([3.0])).tolist() == [0.0]
+
+
+def test_the_curves_end_in_the_scores_and_the_interquartile_means_of_the_tables(tmp_path: Path) -> None:
+    first, second = "MinAtar/Breakout-v0", "MinAtar/Freeway-v0"
+    generator = np.random.default_rng(0)
+
+    def run() -> dict[int, float]:
+        return {5 * k: float(generator.normal(k / 10, 3)) for k in range(1, 201)}
+
+    scores = {name: {game: [run() for _ in range(3)] for game in (first, second)} for name in ("dqn", "c51")}
+    report_suite(tmp_path, "minatar", minatar_cells(tmp_path, scores))
+    rows = rows_of(tmp_path / "curves.csv")
+    steps = [name for name in rows[0] if name.isdecimal()]
+    assert steps == [str(50 * k) for k in range(1, 21)]
+    assert len(rows) == 12
+    for row in rows:
+        games = scores[row["algorithm"]][row["game"]][int(row["seed"])]
+        for step in steps:  # the mean of the last 100 games that ended by then
+            ended = [score for at, score in games.items() if at <= int(step)][-100:]
+            assert float(row[step]) == pytest.approx(sum(ended) / len(ended), rel=1e-3, abs=1e-4)
+    scale = {game: [float(row["1000"]) for row in rows if row["game"] == game] for game in (first, second)}
+    pooled = sorted(
+        (float(row["1000"]) - min(scale[row["game"]])) / (max(scale[row["game"]]) - min(scale[row["game"]]))
+        for row in rows
+        if row["algorithm"] == "c51"
+    )
+    assert value(tmp_path, "c51", "interquartile mean")[0] == pytest.approx(np.mean(pooled[1:5]), abs=1e-3)
+    assert (tmp_path / "curves.png").stat().st_size > 10_000
+
+
+def test_a_run_has_no_score_before_its_first_game_ends(tmp_path: Path) -> None:
+    game = "MinAtar/Breakout-v0"
+    scores = {"dqn": {game: [{700: 4.0, 1000: 8.0}]}, "c51": {game: [{100: 1.0, 1000: 2.0}]}}
+    report_suite(tmp_path, "minatar", minatar_cells(tmp_path, scores))
+    dqn, c51 = rows_of(tmp_path / "curves.csv")
+    assert (dqn["650"], dqn["700"], dqn["950"], dqn["1000"]) == ("", "4", "4", "6")
+    assert (c51["50"], c51["100"]) == ("", "1")
+
+
+def test_a_name_that_looks_like_a_formula_or_like_markup_is_written_as_it_is(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    game, name = "MinAtar/Breakout-v0", r"$\bad$ [red]one[/]"
+    scores = {name: {game: [{1000: 2.0}, {1000: 4.0}]}, "c51": {game: [{1000: 6.0}, {1000: 10.0}]}}
+    report_suite(tmp_path, "mine", minatar_cells(tmp_path, scores))
+    assert name in capsys.readouterr().out
+    assert name in (tmp_path / "suite.svg").read_text(encoding="utf-8")
+
+
+def test_each_game_is_compared_at_its_own_agent_step_where_their_runs_have_other_lengths(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    short, long = "MinAtar/Breakout-v0", "MinAtar/Freeway-v0"
+    scores = {
+        "dqn": {short: [{100: 2.0}, {100: 4.0}], long: [{500: 10.0, 1000: 90.0}, {700: 30.0}]},
+        "c51": {short: [{100: 6.0}, {100: 10.0}], long: [{600: 20.0, 900: 90.0}, {700: 50.0}]},
+    }
+    cells = [
+        dataclasses.replace(cell, config=dataclasses.replace(cell.config, steps=100 if cell.game == short else 1000))
+        for cell in minatar_cells(tmp_path, scores)
+    ]
+    report_suite(tmp_path, "two", cells)
+    assert "by 100" in " ".join(capsys.readouterr().out.split())
+    rows = {(row["algorithm"], row["game"], row["seed"]): row for row in rows_of(tmp_path / "scores.csv")}
+    assert {row["agent_step"] for (_, game, _), row in rows.items() if game == short} == {"100"}
+    assert {row["agent_step"] for (_, game, _), row in rows.items() if game == long} == {"700"}
+    assert float(rows["dqn", long, "0"]["mean_score_100"]) == 10.0
+    assert {row["agent_step"] for row in rows_of(tmp_path / "aggregates.csv")} == {""}
+    assert "100%" in rows_of(tmp_path / "curves.csv")[0]
+
+
+def test_a_seed_that_lacks_a_game_is_in_no_aggregate_so_that_each_game_counts_as_much(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    first, second = "MinAtar/Breakout-v0", "MinAtar/Freeway-v0"
+    scores = {
+        "dqn": {first: [{1000: 0.0}, {1000: 4.0}, {1000: 10.0}], second: [{1000: 0.0}, {1000: 5.0}]},
+        "c51": {first: [{1000: 6.0}, {1000: 10.0}], second: [{1000: 5.0}, {1000: 10.0}]},
+    }
+    report_suite(tmp_path, "minatar", minatar_cells(tmp_path, scores))
+    assert "1 runs of seeds that lack a game" in " ".join(capsys.readouterr().out.split())
+    # 0, 0.4 and 0, 0.5; the third seed of the first game, 1.0, has no other game beside it.
+    assert value(tmp_path, "dqn", "mean")[0] == pytest.approx((0.2 + 0.25) / 2)
+    assert len([row for row in rows_of(tmp_path / "scores.csv") if row["algorithm"] == "dqn"]) == 5
+
+
+def test_another_mode_of_a_game_is_not_normalized_by_scores_of_the_usual_one() -> None:
+    usual = configure("pong", "dopamine")
+    other = dataclasses.replace(usual, env_kwargs={"mode": 1})
+    cells = [Cell("a", "pong", 1, Path("a"), usual), Cell("b", "pong", 1, Path("b"), other)]
+    assert human_ends(cells[:1]) == {"pong": random_and_human("pong")}
+    assert human_ends(cells) == {}
+
+
+def test_a_run_without_a_game_yet_does_not_count_as_the_best() -> None:
+    runs = np.array([[1.0, 1.0], [2.0, 2.0], [3.0, 3.0], [np.nan, 9.0]])
+    curve = interquartile_curve([runs], np.random.default_rng(0))
+    assert np.isnan(curve.value[0])
+    assert curve.value[1] == 2.5

@@ -18,6 +18,8 @@ from pixelq.errors import UserError
 from pixelq.typed_values import nearest
 
 FILE_KEYS = ("recipe", "also", "seeds", "games")
+LONGEST_NAME = 200
+"""Characters of an algorithm's name, which names its folder, too."""
 
 
 @dataclass(frozen=True)
@@ -31,7 +33,8 @@ class Args:
     suite: Annotated[Positional[str], arg(metavar="atari-5|minatar|FILE")] = ""
     """Set of games: a name, or a TOML file with [games.<name>] for each."""
     recipe: str = ""
-    """Recipe, followed by options that belong to it: "minatar-dqn --double"; none: each game's own."""
+    """Recipe, followed by options that belong to it: "minatar-dqn --double", with a name before it if you like:
+    "Double DQN: minatar-dqn --double"; none: each game's own."""
     also: Annotated[tuple[str, ...], UseAppendAction] = ()
     """Another algorithm to compare with, written as --recipe; may be given several times."""
     seeds: str = ""
@@ -63,40 +66,52 @@ def run(argv: list[str]) -> int:
     seeds = read_seeds(args.seeds or said.get("seeds", "1-3"))
     configs: dict[tuple[str, str], Config] = {}
     for algorithm in algorithms:
+        label, words = _named(algorithm)
         for game, own_words in games.items():
-            key = (_label(algorithm), game)
-            if key in configs:
-                raise UserError(f"{algorithm!r} is named twice; leave one of them out")
-            configs[key] = _configuration(game, algorithm, own_words, train)
+            if (label, game) in configs:
+                raise UserError(f"{label!r} is named twice; leave one of them out")
+            configs[label, game] = _configuration(label, words, game, own_words, train)
     return start_suite(Suite(name, configs, tuple(seeds), args.hours, args.at_once), args.run_dir)
 
 
-def _label(algorithm: str) -> str:
-    """What an algorithm is called in tables: its recipe and options."""
-    return " ".join(_words(algorithm)) or "default"
+def _named(algorithm: str) -> tuple[str, list[str]]:
+    """What an algorithm is called in tables and figures, and the words that make it: a recipe and options.
 
+    Without a name of its own it is called what it is made of.
 
-def _words(algorithm: str) -> list[str]:
+    Raises:
+        UserError: it cannot be read, or its name can be no folder's.
+    """
+    from pixelq.series.folder import plain_name
+
+    name, colon, rest = algorithm.partition(": ")
     try:
-        return shlex.split(algorithm)
+        words = shlex.split(rest if colon else algorithm)
     except ValueError as error:
         raise UserError(f"{algorithm!r}: {error}; write a recipe and its options: 'minatar-dqn --double'") from None
+    label = name.strip() if colon else " ".join(words) or "default"
+    if not plain_name(label) or len(label) > LONGEST_NAME:
+        raise UserError(
+            f"{algorithm!r}: a name has a letter or a digit (a to z, 0 to 9) and at most {LONGEST_NAME} characters; "
+            "write 'Double DQN: minatar-dqn --double'"
+        )
+    return label, words
 
 
-def _configuration(game: str, algorithm: str, own_words: list[str], train: list[str]) -> Config:
+def _configuration(label: str, words: list[str], game: str, own_words: list[str], train: list[str]) -> Config:
     """An algorithm's configuration for a game; what a game says of its own goes before what is said of all.
 
     Raises:
         UserError: something is wrong with the recipe, the options or the game; the message says which.
     """
-    words = _words(algorithm)
+    words = list(words)
     recipe = [words.pop(0)] if words and not words[0].startswith("-") else []
     if "recipe" in flags(own_words):  # the game has one of its own, whatever the algorithm
         recipe = []
     try:
         config, args = configured([game, *(["--recipe", *recipe] if recipe else []), *words, *train, *own_words])
     except UserError as error:
-        raise UserError(f"{_label(algorithm)} on {game}: {error}") from None
+        raise UserError(f"{label} on {game}: {error}") from None
     if args.seeds or args.profile or "seed" in flags([*words, *train, *own_words]):
         raise UserError("a suite has --seeds of its own; leave --seed and --profile out")
     return config

@@ -17,7 +17,9 @@ import pixelq
 from pixelq.command_lines import IMPORTED
 from pixelq.config import Config
 from pixelq.cores import available_cores
+from pixelq.errors import UserError
 from pixelq.memory import available_memory, memory_needed
+from pixelq.recipes.reading import read_config
 from pixelq.runs.folder_lock import FolderLock
 from pixelq.runs.signals import stopped_by_signals
 from pixelq.series.run_facts import make_run, standing
@@ -89,7 +91,7 @@ def room(configs: Iterable[Config], runs: int, threads: int = 0, at_once: int = 
 
 
 def prepared(name: str, config: Config, folder: Path, room: Room) -> Job:
-    """A run in its folder, which is made if it is not there, with the threads that it gets.
+    """A run in its folder, which is made if it is not there, with the threads and on the device that it gets.
 
     A deterministic run keeps the number it began with: sums are added up in another order with another one.
 
@@ -98,7 +100,16 @@ def prepared(name: str, config: Config, folder: Path, room: Room) -> Job:
     """
     make_run(dataclasses.replace(config, threads=room.threads), folder)
     options = () if config.deterministic else ("--threads", str(room.threads))
+    if config.device not in ("auto", _device_so_far(folder, config)):
+        options = (*options, "--device", config.device)
     return Job(name, folder, config.steps, options)
+
+
+def _device_so_far(folder: Path, config: Config) -> str:
+    try:
+        return read_config(folder / "config.toml").device
+    except UserError:  # damaged: the run itself says so
+        return config.device
 
 
 @dataclass

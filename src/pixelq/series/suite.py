@@ -1,7 +1,8 @@
 """A suite: algorithms on games with seeds, as one job that goes on after any end.
 
 Its only state are the run folders `<algorithm>/<game>/seed-<seed>` and `series.toml`, which says what they are. The
-same command on the same folder goes on, and may name more algorithms, games and seeds, or another length.
+same command on the same folder goes on. Another one may name more algorithms, games and seeds, or another length; it
+trains what it names, and the tables have all that the folder holds.
 """
 
 from __future__ import annotations
@@ -14,13 +15,17 @@ from pathlib import Path
 from pixelq.command_lines import command_line
 from pixelq.config import Config
 from pixelq.errors import UserError
+from pixelq.recipes.length import decided_by_length
+from pixelq.recipes.reading import read_config
 from pixelq.recipes.validation import validate
 from pixelq.recipes.values import FIELDS
+from pixelq.runs.session import settled
 from pixelq.series.folder import FILE, SeriesFolder, field, is_series, plain_name, read_series
 from pixelq.series.progress import SeriesProgress
 from pixelq.series.run_facts import is_finished, newest_checkpoint, with_seed
 from pixelq.series.side_by_side import Job, Outcome, prepared, room, run_all
-from pixelq.series.suite_report import Cell, report_suite
+from pixelq.series.suite_report import report_suite
+from pixelq.series.suite_scores import Cell
 
 MAY_DIFFER = ("steps", "threads", "device", "seed")
 """Fields in which a command may differ from the one that began the suite."""
@@ -51,9 +56,9 @@ def start_suite(suite: Suite, run_dir: Path | None = None) -> int:
     for config in suite.configs.values():
         validate(config)
     folder = run_dir or Path("runs") / _default_name(suite)
-    _check_folders(suite)
+    _check_folders(_joined(read_suite(folder), suite) if is_series(folder) else suite)
     if is_series(folder):
-        _check_the_same(folder, suite)
+        _check_begun(folder, suite)
     elif folder.exists() and (not folder.is_dir() or any(path.name != "run.lock" for path in folder.iterdir())):
         raise UserError(f"{folder}: already taken, and not by a suite; choose another with --run-dir")
     try:
@@ -61,19 +66,21 @@ def start_suite(suite: Suite, run_dir: Path | None = None) -> int:
     except OSError as error:
         raise UserError(f"{folder}: cannot be made ({error.strerror}); choose another with --run-dir") from None
     with SeriesFolder(folder) as series:
-        keys = [{"algorithm": algorithm, "game": game} for algorithm, game in suite.configs]
-        configs = {f"{i}": config for i, config in enumerate(suite.configs.values())}
+        whole = _joined(read_suite(folder), suite) if is_series(folder) else suite
+        keys = [{"algorithm": algorithm, "game": game} for algorithm, game in whole.configs]
+        configs = {f"{i}": config for i, config in enumerate(whole.configs.values())}
         series.write(
-            "suite", configs, name=suite.name, runs=keys, seeds=list(suite.seeds), at_once=suite.at_once,
-            hours=suite.hours or 0.0,
+            "suite", configs, name=whole.name, runs=keys, seeds=list(whole.seeds), at_once=whole.at_once,
+            hours=whole.hours or 0.0,
         )  # fmt: skip
-        return _run(folder, suite)
+        return _run(folder, suite, whole)
 
 
 def resume_suite(folder: Path) -> int:
-    """Go on with a suite; its hours begin anew."""
+    """Go on with all that was ever named of a suite; its hours begin anew."""
     with SeriesFolder(folder):
-        return _run(folder, read_suite(folder))
+        whole = read_suite(folder)
+        return _run(folder, whole, whole)
 
 
 def read_suite(folder: Path) -> Suite:
@@ -124,26 +131,40 @@ def _check_folders(suite: Suite) -> None:
             raise UserError(f"{' on '.join(key)} and {' on '.join(other)} would share a folder; leave one of them out")
 
 
-def _check_the_same(folder: Path, suite: Suite) -> None:
-    """Refuse to go on with runs whose recipe was another one.
+def _joined(before: Suite, now: Suite) -> Suite:
+    """What was named before and what is named now: the runs of before are not lost from the tables."""
+    configs = {**before.configs, **now.configs}
+    return dataclasses.replace(now, configs=configs, seeds=tuple(sorted({*before.seeds, *now.seeds})))
+
+
+def _check_begun(folder: Path, suite: Suite) -> None:
+    """Refuse to go on with a run under another configuration than it was begun with.
 
     Raises:
-        UserError: an algorithm on a game was begun with another configuration, or the folder is none of a suite.
+        UserError: a run's own `config.toml` says otherwise, or the folder is none of a suite.
     """
-    before = read_suite(folder).configs
-    for key, config in suite.configs.items():
-        if key not in before:
+    for cell in cells(folder, suite):
+        try:
+            begun = read_config(cell.folder / "config.toml")
+        except UserError:  # not begun; or damaged, which the run itself says and the others need not wait for
             continue
+        wanted = settled(with_seed(cell.config, cell.seed))
         for name in FIELDS:
-            was, now = getattr(before[key], name), getattr(config, name)
+            was, now = getattr(begun, name), getattr(wanted, name)
             if was != now and name not in MAY_DIFFER:
                 raise UserError(
-                    f"{folder}: {' on '.join(key)} was begun with {name} {was!r}, and now it is {now!r}; choose "
-                    "another folder with --run-dir"
+                    f"{folder}: {cell.name} was begun with {name} {was!r}, and now it is {now!r}; choose another "
+                    "folder with --run-dir"
                 )
+        if begun.steps != wanted.steps and (decided := decided_by_length(wanted)):
+            raise UserError(
+                f"{folder}: {cell.name} was begun with --steps {begun.steps}, which decides "
+                f"{' and '.join(decided)}, and now it is {wanted.steps}; choose another folder with --run-dir"
+            )
 
 
-def _run(folder: Path, suite: Suite) -> int:
+def _run(folder: Path, suite: Suite, whole: Suite) -> int:
+    """Train `suite`, and compare all of `whole` that has begun."""
     every = cells(folder, suite)
     threads = max(config.threads for config in suite.configs.values())
     share = room(suite.configs.values(), len(every), threads, suite.at_once)
@@ -166,7 +187,7 @@ def _run(folder: Path, suite: Suite) -> int:
         )  # fmt: skip
     finally:
         progress.close()
-    report_suite(folder, suite.name, every)
+    report_suite(folder, suite.name, [c for c in cells(folder, whole) if (c.folder / "config.toml").is_file()])
     line = command_line("resume", folder)
     if signal is not None:
         print(f"stopped; go on with: {line}")

@@ -56,9 +56,8 @@ class Mark:
 
 
 def draw_suite(
-    name: str,
+    title: str,
     scale: str,
-    step: float,
     drawn: Sequence[Drawn],
     published: Sequence[Mark],
     generator: np.random.Generator,
@@ -66,16 +65,15 @@ def draw_suite(
     """On the left the interquartile means and medians, on the right the share of runs above each score.
 
     Args:
-        name: of the suite.
+        title: which suite, and at which agent steps.
         scale: what the normalized scores are.
-        step: agent step at which all are compared.
         drawn: the algorithms, at least one.
         published: agents below them, grey.
         generator: decides the resamples of the bands.
     """
     rows = len(drawn) + len(published)
     figure = Figure(figsize=(13, 3.6 + 0.42 * rows), layout="constrained")
-    figure.suptitle(f"{name} at {step:,.0f} agent steps", fontsize=15, fontweight="bold", x=0.01, ha="left")
+    figure.suptitle(title, fontsize=15, fontweight="bold", x=0.01, ha="left")
     left, right = figure.subplots(1, 2)
     told = "stroke: interquartile mean of all runs, circle: median\nband: 95% stratified bootstrap interval"
     style(left, x=f"{told}, grey: published" if published else told, y="")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from rich.markup import escape
@@ -34,30 +34,29 @@ class PublishedAgent:
     """What it was made with; None: not known."""
 
 
-def agents_at(games: Collection[str], step: float, configs: Sequence[Config]) -> list[PublishedAgent]:
+def agents_at(at: Mapping[str, int], configs: Sequence[Config]) -> list[PublishedAgent]:
     """Dopamine's agents at the same frames; none where a game has no curve, or none that is so short.
 
     Args:
-        games: as a person named them.
-        step: agent step at which the runs are compared.
+        at: game, as a person named it -> agent step at which its runs are compared.
         configs: of the runs.
     """
     skips = {config.frame_skip for config in configs}
-    million = int(step * max(skips) // MILLION)
-    if len(skips) > 1 or million < 1:
+    if len(skips) > 1:
         return []
     found: dict[str, PublishedAgent] = {}
-    for game in games:
+    for game, step in at.items():
+        million = int(step * max(skips) // MILLION)
         try:
             curves = read_curves(DOPAMINES_CURVES, game)
         except UserError:  # no curve of this game
             return []
         for curve in curves.values():
-            at = curve.million_frames == million
-            if at.any():
+            there = curve.million_frames == million
+            if there.any():
                 agent = found.setdefault(curve.label, PublishedAgent(curve.label, {}, reference_protocol(curve)))
-                agent.means[game] = float(curve.mean[at][0])
-    return [agent for agent in found.values() if agent.means.keys() == set(games)]
+                agent.means[game] = float(curve.mean[there][0])
+    return [agent for agent in found.values() if agent.means.keys() == at.keys()]
 
 
 def protocol_differences(agents: Sequence[PublishedAgent], runs: Mapping[str, Sequence[Config]]) -> list[str]:

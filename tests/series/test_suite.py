@@ -1,0 +1,105 @@
+"""A suite's folder: what was begun in it, what a later command may change, and what it compares."""
+
+import shlex
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from pixelq.cli import main
+from pixelq.recipes.choice import configure
+from pixelq.series.run_facts import make_run
+from pixelq.series.side_by_side import Job, prepared, room
+from pixelq.series.suite import read_suite
+from pixelq.series.suite_scores import Cell
+
+GAMES = '[games."MinAtar/Breakout-v0"]\n[games."MinAtar/Asterix-v0"]\n'
+
+
+class Ran:
+    """What a command would have trained, and what it compared."""
+
+    def __init__(self) -> None:
+        self.jobs: list[Job] = []
+        self.compared: list[Cell] = []
+
+
+@pytest.fixture
+def ran(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Ran:
+    """Suites in this folder begin their runs (a folder with its config.toml each) and train none of them."""
+    seen = Ran()
+
+    def run_all(jobs: Sequence[Job], *_: object, **__: object) -> tuple[list[object], None]:
+        seen.jobs = list(jobs)
+        return [], None
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("pixelq.series.suite.run_all", run_all)
+    monkeypatch.setattr("pixelq.series.suite.report_suite", lambda _, __, cells: setattr(seen, "compared", cells))
+    Path("two.toml").write_text(GAMES)
+    return seen
+
+
+def suite(line: str) -> int:
+    return main(["suite", "two.toml", "--run-dir", "folder", *shlex.split(line)])
+
+
+def names(cells: Sequence[Cell]) -> list[tuple[str, int]]:
+    return sorted({(cell.algorithm, cell.seed) for cell in cells})
+
+
+def test_a_later_command_trains_what_it_names_and_compares_all_that_the_folder_holds(ran: Ran) -> None:
+    assert suite("--recipe 'A: minatar-dqn' --also 'B: minatar-dqn --double' --seeds 1-2") == 0
+    assert suite("--recipe 'C: minatar-dqn --dueling' --seeds 3") == 0
+    assert len(ran.jobs) == 2  # two games
+    assert names(ran.compared) == [("A", 1), ("A", 2), ("B", 1), ("B", 2), ("C", 3)]
+    assert main(["resume", "folder"]) == 0
+    assert len(ran.jobs) == 18  # three algorithms, two games, three seeds
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "said"),
+    [
+        ("A: minatar-dqn", "A: minatar-dqn --n-step 3", "begun with n_step 1, and now it is 3"),
+        ("A: minatar-dqn", "a: minatar-dqn", "would share a folder"),
+        ("A: minatar --steps 5000", "A: minatar --steps 6000", "decides the learning rate"),
+        (
+            "A: minatar-dqn --prioritized --steps 5000",
+            "A: minatar-dqn --prioritized --steps 6000",
+            "decides how sampler prioritized draws",
+        ),
+    ],
+)
+def test_a_run_is_never_continued_or_shown_under_another_configuration(
+    first: str, second: str, said: str, ran: Ran, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert suite(f"--recipe '{first}'") == 0
+    before = {path: path.read_bytes() for path in Path("folder").rglob("*.toml")}
+    assert suite(f"--recipe '{second}'") == 2
+    assert said in capsys.readouterr().err
+    assert {path: path.read_bytes() for path in Path("folder").rglob("*.toml")} == before
+
+
+def test_one_that_was_left_out_in_between_is_still_held_to_how_it_was_begun(
+    ran: Ran, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert suite("--recipe 'A: minatar-dqn' --also 'B: minatar-dqn --double'") == 0
+    assert suite("--recipe 'A: minatar-dqn'") == 0
+    assert suite("--recipe 'A: minatar-dqn' --also 'B: minatar-dqn --dueling'") == 2
+    assert "B on MinAtar/Breakout-v0 seed 1 was begun with" in capsys.readouterr().err
+
+
+def test_a_constant_learning_rate_allows_another_length(ran: Ran) -> None:
+    assert suite("--recipe 'A: minatar-dqn' --steps 5000") == 0
+    assert suite("--recipe 'A: minatar-dqn' --steps 6000") == 0
+    assert {job.steps for job in ran.jobs} == {6000}
+    assert {config.steps for config in read_suite(Path("folder")).configs.values()} == {6000}
+
+
+def test_a_run_that_has_begun_takes_the_device_that_is_named_now(tmp_path: Path) -> None:
+    config = configure("MinAtar/Breakout-v0", "minatar-dqn", {"device": "cpu"})
+    make_run(config, tmp_path / "run")
+    share = room([config], 1, 1, 1)
+    assert "--device" not in prepared("run", config, tmp_path / "run", share).options
+    named = configure("MinAtar/Breakout-v0", "minatar-dqn", {"device": "cuda"})
+    assert prepared("run", named, tmp_path / "run", share).options[-2:] == ("--device", "cuda")
