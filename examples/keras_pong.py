@@ -116,7 +116,8 @@ def train(config: Config) -> tuple[KerasLearner, Scores]:
         greedy = explore.random() >= epsilon(t)[0]
         action = learner.q_values(state).argmax(axis=1) if greedy else explore.integers(0, num_actions, 1)
         next_state, reward, terminated, truncated, info = envs.step(action)
-        replay.add(state, action, reward, terminated, terminated | truncated, info["final_obs"])
+        # info["action"] is the action really taken: in the opening of a game the recipe's wrappers press FIRE instead.
+        replay.add(state, info["action"], reward, terminated, terminated | truncated, info["final_obs"])
         state = next_state
         for game in scores.add(reward, terminated | truncated):
             print(f"agent step {t + 1:,}: score {game.score:g}, mean of 100 {scores.mean:.1f}, loss {loss:.4f}")
