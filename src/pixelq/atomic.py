@@ -59,6 +59,10 @@ def remedy(error: OSError | MemoryError) -> str:
         return "it was moved or deleted, put it back"
     if error.errno in (errno.EEXIST, errno.ENOTDIR, errno.EISDIR):
         return "something else lies there, move that away"
+    if error.errno == errno.EIO:
+        return "the disk failed, look at it or choose another"
+    if error.errno == errno.ENOMEM:
+        return "close other programs"
     return "make the folder writable"
 
 

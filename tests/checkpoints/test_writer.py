@@ -116,3 +116,13 @@ def test_a_mistake_in_the_program_is_not_swallowed_by_the_thread(
     with pytest.raises(ZeroDivisionError):
         writer.close()
     writer.close()
+
+
+def test_copies_for_which_torch_finds_no_memory_are_a_lack_of_memory(tmp_path: Path) -> None:
+    class Huge(torch.Tensor):
+        def cpu(self) -> torch.Tensor:  # type: ignore[override]
+            return torch.empty(1 << 60, dtype=torch.uint8)
+
+    store = CheckpointStore(tmp_path / "c")
+    with pytest.raises(MemoryError):
+        store.capture(1, {"weight": torch.zeros(3).as_subclass(Huge)}, None)

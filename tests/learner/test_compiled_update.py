@@ -159,6 +159,30 @@ def test_an_error_of_any_other_update_stays_what_it_is(last, error, monkeypatch)
         update_until(last, error("no such kernel"), monkeypatch)
 
 
+def test_another_number_of_threads_compiles_the_program_again_and_that_may_fail_too(monkeypatch):
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 1)
+    one = learner(compile=True)
+    broken = False
+
+    def compiled(program: Callable[..., Any], **options: Any) -> Callable[..., Any]:
+        def called(*given: Any) -> Any:
+            if broken:
+                raise RuntimeError("no compiler")
+            return program(*given)
+
+        return called
+
+    monkeypatch.setattr(torch, "compile", compiled)
+    for i in range(4):
+        one.update(small_learners.batch(i, size=8, side=36), 1e-3)
+    broken = True
+    with pytest.raises(RuntimeError, match=r"^no compiler$"):
+        one.update(small_learners.batch(4, size=8, side=36), 1e-3)
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 2)
+    with pytest.raises(UserError, match=r"cannot be compiled \(no compiler\); .*--no-compile"):
+        one.update(small_learners.batch(5, size=8, side=36), 1e-3)
+
+
 NO_ROOM = "[enforce fail] DefaultCPUAllocator: can't allocate memory"
 
 

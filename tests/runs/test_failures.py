@@ -266,13 +266,16 @@ def test_test_games_that_fail_take_nothing_back(in_folder: Path, monkeypatch: py
     assert facts(Path("r")) == facts(Path("unbroken"))
 
 
-def test_in_a_rollout_the_steps_played_so_far_are_saved(in_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_in_a_rollout_the_steps_played_so_far_are_saved_and_not_learned_from_which_is_said(
+    in_folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     with monkeypatch.context() as broken:
         failing(broken, "step", 23)
         with pytest.raises(RunError, match="at agent step 88 "):
             start(quick("default"), Path("r"))
     assert CheckpointStore(Path("r/checkpoints")).load().agent_steps == 88
     resume(Path("r"))
+    assert "but for 8 agent steps of a rollout, which are not learned from" in capsys.readouterr().err
     assert facts(Path("r"))
 
 

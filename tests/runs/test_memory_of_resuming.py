@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 import pixelq
 from pixelq.checkpoints.reader import LoadedCheckpoint
@@ -14,6 +15,7 @@ from pixelq.checkpoints.state_tree import split
 from pixelq.checkpoints.store import CheckpointStore
 from pixelq.config import Config
 from pixelq.errors import UserError
+from pixelq.learner.learner import Learner
 from pixelq.memory import memory_needed
 from pixelq.recipes.choice import configure
 from pixelq.replay import SealedBlock
@@ -117,3 +119,20 @@ def test_blocks_come_from_the_disk_one_by_one_and_nothing_of_a_checkpoint_stays_
     assert before <= alive[0] <= before + 2  # with its recurrent states and without them
     assert len(read) > 3
     assert inside == [before_bytes]
+
+
+def test_a_lack_of_memory_while_restoring_says_nothing_about_the_checkpoint(
+    in_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    start(cut_down("vectors", checkpoint_every=60), Path("r"))
+    names = [path.name for path in CheckpointStore(Path("r/checkpoints")).paths()]
+
+    def without_room(*_: Any) -> None:
+        torch.empty(1 << 60, dtype=torch.uint8)
+
+    with monkeypatch.context() as full:
+        full.setattr(Learner, "load_state_dict", without_room)
+        with pytest.raises(MemoryError):
+            resume(Path("r"), steps=124, fallback=True)
+    assert [path.name for path in CheckpointStore(Path("r/checkpoints")).paths()] == names
+    assert resume(Path("r"), steps=124).agent_steps == 124

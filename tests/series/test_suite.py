@@ -8,6 +8,7 @@ import pytest
 
 from pixelq.cli import main
 from pixelq.recipes.choice import configure
+from pixelq.recipes.length import decided_by_length
 from pixelq.series.run_facts import make_run
 from pixelq.series.side_by_side import Job, prepared, room
 from pixelq.series.suite import read_suite
@@ -103,3 +104,23 @@ def test_a_run_that_has_begun_takes_the_device_that_is_named_now(tmp_path: Path)
     assert "--device" not in prepared("run", config, tmp_path / "run", share).options
     named = configure("MinAtar/Breakout-v0", "minatar-dqn", {"device": "cuda"})
     assert prepared("run", named, tmp_path / "run", share).options[-2:] == ("--device", "cuda")
+
+
+class NoSmallOne:
+    """A sampler of a person's own that needs some room, and plans for the run's length."""
+
+    def __init__(self, num_envs: int, size: int, options: object) -> None:
+        if size < 10:
+            raise ValueError("too small")
+
+    def planned(self, agent_steps: int, every: int) -> None:
+        """Told, and used for whatever it likes."""
+
+
+def test_a_sampler_that_cannot_be_tried_is_taken_to_plan_if_it_is_told_the_length(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    config = configure("MinAtar/Breakout-v0", "minatar-dqn")
+    assert decided_by_length(config) == []
+    monkeypatch.setattr("pixelq.replay.samplers.uniform.Sampler", NoSmallOne)
+    assert decided_by_length(config) == ["how sampler uniform draws"]

@@ -38,6 +38,7 @@ from pixelq.checkpoints.reader import LoadedCheckpoint, read_checkpoint
 from pixelq.checkpoints.state_tree import split
 from pixelq.command_lines import command_line
 from pixelq.errors import UserError
+from pixelq.out_of_memory import as_memory_error
 from pixelq.replay import Replay, ReplaySnapshot
 from pixelq.replay.segments import write_segment
 
@@ -93,6 +94,7 @@ class CheckpointStore:
 
         Raises:
             UserError: a variant's state holds something else.
+            MemoryError: there is none for the copies, here or on the GPU.
         """
         if not all(self._is_there(segment) for segment in self._replaced):
             self._replaced = []  # somebody deleted or cut one: the next checkpoint has all its blocks itself
@@ -100,7 +102,8 @@ class CheckpointStore:
         snapshot = replay.snapshot(since=since) if replay is not None else None
         kept = snapshot and {"meta": snapshot.meta, "arrays": snapshot.arrays}
         try:
-            tree, tensors = split({"state": state, "replay": kept})
+            with as_memory_error():
+                tree, tensors = split({"state": state, "replay": kept})
         except RecursionError:
             raise UserError(
                 "the state cannot be saved: a part of it is nested too deeply, or a part of itself"

@@ -34,7 +34,8 @@ def sufficient_sizes(stored: ReplaySnapshot | StoredReplay) -> dict[str, int]:
         raise ValueError(f"open_frames is {frames.shape}, of frames {meta['frame_shape']}")
     rows = [min(one, -(-capacity // num_envs)) for one in written.tolist()]
     fewest, most = min(rows), max(rows)
-    # Environments step together, and every step adds a row and perhaps an episode's last; so none has twice another's.
+    # Environments step together, and every step adds a row and perhaps an episode's last: none has more than twice the
+    # rows of another.
     if fewest < 0 or most > 2 * fewest or sum(one // FRAMES_PER_BLOCK for one in rows) > _most_blocks(stored):
         raise ValueError(f"it has not the blocks of the rows that were written ({fewest} to {most} are in reach)")
     if "sequence_every" not in meta:
@@ -55,7 +56,7 @@ def _whole(meta: dict[str, Any], name: str, least: int = 1) -> int:
 
 
 def _most_blocks(stored: ReplaySnapshot | StoredReplay) -> int:
-    """No fewer than it has: of files, which are not read for this, as many as rows without frames would be."""
+    """An upper bound: of files, which are not read for this, their size over that of a block's rows without frames."""
     if isinstance(stored, ReplaySnapshot):
         return len(stored.sealed)
     try:

@@ -43,6 +43,8 @@ PLAIN = dict(zip("←↓→↑─│┃━┌┐└┘├┤┬┴┼╭╮╰�
 
 OF_THE_OUTPUT = {errno.EPIPE, errno.ENOSPC, errno.EFBIG, errno.EIO, errno.EBADF, getattr(errno, "EDQUOT", errno.ENOSPC)}
 """What a write to the output may be refused with; an error without a file's name may be of anything else."""
+OUT_OF_MEMORY = "out of memory; close other programs, or use a smaller --replay-capacity or --batch-size"
+
 OF_SCARCITY = {errno.ENOMEM, errno.EAGAIN, errno.EMFILE, errno.ENFILE}
 """What a new process, thread or open file may be refused with."""
 
@@ -63,7 +65,15 @@ def main(argv: list[str] | None = None) -> int:
     except RunError as error:
         return _say(str(error), 1)
     except MemoryError:
-        return _say("out of memory; close other programs, or use a smaller --replay-capacity or --batch-size", 1)
+        return _say(OUT_OF_MEMORY, 1)
+    except RuntimeError as error:
+        if "torch" not in sys.modules:
+            raise
+        from pixelq.out_of_memory import is_out_of_memory  # torch is loaded: not for the commands without it
+
+        if not is_out_of_memory(error):
+            raise
+        return _say(OUT_OF_MEMORY, 1)
     except KeyboardInterrupt:
         return _say("interrupted", 130)
     except BrokenPipeError:

@@ -48,8 +48,8 @@ class CompiledUpdate:
             group["lr"] = torch.zeros(())
         self._shape: torch.Size | None = None
         self._program: Callable[..., Tensor] | None = None
-        self._compiled = False
-        """Whether the program has run: its first call compiles it."""
+        self._compiled_for: set[int] = set()
+        """Numbers of threads with which the program has run: its first call with each compiles it."""
 
     def __call__(self, batch: Batch, learning_rate: float) -> Tensor:
         """One update; returns its priorities, float32 `(B,)`.
@@ -71,17 +71,17 @@ class CompiledUpdate:
                 priority, self._program = self._recorded(batch)
             return priority
         with torch.no_grad():
-            if self._compiled:
+            if torch.get_num_threads() in self._compiled_for:
                 return self._program(*_fields(batch))
             with _told_as_not_compiled():
                 priority = self._program(*_fields(batch))
-        self._compiled = True
+        self._compiled_for.add(torch.get_num_threads())
         return priority
 
     def forget(self) -> None:
         """Drop the program, because tensors that it reads or writes have been replaced; the next updates make one."""
         self._shape = self._program = None
-        self._compiled = False
+        self._compiled_for.clear()
 
     def _recorded(self, batch: Batch) -> tuple[Tensor, Callable[..., Tensor]]:
         """Make one update; return its priorities and a program that makes such updates."""

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from pixelq.errors import UserError
 from pixelq.learner.optimizers import set_learning_rate
+from pixelq.out_of_memory import is_out_of_memory
 from pixelq.replay.batch import Batch
 from pixelq.transfer import page_locked
 
@@ -105,9 +106,9 @@ class GraphedUpdate:
             # thread_local: a thread that draws the next minibatch, or writes a checkpoint, may go on meanwhile.
             with torch.cuda.graph(graph, stream=self._stream, capture_error_mode="thread_local"):
                 self._priority = self._step(inputs)
-        except torch.OutOfMemoryError:
-            raise
         except RuntimeError as error:
+            if is_out_of_memory(error):
+                raise
             reason = str(error).partition("\n")[0]
             raise UserError(
                 f"the update cannot be captured as a CUDA graph ({reason}); a loss of your own must not ask for a "

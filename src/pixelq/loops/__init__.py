@@ -7,8 +7,8 @@ A file `<name>_loop.py` has a function `loop(run)`, which trains until `run.goes
 dataclass `Options`, whose values are `config.loop_options`. It may also say
 
 - `Learner`: the class of what learns, made as `Learner(network, config, device, noise)`; without it,
-  `pixelq.learner.learner.Learner`. One that keeps something of open episodes has `leave_episodes()`, by which it hears
-  that a resumed run goes on with new ones;
+  `pixelq.learner.learner.Learner`. One that keeps something of open episodes has `leave_episodes()`, which is called
+  where a resumed run goes on with new ones;
 - `HAS_REPLAY = True`: a replay memory is built for it, and is a part of its checkpoints;
 - `build_replay(config, network, make_sampler, sizes)`: that memory, of what `sizes` say of `Replay`'s arguments;
   without it, a `Replay`. `make_sampler(num_envs, size, every)` makes the recipe's sampler, `every` as in

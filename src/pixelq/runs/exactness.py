@@ -16,6 +16,7 @@ from pixelq.recipes.values import config_from_values
 from pixelq.runs.arithmetic import difference
 from pixelq.runs.run import Run
 from pixelq.schedules import epsilon_schedule
+from pixelq.variants import KINDS
 
 LEARNING = (
     *("learning_rate", "learning_rate_end", "learning_rate_steps"),
@@ -43,10 +44,19 @@ def exactness(run: Run, checkpoint: LoadedCheckpoint | None) -> str:
         return _with_new_episodes(run, changes)
     if changes:
         return f"it learns differently from here on, for {changes}"
+    if begun := _begun_rollout(run):
+        return f"as if never interrupted, but for {begun} agent steps of a rollout, which are not learned from"
     if not run.config.deterministic:
         return "as if never interrupted, up to the order of floating-point sums (--deterministic makes it exact)"
     changed = difference(run.parts.arithmetic_before, run.parts.arithmetic)
     return f"not bit for bit, for {changed}" if changed else "bit for bit as if never interrupted"
+
+
+def _begun_rollout(run: Run) -> int:
+    """Agent steps since the last whole rollout, which only a failed environment leaves in a checkpoint; else 0."""
+    if "rollout_length" not in getattr(KINDS["loop"].find(run.config.loop), "OWN_FIELDS", {}):
+        return 0
+    return int(run.parts.counters.agent_steps % (run.config.num_envs * run.config.rollout_length))
 
 
 def _learns_differently(run: Run, checkpoint: LoadedCheckpoint) -> str:

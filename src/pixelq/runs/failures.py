@@ -14,7 +14,7 @@ from pixelq.atomic import reason_of, write_bytes
 from pixelq.envs.seeded_episodes import EnvironmentFailedError
 from pixelq.errors import RunError, UserError
 from pixelq.learner.means import NotFiniteError
-from pixelq.out_of_memory import is_out_of_memory
+from pixelq.out_of_memory import as_memory_error, is_out_of_memory
 from pixelq.runs.callbacks import CallbackFailedError
 from pixelq.runs.going_on import resume_line
 from pixelq.runs.run import Run
@@ -64,13 +64,7 @@ def left_by_callback(run: Run) -> str:
 
 def _not_finite(run: Run, error: NotFiniteError) -> str:
     """Keep the batch and the weights; no checkpoint, for the good ones must stay."""
-    counters, file = run.parts.counters, run.folder.path / POSTMORTEM
-    tensors = {f"network.{k}": v.detach().cpu().contiguous() for k, v in run.parts.learner.network.state_dict().items()}
-    batch = run.parts.learner.last_batch
-    if batch is not None:
-        for name, tensor in batch.named_tensors().items():
-            # Copied: the states of a batch may be views of one array, which safetensors refuses.
-            tensors[f"batch.{name}"] = tensor.detach().cpu().clone(memory_format=torch.contiguous_format)
+    counters, file, batch = run.parts.counters, run.folder.path / POSTMORTEM, run.parts.learner.last_batch
     advice = "train anew with a smaller --learning-rate or --gradient-clip norm"
     if batch is not None and (largest := float(batch.return_n.abs().nan_to_num(0.0).max())) >= HUGE_RETURN:
         advice = (
@@ -80,7 +74,8 @@ def _not_finite(run: Run, error: NotFiniteError) -> str:
     facts = {"agent_steps": str(counters.agent_steps), "updates": str(counters.updates), "reason": str(error)}
     saved = f"its batch is in {file}"
     try:
-        write_bytes(file, safetensors.torch.save(tensors, facts))
+        with as_memory_error():
+            write_bytes(file, safetensors.torch.save(_batch_and_weights(run), facts))
     except (OSError, MemoryError) as refused:
         saved = f"its batch could not be saved ({reason_of(refused)})"
     return (
@@ -88,6 +83,16 @@ def _not_finite(run: Run, error: NotFiniteError) -> str:
         f"`{resume_line(run.config, run.folder.path)}` would go on from {run.last_good} and most "
         f"likely end here again: {advice}"
     )
+
+
+def _batch_and_weights(run: Run) -> dict[str, torch.Tensor]:
+    """Copies on the CPU of what the last update was made of."""
+    tensors = {f"network.{k}": v.detach().cpu().contiguous() for k, v in run.parts.learner.network.state_dict().items()}
+    if (batch := run.parts.learner.last_batch) is not None:
+        for name, tensor in batch.named_tensors().items():
+            # Copied: the states of a batch may be views of one array, which safetensors refuses.
+            tensors[f"batch.{name}"] = tensor.detach().cpu().clone(memory_format=torch.contiguous_format)
+    return tensors
 
 
 def _environment_failed(run: Run, error: EnvironmentFailedError) -> str:

@@ -10,6 +10,7 @@ import numpy as np
 from pixelq.checkpoints.reader import LoadedCheckpoint, RefusedCheckpointError, StoredReplay
 from pixelq.envs.seeded_episodes import NotReproducedError
 from pixelq.errors import UserError
+from pixelq.out_of_memory import is_out_of_memory
 from pixelq.recipes.values import plain_values
 from pixelq.runs.arithmetic import arithmetic
 from pixelq.runs.parts import Parts
@@ -47,6 +48,7 @@ def load_run_state(parts: Parts, checkpoint: LoadedCheckpoint) -> None:
 
     Raises:
         RefusedCheckpointError: something is missing, damaged, or of another configuration.
+        MemoryError: there is none for it, here or on the GPU, which says nothing about the checkpoint.
     """
     state = checkpoint.state
     try:
@@ -71,6 +73,8 @@ def load_run_state(parts: Parts, checkpoint: LoadedCheckpoint) -> None:
     except UserError as error:
         raise RefusedCheckpointError(f"{checkpoint.path}: {error}") from None
     except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError, RuntimeError) as error:
+        if is_out_of_memory(error):
+            raise MemoryError(str(error)) from error
         reason = f"{type(error).__name__}: {error}"
         line = f"{checkpoint.path}: does not fit this run's config.toml ({reason})"
         raise RefusedCheckpointError(line) from None

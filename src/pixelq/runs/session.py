@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
+import gc
 import math
 import shutil
 import signal
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
+
+import torch
 
 from pixelq.checkpoints.policy_file import recorded_score
 from pixelq.checkpoints.reader import LoadedCheckpoint, RefusedCheckpointError
@@ -189,10 +192,17 @@ def _from_newest(
         assert newest is not None
         refused, refused_path = str(error), newest.path
     del newest  # and what the run had taken over of it: there may be no room for two
+    gc.collect()
+    if torch.cuda.is_initialized():
+        torch.cuda.empty_cache()  # the next run asks the driver what is free
     try:
         found = restored(before := store.load(fallback=True, before=refused_path), True)
     except UserError:
         raise UserError(refused) from None
+    except Exception:
+        if fallback:
+            raise
+        raise UserError(refused) from None  # it was only to be seen whether the one before helps
     if fallback:
         return found
     found.run.parts.close()
