@@ -8,6 +8,7 @@ first algorithm is grey.
 
 import argparse
 import csv
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -27,6 +28,8 @@ def read_curves(path: Path) -> tuple[np.ndarray, Runs]:
     with path.open(newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
     steps = [name for name in rows[0] if name.isdecimal()]
+    if not steps:
+        sys.exit(f"{path}: its games have agent steps of their own (percent), which this does not draw")
     lists: dict[str, dict[str, list[list[float]]]] = {}
     for row in rows:
         curve = [float(row[step] or "nan") for step in steps]
@@ -38,11 +41,12 @@ def read_curves(path: Path) -> tuple[np.ndarray, Runs]:
 def draw(first: str, algorithm: str, steps: np.ndarray, runs: Runs) -> Figure:
     """One algorithm beside the first."""
     figure = Figure(figsize=(11, 3.1), layout="constrained")
-    for panel, game in zip(figure.subplots(1, len(runs[algorithm])), runs[algorithm], strict=True):
+    for panel, game in zip(figure.subplots(1, len(runs[algorithm]), squeeze=False)[0], runs[algorithm], strict=True):
         style(panel, x="agent steps", y="")
         counts_on_x(panel, 4)
         panel.set_title(game.removeprefix("MinAtar/").removesuffix("-v0"), fontsize=11, loc="left")
-        draw_line(panel, steps, runs[first][game], GREY, first)
+        if game in runs[first]:
+            draw_line(panel, steps, runs[first][game], GREY, first)
         draw_line(panel, steps, runs[algorithm][game], COLOURS[1], algorithm)
     figure.axes[0].set_ylabel("points", fontsize=11)
     figure.axes[0].legend(fontsize=10, framealpha=0.85, edgecolor="none")

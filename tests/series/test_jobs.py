@@ -10,8 +10,9 @@ import pytest
 
 from pixelq.cli import main
 from pixelq.recipes.reading import read_config
+from pixelq.runs.session import start
 from pixelq.series.run_facts import is_finished
-from small_runs import python
+from small_runs import facts, python
 from small_series import GAME, SMALL, killed_at_a_checkpoint, options, resumed_at
 
 
@@ -46,6 +47,24 @@ def test_seeds_stop_at_a_signal_with_checkpoints_and_go_on_to_one_table_and_figu
     assert line.startswith("seed 5 failed: two/seed-5/config.toml")
     assert (in_folder / "two/seeds.png").is_file()
     assert [int(row["seed"]) for row in rows(in_folder / "two/seeds.csv")] == [2, 5]
+
+
+def test_seeds_killed_with_sigkill_go_on_and_the_one_that_was_broken_ends_as_an_unbroken_run(
+    in_folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["train", GAME, "--recipe", "minatar-dqn", *SMALL, *options(steps=600, seeds="2,5", run_dir="two")]
+    runs = [in_folder / "two" / f"seed-{seed}" for seed in (2, 5)]
+    killed_at_a_checkpoint(words, runs[0])
+    assert not is_finished(runs[0])
+
+    assert main(["resume", "two"]) == 0
+    assert "failed" not in capsys.readouterr().err
+    assert all(map(is_finished, runs))
+    assert resumed_at(in_folder / "two/logs/seed-2.log")[-1] > 0
+    assert [int(row["seed"]) for row in rows(in_folder / "two/seeds.csv")] == [2, 5]
+    start(read_config(runs[0] / "config.toml"), in_folder / "unbroken")
+    assert facts(runs[0]) == facts(in_folder / "unbroken")
+    assert facts(runs[0])["network"] != facts(runs[1])["network"]
 
 
 def test_a_sweep_killed_with_sigkill_goes_on_with_the_trial_that_was_at_work(

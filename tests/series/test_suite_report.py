@@ -239,7 +239,7 @@ def test_a_seed_that_lacks_a_game_is_in_no_aggregate_so_that_each_game_counts_as
         "c51": {first: [{1000: 6.0}, {1000: 10.0}], second: [{1000: 5.0}, {1000: 10.0}]},
     }
     report_suite(tmp_path, "minatar", minatar_cells(tmp_path, scores))
-    assert "1 runs of seeds that lack a game" in " ".join(capsys.readouterr().out.split())
+    assert "1 runs whose seeds lack a game" in " ".join(capsys.readouterr().out.split())
     # 0, 0.4 and 0, 0.5; the third seed of the first game, 1.0, has no other game beside it.
     assert value(tmp_path, "dqn", "mean")[0] == pytest.approx((0.2 + 0.25) / 2)
     assert len([row for row in rows_of(tmp_path / "scores.csv") if row["algorithm"] == "dqn"]) == 5
@@ -258,3 +258,22 @@ def test_a_run_without_a_game_yet_does_not_count_as_the_best() -> None:
     curve = interquartile_curve([runs], np.random.default_rng(0))
     assert np.isnan(curve.value[0])
     assert curve.value[1] == 2.5
+
+
+def test_a_run_that_is_to_become_longer_is_compared_where_the_shorter_ones_ended(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    game = "MinAtar/Breakout-v0"
+    scores = {
+        "short": {game: [{200: 2.0}, {200: 4.0}]},
+        "long": {game: [{150: 6.0, 900: 50.0}, {190: 10.0, 900: 50.0}]},
+    }
+    lengths = {"short": 200, "long": 2000}
+    cells = [
+        dataclasses.replace(cell, config=dataclasses.replace(cell.config, steps=lengths[cell.algorithm]))
+        for cell in minatar_cells(tmp_path, scores)
+    ]
+    report_suite(tmp_path, "two", cells)
+    assert "left out" not in capsys.readouterr().out
+    found = {(row["algorithm"], row["seed"]): float(row["mean_score_100"]) for row in rows_of(tmp_path / "scores.csv")}
+    assert found == {("short", "0"): 2.0, ("short", "1"): 4.0, ("long", "0"): 6.0, ("long", "1"): 10.0}

@@ -5,7 +5,7 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from pixelq.errors import UserError
-from pixelq.viewing.figures import count_label, write_figure
+from pixelq.viewing.figures import count_label, powers_on_y, write_figure
 from small_disks import files_at_most
 
 
@@ -43,3 +43,16 @@ def test_a_full_disk_leaves_no_folder_that_was_made_for_a_figure(tmp_path):
     with files_at_most(100), pytest.raises(UserError, match=r"curve\.png: cannot be written"):
         write_figure(Figure(figsize=(1, 1)), tmp_path / "new" / "deeper" / "curve")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_no_text_of_a_figure_is_a_formula_neither_a_name_nor_the_ticks_of_a_logarithmic_axis(tmp_path):
+    figure = Figure()
+    axes = figure.subplots()
+    axes.plot([1, 2, 3], [1e-5, 1e-3, 0.2], label=r"$\bad$")
+    axes.legend()
+    powers_on_y(axes)
+    write_figure(figure, tmp_path / "plot")
+    svg = (tmp_path / "plot.svg").read_text(encoding="utf-8")
+    assert r"<!-- $\bad$ -->" in svg
+    assert "<!-- 0.01 -->" in svg
+    assert "mathdefault" not in svg

@@ -71,7 +71,8 @@ def run(argv: list[str]) -> int:
             if (label, game) in configs:
                 raise UserError(f"{label!r} is named twice; leave one of them out")
             configs[label, game] = _configuration(label, words, game, own_words, train)
-    return start_suite(Suite(name, configs, tuple(seeds), args.hours, args.at_once), args.run_dir)
+    suite = Suite(name, configs, dict.fromkeys(configs, tuple(seeds)), args.hours, args.at_once)
+    return start_suite(suite, args.run_dir)
 
 
 def _named(algorithm: str) -> tuple[str, list[str]]:

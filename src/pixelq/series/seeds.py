@@ -111,19 +111,25 @@ def seed_rows(runs: Mapping[int, RunCurves | None]) -> tuple[float, list[SeedRow
     end, which a score or a number of games may bring early. 0: no run has a finished game.
     """
     reached = {
-        seed: agent_steps(curves) if curves is not None and len(curves.episodes["score"]) else 0.0
+        seed: _far(curves) if curves is not None and len(curves.episodes["score"]) else 0.0
         for seed, curves in runs.items()
     }
     ended = [reached[seed] for seed, curves in runs.items() if curves is not None and is_finished(curves.folder)]
     step = min([step_of(list(reached.values())), *(far for far in ended if far)])
     rows = []
     for seed, curves in runs.items():
-        far = 0 if curves is None else int(agent_steps(curves))
+        far = 0 if curves is None else int(_far(curves))
         if curves is None or reached[seed] < step or not step:
             rows.append(SeedRow(seed, far, math.nan, math.nan))
         else:
             rows.append(SeedRow(seed, far, score_at(curves, step), last_evaluation(curves, step)))
     return step, rows
+
+
+def _far(run: RunCurves) -> float:
+    """How far a run is, in agent steps: the evaluation at its end comes after the last row of its progress."""
+    evaluated = run.evaluations["agent_steps"]
+    return max(agent_steps(run), float(evaluated[-1]) if len(evaluated) else 0.0)
 
 
 def last_evaluation(run: RunCurves, step: float) -> float:

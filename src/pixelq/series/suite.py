@@ -19,10 +19,11 @@ from pixelq.recipes.length import decided_by_length
 from pixelq.recipes.reading import read_config
 from pixelq.recipes.validation import validate
 from pixelq.recipes.values import FIELDS
+from pixelq.runs.changes import recorded_changes
 from pixelq.runs.session import settled
 from pixelq.series.folder import FILE, SeriesFolder, field, is_series, plain_name, read_series
 from pixelq.series.progress import SeriesProgress
-from pixelq.series.run_facts import is_finished, newest_checkpoint, with_seed
+from pixelq.series.run_facts import is_finished, newest_checkpoint, standing, with_seed
 from pixelq.series.side_by_side import Job, Outcome, prepared, room, run_all
 from pixelq.series.suite_report import report_suite
 from pixelq.series.suite_scores import Cell
@@ -38,7 +39,8 @@ class Suite:
     name: str
     configs: Mapping[tuple[str, str], Config]
     """(algorithm, game as a person named it) -> the configuration, with any seed; in the order of the tables."""
-    seeds: tuple[int, ...]
+    seeds: Mapping[tuple[str, str], tuple[int, ...]]
+    """(algorithm, game) -> those of its runs."""
     hours: float | None = None
     """Time for this call, in hours; None: to the end."""
     at_once: int = 0
@@ -55,10 +57,12 @@ def start_suite(suite: Suite, run_dir: Path | None = None) -> int:
     """
     for config in suite.configs.values():
         validate(config)
+    _check_folders(suite)
     folder = run_dir or Path("runs") / _default_name(suite)
-    _check_folders(_joined(read_suite(folder), suite) if is_series(folder) else suite)
     if is_series(folder):
-        _check_begun(folder, suite)
+        before = read_suite(folder)
+        _check_folders(_joined(before, suite))
+        _check_begun(folder, before, suite)
     elif folder.exists() and (not folder.is_dir() or any(path.name != "run.lock" for path in folder.iterdir())):
         raise UserError(f"{folder}: already taken, and not by a suite; choose another with --run-dir")
     try:
@@ -67,10 +71,10 @@ def start_suite(suite: Suite, run_dir: Path | None = None) -> int:
         raise UserError(f"{folder}: cannot be made ({error.strerror}); choose another with --run-dir") from None
     with SeriesFolder(folder) as series:
         whole = _joined(read_suite(folder), suite) if is_series(folder) else suite
-        keys = [{"algorithm": algorithm, "game": game} for algorithm, game in whole.configs]
+        keys = [{"algorithm": key[0], "game": key[1], "seeds": list(whole.seeds[key])} for key in whole.configs]
         configs = {f"{i}": config for i, config in enumerate(whole.configs.values())}
         series.write(
-            "suite", configs, name=whole.name, runs=keys, seeds=list(whole.seeds), at_once=whole.at_once,
+            "suite", configs, name=whole.name, runs=keys, seeds=_all_seeds(whole), at_once=whole.at_once,
             hours=whole.hours or 0.0,
         )  # fmt: skip
         return _run(folder, suite, whole)
@@ -96,21 +100,26 @@ def read_suite(folder: Path) -> Suite:
     keys, seeds = field(values, "runs", list, folder), field(values, "seeds", list, folder)
     try:
         configs = {(key["algorithm"], key["game"]): values["configs"][str(i)] for i, key in enumerate(keys)}
+        seeds_of = {(key["algorithm"], key["game"]): tuple(key.get("seeds", seeds)) for key in keys}
     except (KeyError, TypeError):
         raise UserError(f"{folder / FILE}: runs and configs do not agree; restore the file") from None
     hours = float(field(values, "hours", float, folder)) or None
-    return Suite(
-        field(values, "name", str, folder), configs, tuple(seeds), hours, field(values, "at_once", int, folder)
-    )
+    return Suite(field(values, "name", str, folder), configs, seeds_of, hours, field(values, "at_once", int, folder))
 
 
 def cells(folder: Path, suite: Suite) -> list[Cell]:
     """All runs of a suite, in the order in which they are begun: a seed of everything before the next seed."""
     return [
         Cell(algorithm, game, seed, run_folder(folder, algorithm, game, seed), config)
-        for seed in suite.seeds
+        for seed in _all_seeds(suite)
         for (algorithm, game), config in suite.configs.items()
+        if seed in suite.seeds[algorithm, game]
     ]
+
+
+def _all_seeds(suite: Suite) -> list[int]:
+    """Every seed that a run has, in the order in which they were named."""
+    return list(dict.fromkeys(seed for seeds in suite.seeds.values() for seed in seeds))
 
 
 def run_folder(folder: Path, algorithm: str, game: str, seed: int) -> Path:
@@ -134,32 +143,42 @@ def _check_folders(suite: Suite) -> None:
 def _joined(before: Suite, now: Suite) -> Suite:
     """What was named before and what is named now: the runs of before are not lost from the tables."""
     configs = {**before.configs, **now.configs}
-    return dataclasses.replace(now, configs=configs, seeds=tuple(sorted({*before.seeds, *now.seeds})))
+    seeds = {key: tuple(dict.fromkeys((*before.seeds.get(key, ()), *now.seeds.get(key, ())))) for key in configs}
+    return dataclasses.replace(now, configs=configs, seeds=seeds)
 
 
-def _check_begun(folder: Path, suite: Suite) -> None:
-    """Refuse to go on with a run under another configuration than it was begun with.
+def _check_begun(folder: Path, before: Suite, now: Suite) -> None:
+    """Refuse to go on with an algorithm under another configuration than its runs were begun with, of whatever seed.
 
     Raises:
-        UserError: a run's own `config.toml` says otherwise, or the folder is none of a suite.
+        UserError: the folder says otherwise.
     """
-    for cell in cells(folder, suite):
-        try:
-            begun = read_config(cell.folder / "config.toml")
-        except UserError:  # not begun; or damaged, which the run itself says and the others need not wait for
+    for cell in cells(folder, _joined(before, now)):
+        key = (cell.algorithm, cell.game)
+        if key not in now.configs:
             continue
-        wanted = settled(with_seed(cell.config, cell.seed))
+        begun, free = before.configs.get(key), set(MAY_DIFFER)
+        if begun is None:  # series.toml lost it, as before version 0.2 where a command did not name it
+            try:
+                begun, cell_config = read_config(cell.folder / "config.toml"), settled(cell.config)
+            except UserError:  # not begun; or damaged, which the run itself says and the others need not wait for
+                continue
+            free |= {"load", "episodes", *recorded_changes(cell.folder)}
+        else:
+            cell_config = cell.config
+        where = f"{folder}: {cell.algorithm} on {cell.game}"
         for name in FIELDS:
-            was, now = getattr(begun, name), getattr(wanted, name)
-            if was != now and name not in MAY_DIFFER:
+            was, wanted = getattr(begun, name), getattr(cell_config, name)
+            if was != wanted and name not in free:
                 raise UserError(
-                    f"{folder}: {cell.name} was begun with {name} {was!r}, and now it is {now!r}; choose another "
-                    "folder with --run-dir"
+                    f"{where} was begun with {name} {was!r}, and now it is {wanted!r}; choose another folder with "
+                    "--run-dir"
                 )
-        if begun.steps != wanted.steps and (decided := decided_by_length(wanted)):
+        decided = decided_by_length(cell.config) if begun.steps != cell.config.steps else []
+        if decided and standing(cell.folder).agent_steps:
             raise UserError(
-                f"{folder}: {cell.name} was begun with --steps {begun.steps}, which decides "
-                f"{' and '.join(decided)}, and now it is {wanted.steps}; choose another folder with --run-dir"
+                f"{where} was begun with --steps {begun.steps}, which decides {' and '.join(decided)}, and now it is "
+                f"{cell.config.steps}; choose another folder with --run-dir"
             )
 
 

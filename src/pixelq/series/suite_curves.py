@@ -33,7 +33,7 @@ class Curve:
     value: np.ndarray
     """float64 `(points,)`."""
     low: np.ndarray
-    """Lower edge of the pointwise 95% band, float64 `(points,)`; NaN where no game has two runs."""
+    """Lower edge of the pointwise 95% band, float64 `(points,)`; NaN where a game has a single run."""
     high: np.ndarray
 
 

@@ -58,7 +58,7 @@ def report_suite(folder: Path, name: str, cells: Sequence[Cell]) -> None:
     known = {cell: score for cell, score in scored.items() if not math.isnan(score)}
     table = table_of(known)
     if missing := len(cells) - len(known):
-        console.print(f"{missing} of {len(cells)} runs are not at {held.where} with a finished game: left out")
+        console.print(f"left out, not at {held.where} with a finished game: {missing} of {len(cells)} runs")
         _say(console, _without_any_score(cells, table))
     if not table:
         return
@@ -148,7 +148,7 @@ def _without_aggregates(table: Table2D, whole: Table2D, left_out: int) -> list[s
         if algorithm not in whole
     ]
     if left_out and whole:
-        said.append(f"{left_out} runs of seeds that lack a game are in no aggregate, so that each game counts as much")
+        said.append(f"in no aggregate, where each game is to count as much: {left_out} runs whose seeds lack a game")
     return said
 
 

@@ -17,7 +17,7 @@ from pixelq.series.statistics import Aggregate, bootstrap_interval, interquartil
 from pixelq.series.suite_published import PublishedAgent
 
 LEAST_SHARE = 0.5
-"""A run is left out that has less than this share of what the furthest has of its length."""
+"""A run is left out that has less than this share of what the furthest has, of the shortest length of their game."""
 SEED = 0
 """Of the resamples: the same runs give the same intervals."""
 
@@ -56,7 +56,7 @@ class Compared:
     @property
     def where(self) -> str:
         """For a person: at which agent step."""
-        return "the agent step of its game" if self.step is None else f"agent step {self.step:,}"
+        return "its game's agent step" if self.step is None else f"agent step {self.step:,}"
 
 
 def compared(reached: Mapping[Cell, int]) -> Compared:
@@ -65,7 +65,8 @@ def compared(reached: Mapping[Cell, int]) -> Compared:
     Args:
         reached: how far each run is, in agent steps; at least one above 0.
     """
-    shares = {cell: steps / cell.config.steps for cell, steps in reached.items()}
+    shortest = {cell.game: min(c.config.steps for c in reached if c.game == cell.game) for cell in reached}
+    shares = {cell: min(1.0, steps / shortest[cell.game]) for cell, steps in reached.items()}
     least = LEAST_SHARE * max(shares.values())
     cells = [cell for cell, share in shares.items() if share >= least]
     one_length = len({cell.config.steps for cell in reached}) == 1

@@ -43,12 +43,10 @@ def draw_comparison(comparisons: Sequence[GameComparison], band: Band = "interva
     figure = Figure(figsize=(wide, height))
     name = comparisons[0].game if len(comparisons) == 1 else f"{len(comparisons)} games"
     figure.text(
-        0.8 / wide, 1 - 0.3 / height, _plain(f"{name}: {_what(comparisons)}"), fontsize=15, fontweight="bold",
+        0.8 / wide, 1 - 0.3 / height, f"{name}: {_what(comparisons)}", fontsize=15, fontweight="bold",
         va="center",
     )  # fmt: skip
-    figure.text(
-        0.8 / wide, 0.15 / height, _plain("\n".join(lines)), fontsize=9.5, color=GREY, va="bottom", linespacing=1.45
-    )
+    figure.text(0.8 / wide, 0.15 / height, "\n".join(lines), fontsize=9.5, color=GREY, va="bottom", linespacing=1.45)
     across = (wide - 0.2) / columns
     for i, comparison in enumerate(comparisons):
         row, column = divmod(i, columns)
@@ -84,7 +82,7 @@ def _draw_panel(axes: Axes, comparison: GameComparison, band: Band, *, titled: b
     score = "score of a training game (points)"
     unit = _unit(comparison)
     what = "million frames (emulator)" if comparison.has_frames else "agent steps"
-    style(axes, x=what, y=_plain(f"{comparison.game}: {score}" if titled else score))
+    style(axes, x=what, y=f"{comparison.game}: {score}" if titled else score)
     furthest = comparison.furthest
     if not any(len(run.episodes["score"]) for run in comparison.runs):
         say(axes, "no finished game yet")
@@ -118,7 +116,7 @@ def _draw_references(axes: Axes, comparison: GameComparison) -> None:
                 axes.axhspan(curve.low[0], curve.high[0], color="#888888", alpha=0.25, linewidth=0)
             axes.axhline(
                 curve.mean[0], linestyle=dashes, color="#333333", linewidth=1.6,
-                label=_plain(f"{_named(curve)}, its first value, at {_amount(first, comparison)}"),
+                label=f"{_named(curve)}, its first value, at {_amount(first, comparison)}",
             )  # fmt: skip
             continue
         # One point beyond the end of the runs, so that the line reaches the edge.
@@ -127,7 +125,7 @@ def _draw_references(axes: Axes, comparison: GameComparison) -> None:
         axes.fill_between(x, curve.low[shown], curve.high[shown], color="#888888", alpha=0.25, linewidth=0)
         axes.plot(
             x, curve.mean[shown], dashes, color="#333333", marker="s", markersize=5 if len(x) < 30 else 2.5,
-            linewidth=1.6, label=_plain(_named(curve)),
+            linewidth=1.6, label=_named(curve),
         )  # fmt: skip
 
 
@@ -156,7 +154,7 @@ def _draw_group(
     x = x * _unit(comparison)
     axes.plot(
         x, mean, "o-" if comparison.by_million else "-", color=colour, linewidth=2.2,
-        markersize=7 if comparison.furthest < 30 else 3, label=_plain(f"{label}{count}"), zorder=5,
+        markersize=7 if comparison.furthest < 30 else 3, label=f"{label}{count}", zorder=5,
     )  # fmt: skip
     if len(members) > 1:
         # The interval of two seeds is 13 times as wide as they are apart: it may leave the picture, not flatten it.
@@ -170,9 +168,9 @@ def _draw_levels(axes: Axes, levels: Sequence[PublishedScore]) -> None:
     for dashes, level in zip(cycle((":", "--", "-.")), levels, strict=False):
         told = f"{level.algorithm}, {level.score:,g} after {count_label(level.agent_steps)} agent steps: {level.source}"
         if low - (high - low) <= level.score <= low + OUT_OF_SIGHT * (high - low):
-            axes.axhline(level.score, linestyle=dashes, color="#333333", linewidth=1.4, label=_plain(told))
+            axes.axhline(level.score, linestyle=dashes, color="#333333", linewidth=1.4, label=told)
         else:
-            axes.plot([], [], linestyle="none", label=_plain(f"not in this picture: {told}"))
+            axes.plot([], [], linestyle="none", label=f"not in this picture: {told}")
 
 
 def _add_agent_steps(axes: Axes, skip: int) -> None:
@@ -186,8 +184,3 @@ def _add_agent_steps(axes: Axes, skip: int) -> None:
 
 def _times(factor: float) -> Callable[[Any], Any]:
     return lambda x: np.asarray(x) * factor
-
-
-def _plain(text: str) -> str:
-    """Text that matplotlib does not take for mathematics: a `$` of a stranger's name."""
-    return text.replace("$", r"\$")

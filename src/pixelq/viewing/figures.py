@@ -7,7 +7,7 @@ from pathlib import Path
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.text import Text
-from matplotlib.ticker import FuncFormatter, MaxNLocator
+from matplotlib.ticker import FuncFormatter, MaxNLocator, NullFormatter
 
 from pixelq.atomic import atomic_file
 from pixelq.errors import UserError
@@ -41,6 +41,13 @@ def counts_on_x(axes: Axes, bins: int = 6) -> None:
     """Write the x axis as counts: 250k, 1M."""
     axes.xaxis.set_major_locator(MaxNLocator(bins, steps=[1, 2, 2.5, 5, 10]))
     axes.xaxis.set_major_formatter(FuncFormatter(count_label))
+
+
+def powers_on_y(axes: Axes) -> None:
+    """A logarithmic y axis with plain numbers: 0.01, 1e-05."""
+    axes.set_yscale("log")
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _position=None: f"{value:g}"))
+    axes.yaxis.set_minor_formatter(NullFormatter())
 
 
 def say(axes: Axes, text: str) -> None:

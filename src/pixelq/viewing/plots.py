@@ -23,7 +23,7 @@ from pixelq.viewing.curves import (
     shared_grid,
 )
 from pixelq.viewing.emulator_frames import said_frames
-from pixelq.viewing.figures import COLOURS, GREY, counts_on_x, say, style, write_figure
+from pixelq.viewing.figures import COLOURS, GREY, counts_on_x, powers_on_y, say, style, write_figure
 from pixelq.viewing.run_groups import by_game, grouped
 
 MOST_DOTS = 1500
@@ -176,7 +176,7 @@ def _draw_progress(
     values = np.concatenate(drawn)
     # A loss often changes by a factor of a hundred; a linear axis would show only its highest part.
     if name == "loss" and values.min() > 0 and values.max() > 30 * values.min():
-        axes.set_yscale("log")
+        powers_on_y(axes)
     if name == "epsilon":
         axes.set_ylim(-0.04, 1.04)
         axes.set_yticks([0.0, 0.5, 1.0])
