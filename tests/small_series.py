@@ -10,7 +10,7 @@ from small_runs import python
 SMALL = [
     *("--replay-start", "40", "--replay-capacity", "400", "--batch-size", "4", "--train-every", "1"),
     *("--log-every", "100", "--checkpoint-every", "300", "--eval-every", "0", "--baseline-episodes", "0"),
-    *("--device", "cpu", "--threads", "1"),
+    *("--device", "cpu", "--threads", "1", "--deterministic"),
 ]
 """Options of `pixelq train` that make the recipe minatar-dqn small."""
 GAME = "MinAtar/Breakout-v0"

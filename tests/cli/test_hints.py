@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import gymnasium
 import pytest
 
 from pixelq.cli import main
@@ -39,8 +40,13 @@ def test_what_is_printed_after_training_can_be_pasted(argv, tmp_path, monkeypatc
     assert [shlex.split(hint) for hint in hints] == [
         ["pixelq", "--import", "hint_games", command, "a b; c"] for command in ("eval", "record")
     ]
-    code = "import sys; from pixelq.cli import main; sys.exit(main(sys.argv[1:]))"
     words = [*shlex.split(hints[0])[1:], "--episodes", "1"]
+    if argv[0] != "train":
+        sys.modules.pop("hint_games")
+        gymnasium.registry.pop("Mine-v0")
+        assert main(words) == 0
+        return
+    code = "import sys; from pixelq.cli import main; sys.exit(main(sys.argv[1:]))"
     environment = {"PYTHONPATH": str(Path(__file__).parents[2] / "src"), "PATH": ""}
     done = subprocess.run([sys.executable, "-c", code, *words], env=environment, capture_output=True, text=True,
                           check=False)  # fmt: skip

@@ -102,29 +102,38 @@ def test_a_name_of_300_letters_is_one_line(line: str, here: Path, capsys: pytest
     assert sorted(here.glob("*")) == before
 
 
-def shell(argv: list[str], **environment: str) -> subprocess.CompletedProcess[str]:
-    known = os.environ | {"PYTHONPATH": str(Path(pixelq.__file__).parents[1])} | environment
-    return subprocess.run(
-        [sys.executable, "-m", "pixelq", *argv], env=known, capture_output=True, text=True, check=False, timeout=120
-    )
-
-
 # --- outputs --------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no /dev/full")
-@pytest.mark.parametrize("argv", ["list recipes", "--help", "eval run --episodes 1", "train --help"])
-def test_a_full_stdout_is_one_line_and_results_are_kept(argv: str, here: Path) -> None:
+FULL = "the output cannot be written (No space left on device)"
+needs_full = pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no /dev/full")
+
+
+@needs_full
+@pytest.mark.parametrize("argv", ["list recipes", "--help", "eval run --episodes 1"])
+def test_a_full_stdout_is_one_line_and_results_are_kept(
+    argv: str, here: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with open("/dev/full", "w") as full, monkeypatch.context() as patch:
+        patch.setattr(sys, "stdout", full)
+        assert main(argv.split()) == 1
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1
+    assert FULL in error
+    assert (here / "run" / "eval.json").exists() == argv.startswith("eval")
+
+
+@needs_full
+def test_a_full_stdout_of_a_real_process_is_one_line_too_also_where_argparse_writes() -> None:
     environment = os.environ | {"PYTHONPATH": str(Path(pixelq.__file__).parents[1])}
+    command = [sys.executable, "-m", "pixelq", "train", "--help"]
     with open("/dev/full", "w") as full:
         done = subprocess.run(
-            [sys.executable, "-m", "pixelq", *argv.split()],
-            env=environment, stdout=full, stderr=subprocess.PIPE, text=True, check=False, timeout=120,
-        )  # fmt: skip
+            command, env=environment, stdout=full, stderr=subprocess.PIPE, text=True, check=False, timeout=120
+        )
     assert done.returncode == 1
     assert done.stderr.count("\n") == 1
-    assert "the output cannot be written (No space left on device)" in done.stderr
-    assert (here / "run" / "eval.json").exists() == argv.startswith("eval")
+    assert FULL in done.stderr
 
 
 @pytest.mark.parametrize("number", [errno.ENOMEM, errno.EMFILE, errno.EAGAIN, errno.ENOTCONN, errno.ENOSPC, errno.EIO])
@@ -142,19 +151,33 @@ def test_only_what_a_write_is_refused_with_is_told_of_the_output(number, monkeyp
 
 
 @pytest.mark.parametrize("encoding", ["ascii", "latin-1", "utf-8"])
-def test_a_terminal_that_lacks_letters_gets_others_like_them(encoding: str, tmp_path: Path) -> None:
+def test_a_terminal_that_lacks_letters_gets_others_like_them(
+    encoding: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     options = ["--no-slippery", "--steps", "3000", "--episodes", "5", "--run-dir", str(tmp_path / "run")]
-    done = shell(["tabular", "FrozenLake-v1", *options], PYTHONIOENCODING=encoding)
-    assert (done.returncode, done.stderr) == (0, "")
-    assert (">" if encoding != "utf-8" else "→") in done.stdout
+    terminal = io.BytesIO()
+    with io.TextIOWrapper(terminal, encoding=encoding) as stdout, monkeypatch.context() as patch:
+        patch.setattr(sys, "stdout", stdout)
+        assert main(["tabular", "FrozenLake-v1", *options]) == 0
+        shown = terminal.getvalue().decode(encoding)
+    assert capsys.readouterr().err == ""
+    assert (">" if encoding != "utf-8" else "→") in shown
 
 
 @pytest.mark.parametrize("columns", ["1", "4", "39"])
 @pytest.mark.parametrize("command", ["", "resume", "train"])
-def test_a_help_text_ends_on_any_terminal(command: str, columns: str) -> None:
-    done = shell([*command.split(), "--help"], COLUMNS=columns)
-    assert done.returncode == 0
-    assert "pixelq" in done.stdout
+def test_a_help_text_ends_on_any_terminal(
+    command: str, columns: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("COLUMNS", columns)
+    try:
+        code: object = main([*command.split(), "--help"])
+    except SystemExit as stop:  # argparse's way to end
+        code = stop.code
+    assert code == 0
+    captured = capsys.readouterr()
+    assert "pixelq" in captured.out
+    assert captured.err == ""
 
 
 # --- results --------------------------------------------------------------------------------------------------------

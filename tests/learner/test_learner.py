@@ -1,7 +1,6 @@
 """One update of the fast learner held to a plain reference, and the target network's rules."""
 
 import copy
-import math
 
 import numpy as np
 import pytest
@@ -10,6 +9,7 @@ from gymnasium.spaces import Box
 from torch.nn import functional as F
 
 from pixelq.learner.learner import check_same_formats
+from pixelq.learner.optimizers import set_learning_rate
 from pixelq.replay.batch import Batch
 from small_learners import batch, learner, plain_forward
 
@@ -126,15 +126,37 @@ def test_an_average_over_updates_moves_by_tau_and_does_not_touch_what_is_learned
         assert torch.equal(with_average, without)
 
 
+@pytest.mark.parametrize("share", [0.25, 4.0])
 @pytest.mark.parametrize("clip", ["value", "norm"])
-def test_gradients_are_clipped(clip):
-    one = learner(gradient_clip=clip, gradient_clip_at=1e-4, optimizer="rmsprop")
-    one.update(batch(), 1e-3)
-    gradients = [p.grad for p in one.network.parameters()]
-    if clip == "value":
-        assert max(g.abs().max().item() for g in gradients) <= 1e-4 * 1.0001
-    else:
-        assert math.sqrt(sum(g.square().sum().item() for g in gradients)) <= 1e-4 * 1.001
+def test_gradients_beyond_the_bound_are_clipped_to_it_before_the_step_and_others_are_left_alone(clip, share):
+    """The bound is a quarter of what it bounds, or four times that."""
+    # Steps of this optimizer, unlike Adam's, are other ones where the gradient is another multiple of itself.
+    vectors = Box(-np.inf, np.inf, (1, 8), np.float32)
+    fields = {"observations": vectors, "torso": "mlp", "hidden": (16,), "optimizer": "rmsprop", "optimizer_eps": 0.01}
+    g = torch.Generator().manual_seed(0)
+    state, next_state = torch.randn((2, 32, 1, 8), generator=g)
+    action, reward = torch.randint(0, 4, (32,), generator=g), 3 * torch.randn(32, generator=g)
+    b = Batch.unweighted(state, action, reward, torch.full((32,), 0.9), next_state)
+    unclipped, by_hand = learner(**fields), learner(**fields)
+    unclipped.update(b, 1e-3)
+    whole = torch.cat([p.grad.flatten() for p in unclipped.network.parameters()]).double()
+    size = float(whole.abs().max() if clip == "value" else whole.square().sum().sqrt())
+    at = share * size
+
+    clipping = learner(gradient_clip=clip, gradient_clip_at=at, **fields)
+    clipping.update(b, 1e-3)
+    for p, given in zip(by_hand.network.parameters(), unclipped.network.parameters(), strict=True):
+        p.grad = given.grad.clamp(-at, at) if clip == "value" else given.grad * min(1.0, at / size)
+    set_learning_rate(by_hand.optimizer, 1e-3)
+    by_hand.optimizer.step()
+    for one, other in zip(clipping.network.parameters(), by_hand.network.parameters(), strict=True):
+        torch.testing.assert_close(one.grad, other.grad, rtol=1e-4, atol=1e-8)
+        torch.testing.assert_close(one, other, rtol=0, atol=1e-7)
+    farthest = max(
+        (one - other).abs().max().item()
+        for one, other in zip(clipping.network.parameters(), unclipped.network.parameters(), strict=True)
+    )
+    assert farthest == 0 if share > 1 else farthest > 1e-4
 
 
 def test_mixed_memory_formats_are_refused():

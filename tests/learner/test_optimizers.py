@@ -2,6 +2,7 @@
 
 import contextlib
 import math
+import typing
 
 import pytest
 import torch
@@ -109,6 +110,80 @@ def assert_same_steps(make, make_reference, *, rtol: float, updates: int = 30):
     assert states[0].keys() == states[1].keys()
     for key, value in states[0].items():
         torch.testing.assert_close(value, states[1][key], rtol=1e-5, atol=1e-6)
+
+
+class WrittenOut:
+    """A formula as a paper has it, of one weight: a step is the learning rate times `direction`; t counts from 1."""
+
+    def __init__(self, parameters, lr, decays, eps):
+        [self.theta] = parameters
+        self.lr, self.decays, self.eps, self.t = lr, decays, eps, 0
+        self.mean = self.mean_square = torch.zeros_like(self.theta, requires_grad=False)
+
+    @torch.no_grad()
+    def step(self):
+        g, (first, second) = self.theta.grad, self.decays
+        self.t += 1
+        self.mean = first * self.mean + (1 - first) * g
+        self.mean_square = second * self.mean_square + (1 - second) * g * g
+        self.theta -= self.lr * self.direction(g)
+
+
+class WrittenOutRMSprop(WrittenOut):
+    """Mnih et al. 2015."""
+
+    def direction(self, g):
+        return g / torch.sqrt(self.mean_square - self.mean * self.mean + self.eps)
+
+    @property
+    def state(self):
+        return {self.theta: {"mean": self.mean, "mean_square": self.mean_square}}
+
+
+class WrittenOutRAdam(WrittenOut):
+    """Liu et al. 2020, algorithm 2, with Optax's place of eps and both libraries' bound of 5."""
+
+    def direction(self, g):
+        t, (first, second) = self.t, self.decays
+        mean, longest = self.mean / (1 - first**t), 2 / (1 - second) - 1
+        rho = longest - 2 * t * second**t / (1 - second**t)
+        if rho <= 5:
+            return mean
+        r = math.sqrt((rho - 4) * (rho - 2) * longest / ((longest - 4) * (longest - 2) * rho))
+        return r * mean / (torch.sqrt(self.mean_square / (1 - second**t)) + self.eps)
+
+    @property
+    def state(self):
+        return {self.theta: {"step": torch.tensor(float(self.t)), "exp_avg": self.mean, "exp_avg_sq": self.mean_square}}
+
+
+PLAIN = {"fused": False, "foreach": False}
+BY_HAND = {
+    "adam": lambda p: torch.optim.Adam(p, 0.02, (0.8, 0.95), 0.03, **PLAIN),
+    "adam, amsgrad": lambda p: torch.optim.Adam(p, 0.02, (0.8, 0.95), 0.03, amsgrad=True, **PLAIN),
+    "adamw": lambda p: torch.optim.AdamW(p, 0.02, (0.8, 0.95), 0.03, weight_decay=0.3, **PLAIN),
+    "adamw, amsgrad": lambda p: torch.optim.AdamW(p, 0.02, (0.8, 0.95), 0.03, weight_decay=0.3, amsgrad=True, **PLAIN),
+    "radam": lambda p: WrittenOutRAdam(p, 0.02, (0.8, 0.95), 0.03),
+    "rmsprop": lambda p: WrittenOutRMSprop(p, 0.02, (0.7, 0.7), 0.03),
+}
+
+
+@pytest.mark.parametrize(
+    ("case", "compiled"), [(case, False) for case in BY_HAND] + [(case, True) for case in ("adam", "radam", "rmsprop")]
+)
+def test_an_optimizer_has_every_number_that_its_recipe_names(case, compiled):
+    """None of them is the default; those with `compile` are the ones that a recipe may have with it."""
+    name, _, amsgrad = case.partition(", ")
+    config = Config(
+        optimizer=name, learning_rate=0.02, optimizer_eps=0.03, rmsprop_decay=0.7, adam_beta1=0.8, adam_beta2=0.95,
+        weight_decay=0.3, amsgrad=amsgrad == "amsgrad", compile=compiled,
+    )  # fmt: skip
+    assert_same_steps(lambda p: build_optimizer(config, p), BY_HAND[case], rtol=1e-5)
+
+
+def test_the_optimizers_by_hand_are_all_that_take_minibatches():
+    names = typing.get_args(typing.get_type_hints(Config)["optimizer"])
+    assert {case.partition(", ")[0] for case in BY_HAND} == set(names) - {"obgd"}
 
 
 def test_plain_adam_takes_the_steps_of_the_fused_kernel_and_shares_its_state():

@@ -117,9 +117,10 @@ def batch(size=6):
     )
 
 
+@pytest.mark.parametrize("priority", ["cross_entropy", "kl"])
 @pytest.mark.parametrize("double", [False, True])
-def test_the_loss_is_the_cross_entropy_of_a_plain_loop_in_float64(double):
-    config, online, target = networks(double=double)
+def test_the_loss_is_the_cross_entropy_of_a_plain_loop_in_float64(double, priority):
+    config, online, target = networks(double=double, priority=priority)
     b, z = batch(), torch.linspace(-10, 10, 51, dtype=torch.float64)
     with torch.no_grad():
         now, following, chooser = online(b.state), target(b.next_state), online(b.next_state)
@@ -135,8 +136,11 @@ def test_the_loss_is_the_cross_entropy_of_a_plain_loop_in_float64(double):
         expected = -sum(mass * float(log_p[k]) for k, mass in enumerate(m))
         assert found.loss[i].item() == pytest.approx(expected, rel=1e-4)
         assert found.q[i].item() == pytest.approx(float(log_p.exp() @ z), abs=1e-4)
+        entropy = -sum(mass * math.log(mass) for mass in m if mass > 0)
+        left = expected - entropy if priority == "kl" else expected
+        assert found.priority[i].item() == pytest.approx(left, rel=1e-4, abs=1e-4)
     assert len(set(choices)) > 1
-    assert torch.equal(found.priority, found.loss.detach())
+    assert torch.equal(found.priority, found.loss.detach()) == (priority == "cross_entropy")
 
 
 def test_double_c51_lets_the_network_choose_and_the_target_network_value():

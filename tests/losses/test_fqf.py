@@ -170,6 +170,7 @@ def test_the_loss_and_the_fractions_gradient_by_hand():
     # Errors 5/8 and 9/8 with weight 1/8, -11/8 and -7/8 with weight 3/8; Huber beyond 1.
     first, second = (25 / 128 + 5 / 8) / 2, (7 / 8 + 49 / 128) / 2
     assert found.loss.item() == pytest.approx(first / 8 + 3 * second / 8)
+    assert found.priority.item() == pytest.approx(first / 8 + 3 * second / 8)
     assert found.q.item() == pytest.approx(0.25 * 0.5 + 0.75 * 2.5)
     # dW_1 / dtau_1 = 2 x 1 - 5/2 - 1/2 = -1: it is to rise. dtau_1 by its logit is 1/4 x 3/4.
     (gradient,) = torch.autograd.grad(found.loss.sum(), online.head.logits)
@@ -197,6 +198,7 @@ def test_with_equal_fractions_it_is_qr_dqn(double):
     by_state = Table(lambda state: tables[id(state)])
     expected = qr.loss(by_state, Table(lambda _: following), b, qr.Options(double=double), None)
     torch.testing.assert_close(found.loss, expected.loss)
+    torch.testing.assert_close(found.priority, expected.loss.detach())
     torch.testing.assert_close(found.q, expected.q)
     parameters = [p for name, p in online.named_parameters() if "proposal" not in name]
     ours, theirs = (torch.autograd.grad(one.loss.sum(), parameters) for one in (found, expected))

@@ -119,10 +119,11 @@ def batch(size=6):
     )
 
 
+@pytest.mark.parametrize("priority", ["cross_entropy", "kl"])
 @pytest.mark.parametrize("double", [False, True])
 @pytest.mark.parametrize("projection", ["gaussian", "two_hot"])
-def test_the_loss_is_the_cross_entropy_of_a_plain_loop_in_float64(double, projection):
-    config, online, target = networks(double=double, projection=projection)
+def test_the_loss_is_the_cross_entropy_of_a_plain_loop_in_float64(double, projection, priority):
+    config, online, target = networks(double=double, projection=projection, priority=priority)
     b = batch()
     edges = edges_of(51, -10.0, 10.0)
     z = torch.tensor([(low + high) / 2 for low, high in itertools.pairwise(edges)], dtype=torch.float64)
@@ -141,6 +142,10 @@ def test_the_loss_is_the_cross_entropy_of_a_plain_loop_in_float64(double, projec
         expected = -sum(mass * one for mass, one in zip(m, log_p, strict=True))
         assert found.loss[i].item() == pytest.approx(expected, rel=1e-4)
         assert found.q[i].item() == pytest.approx(float(now[i, b.action[i]].softmax(dim=0) @ z), abs=1e-4)
+        entropy = -sum(mass * math.log(mass) for mass in m if mass > 0)
+        left = expected - entropy if priority == "kl" else expected
+        assert found.priority[i].item() == pytest.approx(left, rel=1e-4, abs=1e-4)
+    assert torch.equal(found.priority, found.loss.detach()) == (priority == "cross_entropy")
 
 
 class Fixed:

@@ -57,12 +57,6 @@ def seeded(seed=3):
     return torch.Generator().manual_seed(seed)
 
 
-def rho(u, tau, kappa):
-    """The quantile Huber loss of one error (section 2.3), in Python's floats; at kappa 0 its limit."""
-    huber = kappa * (abs(u) - kappa / 2) if abs(u) > kappa else u * u / 2
-    return abs(tau - (1.0 if u < 0 else 0.0)) * (abs(u) if kappa == 0 else huber / kappa)
-
-
 @pytest.mark.parametrize("double", [False, True])
 @pytest.mark.parametrize(("taus", "target_taus", "choosing_taus"), [(5, 7, 3), (4, 6, 0), (1, 1, 1)])
 @pytest.mark.parametrize("kappa", [1.0, 0.0])

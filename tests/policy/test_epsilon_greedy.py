@@ -1,4 +1,4 @@
-"""A choice of actions that is taken back is made again to the bit, with what was remembered and drawn before it."""
+"""Choices are greedy but for epsilon of them; one that is taken back is made again to the bit, with all before it."""
 
 from typing import Any
 
@@ -17,11 +17,12 @@ CPU = torch.device("cpu")
 SPACE = Box(-1, 1, (1, 3), np.float32)
 
 
-def policy(memory: bool) -> EpsilonGreedy:
-    """Of a tiny network with noise, with a memory or without."""
-    fields: dict[str, Any] = {"hidden": (6,), "linear": "noisy"}
+def policy(memory: bool, actions: int = 4, linear: str = "noisy") -> EpsilonGreedy:
+    """Of a tiny network, with noise or without, with a memory or without."""
+    fields: dict[str, Any] = {"hidden": (6,), "linear": linear}
     fields |= {"memory": "lstm", "units": 5, "loop": "recurrent_parallel"} if memory else {}
-    network = build_network(configure("CartPole-v1", "cartpole", fields), SPACE, 4, torch.Generator().manual_seed(0))
+    config = configure("CartPole-v1", "cartpole", fields)
+    network = build_network(config, SPACE, actions, torch.Generator().manual_seed(0))
     noise = torch.Generator().manual_seed(1)
     return EpsilonGreedy(network, CPU, np.random.default_rng(2), noise)
 
@@ -35,6 +36,29 @@ CHOICES = {
     "and values": EpsilonGreedy.act_and_value,
     "and the greedy ones": EpsilonGreedy.act_and_greedy,
 }
+
+
+@pytest.mark.parametrize("memory", [False, True])
+@pytest.mark.parametrize("choice", CHOICES)
+def test_epsilon_of_the_choices_are_random_and_all_others_greedy_in_each_environment(choice: str, memory: bool) -> None:
+    """The same state everywhere, and three epsilons in turn; one in seven random actions is the best one, too."""
+    acting, epsilon = policy(memory, actions=7, linear="plain"), np.tile([0.0, 0.3, 1.0], 4000)
+    states = np.tile(np.array([[[0.3, -0.7, 0.5]]], np.float32), (len(epsilon), 1, 1))
+    q = acting.q_values(states[:1])[0]
+    best = int(q.argmax())
+    assert np.diff(np.sort(q)).min() > 1e-4  # no action is the best by a rounding
+    chosen = CHOICES[choice](acting, states, epsilon)
+    actions = chosen if choice == "actions" else chosen[0]
+    assert actions.shape == epsilon.shape
+    others = (actions != best).reshape(-1, 3).mean(axis=0)
+    assert others[0] == 0
+    np.testing.assert_allclose(others, [0, 0.3 * 6 / 7, 6 / 7], atol=0.03)
+    shares = np.bincount(actions.reshape(-1, 3)[:, 2], minlength=7) / 4000
+    np.testing.assert_allclose(shares, np.full(7, 1 / 7), atol=0.03)
+    if choice == "and values":
+        np.testing.assert_allclose(chosen[1], q.max(), rtol=1e-4)
+    if choice == "and the greedy ones":
+        assert (chosen[1] == best).all()
 
 
 @pytest.mark.parametrize("memory", [False, True])

@@ -1,4 +1,4 @@
-"""The recipe car-racing is held to issue 5, item 2, written out by hand."""
+"""The recipe car-racing is held to a table of settings given to this project, written out by hand."""
 
 import pytest
 
@@ -7,7 +7,7 @@ from pixelq.recipes.reading import read_recipe
 from pixelq.recipes.validation import validate
 from pixelq.schedules import epsilon_schedule
 
-ISSUE = {
+GIVEN = {
     "game": "CarRacing-v3",
     "grayscale": True,
     "screen_size": 84,
@@ -39,10 +39,10 @@ ISSUE = {
 }
 
 
-@pytest.mark.parametrize("field", ISSUE)
-def test_it_says_what_the_issue_says(field: str) -> None:
+@pytest.mark.parametrize("field", GIVEN)
+def test_it_says_what_the_table_says(field: str) -> None:
     config = read_recipe("car-racing")
-    assert (config.loss_options | vars(config))[field] == ISSUE[field]
+    assert (config.loss_options | vars(config))[field] == GIVEN[field]
 
 
 def test_rewards_are_learned_from_as_they_are_and_steps_never_end_a_run_of_500_games() -> None:

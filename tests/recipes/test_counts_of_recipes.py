@@ -4,6 +4,7 @@ Beside them stands the counting of the source's own loop, in its own units (agen
 """
 
 from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -12,7 +13,7 @@ import torch
 
 from pixelq.learner.learner import Learner
 from pixelq.recipes.choice import configure
-from pixelq.recipes.reading import read_recipe
+from pixelq.recipes.reading import read_recipe, recipe_names
 from pixelq.replay import Batch
 from pixelq.runs.run import Run
 from pixelq.runs.session import start
@@ -20,8 +21,10 @@ from run_fixtures import in_folder, no_plots, torch_settings_restored
 
 __all__ = ["in_folder", "no_plots", "torch_settings_restored"]
 
-STEPS = 330
+STEPS = 170
 """Agent steps of a run."""
+COPIES_BY = 200
+"""What the period of target copies is divided by, so that the longest, of 30,000 agent steps, fits in."""
 SMALL: dict[str, Any] = {
     "screen_size": 36, "max_frames_per_episode": 240, "eval_every": 0, "threads": 1, "device": "cpu",
     "load": "", "torso": "plain", "torso_options": {"channels": [4], "kernels": [8], "strides": [8], "hidden": [8]},
@@ -63,12 +66,14 @@ def counted(monkeypatch: pytest.MonkeyPatch) -> Counted:
     return found
 
 
-def of_agent_steps(train_every: int, target_every: int, learning_starts: int) -> Callable[[], Counted]:
-    """A loop that counts agent steps, as Dopamine's, CleanRL's and Lapan's (0: no target network)."""
+def of_agent_steps(
+    train_every: int, target_every: int, learning_starts: int, starts_by: int = 1_000
+) -> Callable[[], Counted]:
+    """A loop that counts agent steps, as Dopamine's, CleanRL's, Kaixhin's and Lapan's (0: no target network)."""
 
     def loop() -> Counted:
-        steps = range(learning_starts // 1_000, STEPS + 1)
-        every = target_every // 100
+        steps = range(learning_starts // starts_by, STEPS + 1)
+        every = target_every // COPIES_BY
         return Counted([t for t in steps if t % train_every == 0], [t for t in steps if every and t % every == 0], [])
 
     return loop
@@ -80,34 +85,59 @@ def of_frames(learn_period: int, target_period: int, least_replay: int) -> Calla
     def loop() -> Counted:
         frames = range(4 * least_replay // 1_000, 4 * STEPS + 1)
         learned, copied = (
-            [f // 4 for f in frames if f % period == 0] for period in (learn_period, target_period // 100)
+            [f // 4 for f in frames if f % period == 0] for period in (learn_period, target_period // COPIES_BY)
         )
         return Counted(learned, copied, [])
 
     return loop
 
 
+STARTS_BY = {"data-efficient-rainbow": 50}
+"""What the first update's agent step is divided by, where a thousandth would hold no transition of 20 steps."""
+
 SOURCES: dict[str, Callable[[], Counted]] = {
     "nature2015": of_frames(16, 40_000, 50_000),
+    "noisy": of_frames(16, 40_000, 50_000),
     "double2015": of_frames(16, 120_000, 50_000),
+    "dueling": of_frames(16, 120_000, 50_000),
+    "prioritized": of_frames(16, 120_000, 50_000),
+    "c51": of_frames(16, 40_000, 50_000),
+    "qr-dqn": of_frames(16, 40_000, 50_000),
+    "iqn": of_agent_steps(4, 10_000, 50_000),
+    "rainbow": of_frames(16, 32_000, 20_000),
+    "data-efficient-rainbow": of_agent_steps(1, 2_000, 1_600, 50),
     "dopamine": of_agent_steps(4, 8_000, 20_000),
+    "dopamine-c51": of_agent_steps(4, 8_000, 20_000),
+    "dopamine-quantile": of_agent_steps(4, 8_000, 20_000),
+    "dopamine-iqn": of_agent_steps(4, 8_000, 20_000),
+    "dopamine-rainbow": of_agent_steps(4, 8_000, 20_000),
+    "hl-gauss": of_agent_steps(4, 8_000, 20_000),
+    "munchausen": of_agent_steps(4, 8_000, 20_000),
+    "m-iqn": of_agent_steps(4, 8_000, 20_000),
     "cleanrl": of_agent_steps(4, 1_000, 80_000),
+    "cleanrl-c51": of_agent_steps(4, 10_000, 80_000),
+    "cleanrl-rainbow": of_agent_steps(4, 8_000, 80_000),
     "lapan-pong": of_agent_steps(1, 1_000, 10_000),
     "double-notebook": of_agent_steps(4, 1_200, 75_000),
     "nips2013": of_agent_steps(4, 0, 50_000),
-    "rainbow": of_frames(16, 32_000, 20_000),
     "fqf": of_agent_steps(4, 10_000, 50_000),
+    "minatar-dqn": of_agent_steps(4, 1_000, 1_000),
+    "minatar-quantile": of_agent_steps(4, 1_000, 1_000),
+    "minatar-iqn": of_agent_steps(4, 1_000, 1_000),
     "minatar-rainbow": of_agent_steps(4, 1_000, 1_000),
 }
-"""DQN Zoo's flags; gin files of Dopamine, FQF and "Revisiting Rainbow"; CleanRL's Args; the notebook, Lapan's book."""
+"""DQN Zoo's flags; gin files of Dopamine (iqn: the ICML one), Munchausen RL, FQF and "Revisiting Rainbow"; Args of
+CleanRL; Kaixhin's README for its data-efficient Rainbow; the notebook, Lapan's book. HL-Gauss is Dopamine's C51,
+and the papers of noisy and dueling take over DQN's and Double DQN's."""
 
 
 @pytest.mark.parametrize("recipe", SOURCES)
 def test_updates_and_target_copies_come_when_the_sources_do(recipe: str, in_folder: Path, counted: Counted) -> None:
     config = read_recipe(recipe)
+    starts_by = STARTS_BY.get(recipe, 1_000)
     fields: dict[str, Any] = {
-        "steps": STEPS, "replay_start": max(4, config.replay_start // 1_000), "replay_capacity": 1_000,
-        "target_every": max(1, config.target_every // 100), "stop_score": None,
+        "steps": STEPS, "replay_start": max(4, config.replay_start // starts_by), "replay_capacity": 1_000,
+        "target_every": max(1, config.target_every // COPIES_BY), "stop_score": None,
     }  # fmt: skip
     start(configure("breakout", recipe, SMALL | fields), Path("r"))
     expected = SOURCES[recipe]()
@@ -116,15 +146,36 @@ def test_updates_and_target_copies_come_when_the_sources_do(recipe: str, in_fold
     assert counted.samples == [32] * len(expected.updates)
 
 
-@pytest.mark.parametrize(
-    ("recipe", "scaled", "epochs", "minibatches"),
-    [
-        # 128 environments x 32, in minibatches of 128; 8 environments x 128, in minibatches of 256.
-        ("pqn", {"num_envs": 2, "batch_size": 2}, 2, 32),
-        ("pqn-minatar", {"num_envs": 2, "batch_size": 2}, 2, 32),
-        ("cleanrl-pqn", {"num_envs": 2, "rollout_length": 32, "batch_size": 16}, 4, 4),
-    ],
-)
+def test_btrs_updates_are_as_many_as_steps_of_all_its_environments_and_the_target_is_every_500ths(
+    in_folder: Path, counted: Counted
+) -> None:
+    """The authors' main.py and Agent.py, with a 32nd of the environments and a 50th of the steps and updates."""
+    envs, first, copied_every = 64 // 32, 200_000 // 32 // 50, 500 // 50
+    config = read_recipe("btr")
+    fields: dict[str, Any] = {
+        "steps": STEPS, "num_envs": config.num_envs // 32, "train_every": config.train_every // 32,
+        "replay_start": config.replay_start // 32 // 50, "target_every": config.target_every // 32 // 50,
+        "replay_capacity": 1_000,
+    }  # fmt: skip
+    start(configure("breakout", "btr", SMALL | fields), Path("r"))
+    assert counted.updates == [stored for stored in range(0, STEPS + 1, envs) if stored >= first]
+    assert counted.samples == [256] * len(counted.updates)
+    # The authors count updates, and copy before the first, the 501st, ...; here agent steps are counted.
+    assert len(counted.copies) >= 2
+    assert {b - a for a, b in pairwise(counted.copies)} == {copied_every * envs}
+
+
+ROLLOUTS: list[tuple[str, dict[str, Any], int, int]] = [
+    # 128 environments x 32, in minibatches of 128; 8 environments x 128, in minibatches of 256.
+    ("pqn", {"num_envs": 2, "batch_size": 2}, 2, 32),
+    ("pqn-minatar", {"num_envs": 2, "batch_size": 2}, 2, 32),
+    ("cleanrl-pqn", {"num_envs": 2, "rollout_length": 32, "batch_size": 16}, 4, 4),
+    # Minibatches of two whole environments of eight.
+    ("cleanrl-pqn-lstm", {"num_envs": 8, "rollout_length": 8, "batch_size": 16}, 4, 4),
+]
+
+
+@pytest.mark.parametrize(("recipe", "scaled", "epochs", "minibatches"), ROLLOUTS)
 def test_a_rollout_is_learned_from_as_often_and_in_as_many_parts_as_in_the_source(
     recipe: str, scaled: dict[str, Any], epochs: int, minibatches: int, in_folder: Path, counted: Counted
 ) -> None:
@@ -137,3 +188,21 @@ def test_a_rollout_is_learned_from_as_often_and_in_as_many_parts_as_in_the_sourc
     assert counted.updates == [t for t in (64, 128) for _ in range(epochs * minibatches)]
     assert sum(counted.samples) == epochs * 128
     assert counted.copies == []
+
+
+OURS, GIVEN = "its counts were chosen here", "its counts are of a table given to this project: test_recipes"
+NOT_COUNTED = {
+    **dict.fromkeys(["default", "pong", "minatar", "gymnasium", "cartpole", "acrobot", "lunar-lander"], OURS),
+    "gymnasium-pixels": OURS,
+    "car-racing": "its counts are of a table given to this project: test_car_racing_recipe",
+    **dict.fromkeys([name for name in recipe_names() if name.startswith("papers-100-lines")], GIVEN),
+    "mountain-car": "its source makes 8 updates after every 16 agent steps, and here it is one after every second",
+    "r2d2": "its source plays and learns in processes of their own: test_r2d2_recipe has the ratio",
+    **dict.fromkeys(["stream-q", "stream-q-minatar"], "an update is an agent step: loops/test_stream_loop"),
+}
+"""Why a recipe is not among those above."""
+
+
+def test_every_recipe_is_counted_or_says_why_not() -> None:
+    counted = [*SOURCES, "btr", *(recipe for recipe, *_ in ROLLOUTS)]
+    assert sorted([*counted, *NOT_COUNTED]) == sorted(recipe_names())

@@ -1,4 +1,4 @@
-"""Every recipe is held to the table of issue 2, section 3, written out by hand, and names its numbers' sources."""
+"""Recipes held to a table of settings given to this project, written out by hand; each names its numbers' sources."""
 
 import re
 import tomllib

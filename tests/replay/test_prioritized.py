@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from frequencies import chi_square
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from naive_replay import FRAME_SHAPE, Play
@@ -30,12 +31,6 @@ def sampler_of(priorities: list[float], **options: Any) -> tuple[Sampler, Reach]
 def rows_of(positions: Any, env: int = 0) -> np.ndarray:
     positions = np.asarray(list(positions))
     return np.stack([np.full_like(positions, env), positions], axis=1)
-
-
-def chi_square(counts: np.ndarray, expected: np.ndarray) -> float:
-    """How many standard deviations the counts are from what they are expected to be, all places together."""
-    freedom = len(counts) - 1
-    return float((((counts - expected) ** 2 / expected).sum() - freedom) / (2 * freedom) ** 0.5)
 
 
 @pytest.mark.parametrize("alpha", [0.0, 0.6, 1.0])
