@@ -40,6 +40,15 @@ def test_the_readme_leads_to_every_page() -> None:
     assert "](docs/tutorials/README.md)" in prose(PAGES[0])
 
 
+def test_contributors_are_led_to_files_that_are_there() -> None:
+    text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    way = text[text.index("## Where things are") : text.index("## Tests, lint, types")]
+    named = re.findall(r"`([\w/]+(?:\.py|/))`", way.partition("`src/pixelq/`")[2])
+    assert len(named) > 30
+    for name in named:
+        assert (ROOT / "src" / "pixelq" / name).exists(), name
+
+
 def test_the_readmes_two_commands_stand_alone_on_their_lines() -> None:
     lines = PAGES[0].read_text(encoding="utf-8").splitlines()
     assert "python -m pip install -e . && pixelq train pong" in lines

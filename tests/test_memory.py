@@ -25,6 +25,7 @@ from pixelq.recipes.choice import configure
 from pixelq.recipes.reading import read_recipe, recipe_names
 from pixelq.replay import Replay
 from pixelq.runs.session import start
+from pixelq.variants import KINDS, register
 
 GB = 10**9
 
@@ -103,6 +104,35 @@ def test_a_game_is_asked_before_a_run_is_refused_for_its_memory(monkeypatch: pyt
         check_memory(config, Box(-1, 1, (1, 128)))
     with pytest.raises(UserError, match=r"num_envs = 1000: the run needs about 2\.7 GB .* --num-envs"):
         check_memory(dataclasses.replace(config, num_envs=1000), None)
+
+
+@dataclasses.dataclass(frozen=True)
+class Window:
+    """Of a loop of a person's own."""
+
+    window: int = 4096
+
+
+@pytest.mark.parametrize(
+    ("key", "said"),
+    [
+        ("window", r"window = 8192: the run .*; choose a smaller window with --window"),  # an option of the loop
+        ("frame_stack", r"frame_stack = 4: the run .*; choose a smaller frame_stack with --frame-stack"),
+        ("replay_capacity", r"replay_capacity = 1000000: the run .*; choose fewer transitions with --replay-capacity"),
+        ("tape", r"tape: the run .*; choose a smaller tape"),  # neither an option nor a field
+    ],
+)
+def test_a_loop_of_ones_own_may_say_what_it_keeps_by_any_name(
+    key: str, said: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(KINDS["loop"], "_registered", {})
+    register("loop", "windowed", loop=lambda run: None, Options=Window, kept_bytes=lambda config, observed: {key: GB})
+    config = dataclasses.replace(Config(), loop="windowed", loop_options={"window": 8192}, torso="mlp", frame_stack=4)
+    observed = Box(-1, 1, (4, 8))
+    assert memory_needed(config, observed) == memory_needed(dataclasses.replace(config, loop="stream"), observed) + GB
+    check_memory(config, observed, available=3 * GB)
+    with pytest.raises(UserError, match=rf"^{said}$"):
+        check_memory(config, observed, available=GB)
 
 
 def test_a_network_is_not_made_before_it_is_known_to_fit(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

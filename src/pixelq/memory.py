@@ -16,6 +16,7 @@ from pixelq.config import Config
 from pixelq.errors import UserError
 from pixelq.networks import network_sizes
 from pixelq.networks.observations import likely_observations
+from pixelq.variants import KINDS, option_values
 
 BASE = 700 * 10**6
 """A process with torch, the emulators and the libraries of logging and drawing: 0.5 GB measured on the CPU
@@ -79,7 +80,7 @@ def _bytes_by_option(config: Config, observed: Box, masked_actions: int = 0) -> 
     # A minibatch: two states as they are stored and one in float32 for each transition, activations and their
     # gradients in float32.
     minibatch = config.batch_size * (2 * state + 4 * math.prod(observed.shape) + 2 * 4 * network.activations)
-    past, masks = loops.memory(config, observed), mask_bytes(config, masked_actions)
+    past, masks = loops.kept_bytes(config, observed), mask_bytes(config, masked_actions)
     past = {option: kept + masks.get(option, 0) for option, kept in past.items()}
     parts = {
         "num_envs": config.num_envs * ENVIRONMENT,
@@ -123,10 +124,20 @@ def check_memory(
     available = available_memory() if available is None else available
     if available is not None and needed > available:
         largest = max(parts, key=parts.__getitem__)
+        said, smaller = _largest(config, largest)
         raise UserError(
-            f"{largest} = {getattr(config, largest)}: the run needs about {needed / 1e9:.1f} GB and "
-            f"{available / 1e9:.1f} GB are free; choose {SMALLER[largest]}"
+            f"{said}: the run needs about {needed / 1e9:.1f} GB and {available / 1e9:.1f} GB are free; choose {smaller}"
         )
+
+
+def _largest(config: Config, option: str) -> tuple[str, str]:
+    """What a run needs most for, with its value, and what takes less; a loop of one's own may name what it likes."""
+    options = option_values(KINDS["loop"].read_options(config.loop, config.loop_options))
+    known = {**options, **vars(config)}
+    smaller = f"a smaller {option}"
+    if option not in known:
+        return option, smaller
+    return f"{option} = {known[option]}", SMALLER.get(option, f"{smaller} with --{option.replace('_', '-')}")
 
 
 def free_disk(path: Path) -> int:
@@ -137,7 +148,7 @@ def free_disk(path: Path) -> int:
 def disk_needed(config: Config, observation_space: Box | None = None) -> int:
     """Bytes a run of this recipe writes, about: the checkpoints it keeps, and 0.3 GB for logs, plots and videos."""
     observed = observation_space or likely_observations(config)
-    memory = loops.memory(config, observed).get("replay_capacity", 0)
+    memory = loops.kept_bytes(config, observed).get("replay_capacity", 0)
     checkpoint = memory + network_sizes(config, observed, ATARI_ACTIONS).parameters * 4 * 4
     return KEPT_CHECKPOINTS * checkpoint + 300 * 10**6
 

@@ -19,7 +19,7 @@ import inspect
 import re
 import sys
 import typing
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
@@ -44,16 +44,18 @@ def option_values(options: Any) -> dict[str, Any]:
 
 
 class _OfPart(SimpleNamespace):
-    """A variant of a class or function alone; what else a variant may say (`Options`, `HEADS`) it says itself."""
+    """A variant of a class or function alone; what else a variant may say (`Options`, `HEADS`) it says itself, else its
+    module does."""
 
-    def __init__(self, part: str, thing: Any) -> None:
+    def __init__(self, part: str, thing: Any, home: ModuleType | None, says: tuple[str, ...]) -> None:
         super().__init__(**{part: thing})
-        self._thing = thing
+        self._thing, self._home, self._says = thing, home, says
 
     def __getattr__(self, name: str) -> Any:
-        if name == "_thing":  # of an empty copy
+        if name in ("_thing", "_home", "_says"):  # of an empty copy
             raise AttributeError(name)
-        return getattr(self._thing, name)
+        at_home = name in self._says and not hasattr(self._thing, name)
+        return getattr(self._home if at_home else self._thing, name)
 
 
 class Kind:
@@ -68,12 +70,13 @@ class Kind:
         presets: names that stand for a file with other defaults: name -> (file, default options).
         methods: what the part, a class, must have.
         suffix: what the files' names have after the variants': the others in the folder are none.
+        says: what a variant may say beside its part and `Options`.
     """
 
     def __init__(
         self, name: str, folder: str, part: str, options: str, no_variants: frozenset[str] = frozenset(),
         presets: Mapping[str, tuple[str, Mapping[str, Any]]] | None = None, methods: tuple[str, ...] = (),
-        suffix: str = "",
+        suffix: str = "", says: tuple[str, ...] = (),
     ) -> None:  # fmt: skip
         self.name, self.part, self.options = name, part, options
         self.package = f"pixelq.{folder}"
@@ -81,6 +84,8 @@ class Kind:
         """Of the entry points."""
         self._no_variants, self._presets = no_variants, dict(presets or {})
         self._methods, self._suffix = methods, suffix
+        self.says = ("Options", *says)
+        """What a variant may say beside its part."""
         self._registered: dict[str, Any] = {}
 
     def names(self) -> list[str]:
@@ -109,10 +114,16 @@ class Kind:
             handed: takes it, if it cannot be found again by its name; see `named_objects`.
 
         Raises:
-            UserError: it lacks its part.
+            UserError: it lacks its part, or what is said beside the part is not the part's.
         """
         part = getattr(thing, self.part, thing) if isinstance(thing, ModuleType) else thing
-        self._check(repr(thing)[:60], self._variant(part))
+        variant = self._variant(part)
+        self._check(repr(thing)[:60], variant)
+        if isinstance(thing, ModuleType) and (lost := self._said_otherwise(thing, variant)):
+            raise UserError(
+                f"{self.name} {thing.__name__}: its {self.part} is of the module {part.__module__}, which does not say "
+                f"its {', '.join(lost)}; choose it by name: pixelq.register({self.name!r}, NAME, {thing.__name__})"
+            )
         return named(part, handed)
 
     def find(self, name: str) -> Any:
@@ -235,11 +246,31 @@ class Kind:
         return dict.fromkeys([*self._presets, *(name for name in files if name not in self._no_variants)])
 
     def _variant(self, thing: Any) -> Any:
-        """What has the kind's part: a module or object, or one made of a class or function, which is the part."""
+        """What has the kind's part: a module or object, or one made of a class or function, which is the part.
+
+        Raises:
+            UserError: its module has another such part, too, so that nobody knows of which the module speaks.
+        """
         if not callable(thing) or callable(getattr(thing, self.part, None)):
             return thing
         home = sys.modules.get(getattr(thing, "__module__", None) or "")
-        return home if getattr(home, self.part, None) is thing else _OfPart(self.part, thing)
+        usual = getattr(home, self.part, None)
+        if home is None or usual is thing:
+            return home or _OfPart(self.part, thing, None, ())
+        unclear = [name for name in self.says if hasattr(home, name) and not hasattr(thing, name)]
+        if getattr(usual, "__module__", None) == home.__name__ and unclear:  # one that is merely imported is used
+            own = getattr(thing, "__name__", repr(thing))
+            raise UserError(
+                f"{self.name} {own}: its module {home.__name__} has a {self.part}, too, and its {', '.join(unclear)} "
+                f"may be meant for either; say it on {own} itself ({own}.{unclear[0]} = ...), or put {own} into a "
+                "module of its own"
+            )
+        return _OfPart(self.part, thing, home, self.says)
+
+    def _said_otherwise(self, module: ModuleType, variant: Any) -> list[str]:
+        """What a module says that a variant, made of its part, does not."""
+        said = {name: getattr(module, name) for name in self.says if hasattr(module, name)}
+        return [name for name, value in said.items() if getattr(variant, name, None) is not value]
 
     def _installed(self) -> dict[str, EntryPoint]:
         return {entry.name: entry for entry in entry_points(group=self.group)}
@@ -250,10 +281,12 @@ class Kind:
             raise UserError(f"{self.name} {name!r}: {variant!r} has no {self.part}")
         if missing := [method for method in self._methods if not hasattr(part, method)]:
             raise UserError(f"{self.name} {name!r}: its {self.part} has no {', '.join(missing)}")
-        for said in ("HEADS", "LOOPS"):
+        for said in ("HEADS", "LOOPS", "TAKES", "USES"):
             names = getattr(variant, said, ())
             if not isinstance(names, tuple | list) or not all(isinstance(one, str) for one in names):
                 raise UserError(f"{self.name} {name!r}: its {said} must be a tuple of names, not {names!r}")
+        if not isinstance(given := getattr(variant, "GIVES", ""), str):
+            raise UserError(f"{self.name} {name!r}: its GIVES must be one text, not {given!r}")
         if not isinstance(options := getattr(variant, "HEAD_OPTIONS", {}), Mapping):
             raise UserError(f"{self.name} {name!r}: its HEAD_OPTIONS must be a table of options, not {options!r}")
 
@@ -273,12 +306,19 @@ TORSOS: dict[str, tuple[str, dict[str, Any]]] = {
 KINDS: dict[str, Kind] = {
     kind.name: kind
     for kind in (
-        Kind("torso", "networks.torsos", "Torso", "torso_options", presets=TORSOS),
+        Kind("torso", "networks.torsos", "Torso", "torso_options", presets=TORSOS, says=("USES_PADDING",)),
         Kind("linear", "networks.linear", "Linear", "linear_options"),
         Kind("memory", "networks.memories", "Memory", "memory_options"),
-        Kind("streams", "networks.streams", "streams", "streams_options"),
+        Kind("streams", "networks.streams", "streams", "streams_options", says=("TAKES_HIDDEN",)),
         Kind("head", "networks.heads", "Head", "head_options", methods=("forward", "values")),
-        Kind("loss", "losses", "loss", "loss_options", frozenset({"penalty"})),
+        Kind(
+            "loss",
+            "losses",
+            "loss",
+            "loss_options",
+            frozenset({"penalty"}),
+            says=("HEADS", "HEAD_OPTIONS", "TAKES", "LOOPS", "NEEDS_TARGET", "returns"),
+        ),
         Kind(
             "sampler",
             "replay.samplers",
@@ -286,16 +326,26 @@ KINDS: dict[str, Kind] = {
             "sampler_options",
             methods=("uses_priorities", "added", "draw", "learned", "state_dict", "load_state_dict"),
         ),
-        Kind("epsilon_schedule", "schedules.epsilon", "epsilon", "epsilon_options"),
-        Kind("loop", "loops", "loop", "loop_options", suffix="_loop"),
+        Kind("epsilon_schedule", "schedules.epsilon", "epsilon", "epsilon_options", says=("USES", "in_words")),
+        Kind(
+            "loop",
+            "loops",
+            "loop",
+            "loop_options",
+            suffix="_loop",
+            says=(
+                *("Learner", "HAS_REPLAY", "build_replay", "WITH_MEMORY_AS", "OWN_FIELDS", "check"),
+                *("GIVES", "kept_bytes", "least_capacity", "updates_per_step", "learns_from"),
+            ),
+        ),
     )
 }
 """By the field of `Config` that chooses a variant."""
 
 
-def from_outside(config: Any) -> list[str]:
-    """The variants of a configuration that are none of pixelq's own, in words: `loss 'mine'`."""
-    chosen = ((kind, getattr(config, kind.name)) for kind in KINDS.values())
+def from_outside(config: Any, kinds: Iterable[str] = KINDS) -> list[str]:
+    """The variants of a configuration, of these kinds, that are none of pixelq's own, in words: `loss 'mine'`."""
+    chosen = ((KINDS[name], getattr(config, name)) for name in kinds)
     return [f"{kind.name} {name!r}" for kind, name in chosen if not kind.is_own(name)]
 
 

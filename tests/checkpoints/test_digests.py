@@ -1,5 +1,6 @@
 """Digests depend on what a run did, and on nothing else."""
 
+import dataclasses
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -8,7 +9,8 @@ import numpy as np
 import pytest
 import torch
 
-from pixelq.checkpoints.digests import csv_digest, replay_digest, tree_digest
+from pixelq.checkpoints.digests import checkpoint_digests, csv_digest, replay_digest, tree_digest
+from pixelq.checkpoints.reader import LoadedCheckpoint
 from pixelq.checkpoints.store import CheckpointStore
 from pixelq.errors import UserError
 from pixelq.replay import ReplaySnapshot
@@ -109,6 +111,62 @@ def test_every_part_that_a_run_has_has_a_digest(
         state = CheckpointStore(Path("r/checkpoints")).load().state["sampler"]
         assert state["drawn"] >= 4 * 21  # an update at agent steps 80, 84, ..., 160; some rows begin nothing whole
         assert found["sampler"] == tree_digest(state)
+
+
+OF_PIXELQS_LEARNERS = ("network", "optimizer", "sums", "summed_updates", "noise")
+
+
+@pytest.fixture(scope="module")
+def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> LoadedCheckpoint:
+    """One of a loop of pixelq's."""
+    folder = tmp_path_factory.mktemp("run") / "r"
+    start(small("default", steps=40, eval_every=0, log_every=20, averaged_network_tau=0.1), folder)
+    return CheckpointStore(folder / "checkpoints").load()
+
+
+def of_loop(checkpoint: LoadedCheckpoint, loop: str, learner: dict[str, Any]) -> LoadedCheckpoint:
+    """The same of another loop, whose learner has kept this."""
+    config = {**checkpoint.state["config"], "loop": loop}
+    return dataclasses.replace(checkpoint, state={**checkpoint.state, "config": config, "learner": learner})
+
+
+@pytest.mark.parametrize("part", OF_PIXELQS_LEARNERS)
+def test_what_a_loop_of_pixelqs_keeps_may_not_be_missing(part: str, checkpoint: LoadedCheckpoint) -> None:
+    learner = {name: value for name, value in checkpoint.state["learner"].items() if name != part}
+    with pytest.raises(UserError, match=f"part '{part}' is missing: damaged"):
+        checkpoint_digests(of_loop(checkpoint, "parallel", learner))
+
+
+def test_a_loop_of_ones_own_keeps_what_it_likes_and_all_of_it_has_a_digest(checkpoint: LoadedCheckpoint) -> None:
+    network = checkpoint.state["learner"]["network"]
+    kept = {"network": network, "targets": [network, network], "optimizer": {"step": 3}, "sums": 1.5, "replay": "x"}
+    before = checkpoint_digests(of_loop(checkpoint, "mine", kept))
+    assert {"network", "optimizer", "learner: targets", "learner: sums", "learner: replay"} <= before.keys()
+    assert not {"replay", "loss sums", "target network"} & before.keys()
+    assert before["network"] == checkpoint_digests(checkpoint)["network"]
+    for name, other in {"targets": [network], "optimizer": {"step": 4}, "sums": 2.5, "replay": "y"}.items():
+        after = checkpoint_digests(of_loop(checkpoint, "mine", kept | {name: other}))
+        changed = "optimizer" if name == "optimizer" else f"learner: {name}"
+        assert [part for part in before if before[part] != after[part]] == [changed]
+    with pytest.raises(UserError, match="part 'network' is missing: damaged"):
+        checkpoint_digests(of_loop(checkpoint, "mine", {"targets": [network]}))
+
+
+def test_digests_of_pixelqs_loops_are_what_they_were_before_others_had_any(checkpoint: LoadedCheckpoint) -> None:
+    state = checkpoint.state
+    learner, found = state["learner"], checkpoint_digests(checkpoint)
+    generators = {"policy": state["policy"], "replay": state["replay_generator"], "learner": learner["noise"]}
+    generators["torch"] = state["torch_generators"]
+    assert found == {
+        "network": tree_digest(learner["network"]),
+        "averaged network": tree_digest(learner["averaged_network"]),
+        "optimizer": tree_digest(learner["optimizer"]),
+        "loss sums": tree_digest({"sums": learner["sums"], "updates": learner["summed_updates"]}),
+        "environments": tree_digest(state["envs"]),
+        "generators": tree_digest(generators),
+        "counters": tree_digest(state["counters"]),
+        "scores": tree_digest(state["scores"]),
+    }
 
 
 def test_a_csv_digest_ignores_only_timings(tmp_path: Path) -> None:

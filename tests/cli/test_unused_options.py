@@ -9,7 +9,7 @@ from pixelq.cli import main
 from pixelq.config import Config
 from pixelq.errors import UserError
 from pixelq.recipes.choice import configure
-from pixelq.recipes.unused import ALWAYS, USES, check_used, loop_uses
+from pixelq.recipes.unused import ALWAYS, USES, check_used, variant_uses
 
 UNUSED = {
     # arguments after `train` -> what the line must say
@@ -31,8 +31,8 @@ UNUSED = {
     "pong --recipe nature2015 --adam-beta1 0.5": "adam, adamw and radam",
     "pong --recipe cleanrl --learning-rate-steps 5": "learning rate that falls",
     "pong --recipe cleanrl --gradient-clip-at 5": "--gradient-clip value or norm",
-    "pong --epsilon-schedule constant --epsilon-end 0.5": "epsilon that falls",
-    "pong --epsilon-schedule constant --epsilon-steps 5": "epsilon that falls",
+    "pong --epsilon-schedule constant --epsilon-end 0.5": "--epsilon-schedule exponential, ladder or linear uses it",
+    "pong --epsilon-schedule constant --epsilon-steps 5": "--epsilon-schedule exponential, ladder or linear uses it",
     "pong --eval-every 0 --eval-episodes 5": "--eval-every 0",
     **{
         f"{game} {option}": f"{game} is not an Atari game"
@@ -63,7 +63,7 @@ def test_an_option_without_effect_is_refused_with_the_reason(line, tmp_path, mon
 
 
 def test_the_table_knows_every_option_once():
-    known = [*ALWAYS, *(name for use in (*USES, *loop_uses()) for name in use.fields)]
+    known = [*ALWAYS, *(name for use in (*USES, *variant_uses()) for name in use.fields)]
     assert sorted(known) == sorted(f.name for f in dataclasses.fields(Config))
 
 

@@ -91,7 +91,7 @@ def test_every_agent_step_is_an_update_and_traces_end_where_they_must(
         ({"trace_lambda": 1.5}, "trace_lambda = 1.5 must be between 0 and 1"),
         ({"kappa": 0.5}, "kappa = 0.5 must be between 1 and a million"),
         ({"loop": "replay", "loss": "dqn"}, "optimizer = obgd is out of range: it must be one that takes minibatches"),
-        ({"loop": "replay"}, "it must be one for the replay loop (not td_error"),
+        ({"loop": "replay"}, "it must be one for the replay loop, which gives transitions (td_error takes stream)"),
         ({"compile": True}, "use --no-compile"),
     ],
 )

@@ -1,6 +1,7 @@
 """The same variants from a module of one's own, without packaging: `pixelq --import my_variants train ...`."""
 
 from pixelq_outside import (
+    averaged_targets_loop,
     categorical_head,
     categorical_loss,
     epsilon_ladder,
@@ -19,3 +20,4 @@ register("memory", "my_gated", gated_memory)
 register("sampler", "my_proportional", proportional_sampler)
 register("torso", "my_residual", residual_torso)
 register("epsilon_schedule", "my_ladder", epsilon_ladder)
+register("loop", "my_averaged", averaged_targets_loop)

@@ -2,10 +2,18 @@
 
 import csv
 import time
+from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
+import numpy as np
+import pytest
+
+from pixelq.config import Config
 from pixelq.profiling.recorded_play import RecordedPlay
 from pixelq.profiling.timed_run import TimedRun
+from pixelq.schedules import epsilon_schedule
+from pixelq.variants import KINDS
 
 
 def test_a_segment_lasts_as_long_as_asked_and_counts_what_was_done(run: TimedRun) -> None:
@@ -41,6 +49,20 @@ def test_its_games_are_written_down_as_of_any_run(run: TimedRun, tmp_path: Path)
     run.tracker.flush()
     rows = list(csv.DictReader((tmp_path / "run/episodes.csv").open()))
     assert len(rows) == run.parts.counters.episodes
+
+
+def test_it_plays_with_what_a_schedule_of_ones_own_ends_at(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from small_loops import small
+
+    def epsilon(config: Config, options: object) -> Callable[[int], np.ndarray]:
+        return lambda agent_steps: np.linspace(0.0, 0.5, config.num_envs) * (agent_steps >= config.steps)
+
+    own = SimpleNamespace(epsilon=epsilon, USES=())
+    monkeypatch.setitem(KINDS["epsilon_schedule"]._registered, "mine", own)
+    run = TimedRun(small("parallel", epsilon_schedule="mine", epsilon_end=0.01), tmp_path / "run")
+    played_with = epsilon_schedule(run.config)(run.parts.counters.agent_steps)
+    run.close()
+    assert played_with.tolist() == [0.25] * 4
 
 
 def test_it_begins_where_the_network_chooses_and_learns(run: TimedRun) -> None:

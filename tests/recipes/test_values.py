@@ -2,21 +2,23 @@
 
 import dataclasses
 import math
-import re
+import tomllib
 import typing
 from pathlib import Path
 from typing import Any, Literal
 
 import pytest
+import tomli_w
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pixelq.config import Config
 from pixelq.errors import UserError
 from pixelq.recipes.choice import configure
-from pixelq.recipes.reading import LATER, read_config, write_config
+from pixelq.recipes.reading import FIRST, read_config, write_config
 from pixelq.recipes.validation import AT_MOST, validate
-from pixelq.recipes.values import FIELDS, OPTIONS, config_from_values
+from pixelq.recipes.values import FIELDS, OPTIONS, RENAMED, config_from_values, with_all_options
+from pixelq.variants import KINDS
 
 # --- configurations of every kind -----------------------------------------------------------------------------------
 
@@ -56,43 +58,126 @@ def torsos(draw: st.DrawFn) -> dict[str, Any]:
     return {"torso": name, "torso_options": own if draw(st.booleans()) else {}}
 
 
+SIZES, SHARES = st.integers(1, 300), st.floats(0, 1)
+ERROR = {"error": st.sampled_from(["squared", "huber"])}
+QUANTILES = {"kappa": st.floats(0, 10), "double": st.booleans()}
+MUNCHAUSEN = {"munchausen_alpha": SHARES, "temperature": st.floats(1e-3, 10), "log_policy_min": st.floats(-10, 0)}
+TAUS = {"taus": SIZES, "target_taus": SIZES, "choosing_taus": st.integers(0, 300)}
+CLASSES = {"double": st.booleans(), "priority": st.sampled_from(["cross_entropy", "kl"])}
+HISTOGRAM = {"projection": st.sampled_from(["gaussian", "two_hot"]), "sigma_to_bin": st.floats(0.1, 10)}
+Options = dict[str, st.SearchStrategy[Any]]
+HEADS: dict[str, Options] = {
+    "linear": {},
+    "categorical": {"atoms": st.integers(2, 300), "v_min": st.floats(-90, -1), "v_max": st.floats(0, 90)},
+    "quantile": {"quantiles": SIZES},
+    "implicit_quantile": {"acting_taus": SIZES, "cosines": SIZES, "first_cosine": st.sampled_from([0, 1])},
+    "fraction_proposal": {"fractions": st.integers(2, 300), "fraction_rate": SHARES},
+}
+REPLAY, PARALLEL_LOOPS = ("replay", "recurrent_replay"), ("parallel", "recurrent_parallel")
+LOSSES: list[tuple[str, str, Options, tuple[str, ...]]] = [
+    ("dqn", "linear", ERROR, REPLAY + PARALLEL_LOOPS),
+    ("double", "linear", ERROR, REPLAY),
+    ("rescaled_double", "linear", ERROR | {"rescale_eps": st.floats(1e-6, 1)}, REPLAY),
+    ("munchausen", "linear", ERROR | MUNCHAUSEN, REPLAY + PARALLEL_LOOPS),
+    ("c51", "categorical", CLASSES, REPLAY + PARALLEL_LOOPS),
+    ("hl_gauss", "categorical", CLASSES | HISTOGRAM, REPLAY + PARALLEL_LOOPS),
+    ("qr", "quantile", QUANTILES, REPLAY + PARALLEL_LOOPS),
+    ("iqn", "implicit_quantile", QUANTILES | TAUS, REPLAY + PARALLEL_LOOPS),
+    ("m_iqn", "implicit_quantile", MUNCHAUSEN | TAUS | {"kappa": st.floats(0, 10)}, REPLAY + PARALLEL_LOOPS),
+    ("fqf", "fraction_proposal", QUANTILES | {"entropy": st.floats(0, 9)}, REPLAY + PARALLEL_LOOPS),
+    ("lambda_returns", "linear", ERROR | {"trace_lambda": SHARES}, PARALLEL_LOOPS),
+    ("td_error", "linear", {}, ("stream",)),
+]
+"""Losses, the head that each learns, its options, and the loops that can learn with it."""
+PRIORITIZED: Options = {
+    "priority_exponent": st.floats(0, 10), "priority_eps": SHARES, "beta_start": SHARES, "beta_end": SHARES,
+    "beta_begin": st.integers(0, 2**62), "beta_steps": st.integers(0, 2**62), "stratified": st.booleans(),
+}  # fmt: skip
+
+
+def test_every_loss_every_head_and_every_loop_is_drawn() -> None:
+    assert sorted(loss for loss, *_ in LOSSES) == KINDS["loss"].names()
+    assert sorted(HEADS) == sorted({head for _, head, *_ in LOSSES}) == KINDS["head"].names()
+    assert {loop for *_, loops in LOSSES for loop in loops} == set(KINDS["loop"].names())
+
+
+def some(options: Options) -> st.SearchStrategy[dict[str, Any]]:
+    """None, some or all of these options."""
+    return st.fixed_dictionaries({}, optional=options)
+
+
 @st.composite
 def losses(draw: st.DrawFn, loop: str) -> dict[str, Any]:
-    """A loss that the loop can learn with, with none, some or all of its options, and a target network for it."""
-    replay = [("dqn", "none"), ("dqn", "hard"), ("dqn", "soft"), ("double", "hard"), ("double", "soft")]
-    parallel = [("lambda_returns", "none"), ("dqn", "none")]
-    fitting = {"parallel": parallel, "replay": replay, "stream": [("td_error", "none")]}
-    loss, target = draw(st.sampled_from(fitting[loop]))
-    options: dict[str, st.SearchStrategy[Any]] = {"error": st.sampled_from(["squared", "huber"])}
-    if loss == "td_error":
-        options = {}
-    if loss == "lambda_returns":
-        options["trace_lambda"] = st.floats(0, 1)
-    return {"loss": loss, "target": target, "loss_options": draw(st.fixed_dictionaries({}, optional=options))}
+    """A loss that the loop can learn with, the head that it learns, and a target network for it."""
+    loss, head, options, _ = draw(st.sampled_from([row for row in LOSSES if loop in row[-1]]))
+    target = draw(st.sampled_from(["none", "hard", "soft"] if loop in REPLAY else ["none"]))
+    if target == "none" and loss in ("double", "rescaled_double"):
+        target = "hard"
+    if target == "none":
+        options = {name: option for name, option in options.items() if name != "double"}
+    return {
+        "loss": loss, "loss_options": draw(some(options)), "target": target,
+        "head": head, "head_options": draw(some(HEADS[head])),
+    }  # fmt: skip
+
+
+@st.composite
+def samplers(draw: st.DrawFn, loop: str) -> dict[str, Any]:
+    """What draws minibatches where there is a replay."""
+    sampler = draw(st.sampled_from(["uniform", "prioritized"] if loop in REPLAY else ["uniform"]))
+    return {"sampler": sampler, "sampler_options": draw(some(PRIORITIZED)) if sampler == "prioritized" else {}}
+
+
+@st.composite
+def memories(draw: st.DrawFn, loop: str) -> dict[str, Any]:
+    """An LSTM in the two loops that learn from whole sequences."""
+    if not loop.startswith("recurrent_"):
+        return {"memory": "none"}
+    return {"memory": "lstm", "memory_options": draw(some({"units": SIZES}))}
+
+
+@st.composite
+def batches(draw: st.DrawFn, loop: str, sampler: str) -> dict[str, Any]:
+    """Environments, stacks, minibatches and a replay that fit each other, and what a sequence is."""
+    num_envs, rollout, divisor, stack, n_step = (draw(st.integers(1, most)) for most in (64, 64, 64, 8, 8))
+    batch, window, every = num_envs * rollout // math.gcd(num_envs * rollout, divisor), 0, 0
+    options: dict[str, Any] = {}
+    if loop == "recurrent_parallel":
+        batch = rollout * (num_envs // math.gcd(num_envs, divisor))
+    if loop == "recurrent_replay":
+        length, burn_in, every, sequences = (draw(st.integers(least, 20)) for least in (1, 0, 1, 1))
+        options = {"sequence_length": length, "burn_in": burn_in, "sequence_every": every}
+        options |= draw(some({"sequence_start": st.sampled_from(["stored", "zero"])}))
+        if sampler == "prioritized":
+            options |= draw(some({"priority_max_share": SHARES}))
+        batch, window = length * sequences, burn_in + length + n_step
+    least = num_envs * max(stack + n_step, window)
+    capacity = draw(st.integers(4 * max(batch, least) + num_envs * every, 2**62))
+    return {
+        "num_envs": num_envs, "rollout_length": rollout, "frame_stack": stack, "n_step": n_step, "batch_size": batch,
+        "replay_capacity": capacity, "replay_start": draw(st.integers(least, capacity)), "loop_options": options,
+    }  # fmt: skip
 
 
 @st.composite
 def valid_configs(draw: st.DrawFn) -> Config:
     """Configurations that `validate` accepts, every field drawn."""
-    values = {name: draw(of_kind(name)) for name in FIELDS}
-    values["loop"] = draw(st.sampled_from(["replay", "parallel", "stream"]))
+    values = {name: draw(of_kind(name)) for name in ("amsgrad", "deterministic", "compile", "learning_rate")}
+    loop = draw(st.sampled_from(sorted(KINDS["loop"].names())))
     values["optimizer"] = draw(st.sampled_from(["rmsprop", "adam", "adamw", "radam"]))
-    num_envs, rollout, divisor = (draw(st.integers(1, 64)) for _ in range(3))
-    stack, n_step = draw(st.integers(1, 8)), draw(st.integers(1, 8))
-    least = num_envs * (stack + n_step)
-    batch = num_envs * rollout // math.gcd(num_envs * rollout, divisor)
-    capacity = draw(st.integers(4 * max(batch, least), 2**62))
     plain_adam = values["optimizer"] == "adam" and not values["amsgrad"]
     compilable = (plain_adam or values["optimizer"] in ("rmsprop", "radam")) and not values["deterministic"]
-    schedule = draw(st.sampled_from(["constant", "linear", "exponential"]))
+    schedule, sampler = draw(st.sampled_from(["constant", "linear", "exponential"])), draw(samplers(loop))
     agreeing = {
+        **values,
         **draw(torsos()),
-        **draw(losses(values["loop"])),
-        "linear": "plain",
-        "memory": "none",
+        **draw(losses(loop)),
+        **sampler,
+        **draw(memories(loop)),
+        **draw(batches(loop, sampler["sampler"])),
+        "loop": loop,
+        "linear": draw(st.sampled_from(["plain", "noisy"])),
         "streams": "plain",
-        "head": "linear",
-        "sampler": "uniform",
         "wrapper_openings": False,
         "epsilon_schedule": schedule,
         "epsilon_begin": 0 if schedule == "constant" else draw(st.integers(0, 2**62)),
@@ -100,20 +185,13 @@ def valid_configs(draw: st.DrawFn) -> Config:
         "recipe": draw(st.from_regex(r"[A-Za-z0-9_.-]{1,64}", fullmatch=True)),
         "screen_size": draw(st.integers(36, 512)),
         "threads": draw(st.integers(0, 1024)),
-        "num_envs": num_envs,
-        "rollout_length": rollout,
-        "frame_stack": stack,
-        "n_step": n_step,
-        "batch_size": batch,
-        "replay_capacity": capacity,
-        "replay_start": draw(st.integers(least, capacity)),
         "stop_score": draw(st.none() | st.floats(allow_nan=False, allow_infinity=False)),
         "learning_rate_end": draw(st.none() | st.floats(0, values["learning_rate"])),
     }
-    if values["loop"] == "stream":
+    if loop == "stream":
         agreeing |= {"num_envs": 1, "batch_size": 1, "n_step": 1, "optimizer": "obgd", "compile": False}
         agreeing |= {"averaged_network_tau": 0.0, "loop_options": draw(st.sampled_from([{}, {"kappa": 3.0}]))}
-    return Config(**(values | agreeing))
+    return Config(**agreeing, **{name: draw(of_kind(name)) for name in FIELDS if name not in agreeing})
 
 
 @settings(max_examples=100, deadline=None)
@@ -121,6 +199,7 @@ def valid_configs(draw: st.DrawFn) -> Config:
 def test_a_configuration_reads_back_exactly_as_it_was_written(
     config: Config, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
+    validate(config)
     file = tmp_path_factory.getbasetemp() / "config.toml"
     write_config(config, file)
     again = read_config(file)
@@ -312,16 +391,43 @@ def test_the_edges_of_the_ranges_are_welcome(fields: dict[str, Any], tmp_path: P
 # --- files ----------------------------------------------------------------------------------------------------------
 
 
-def test_a_run_file_that_lacks_a_field_is_refused_by_name(tmp_path: Path) -> None:
+def without(name: str, whole: str) -> str:
+    """A run's file that lacks a field."""
+    return tomli_w.dumps({key: value for key, value in tomllib.loads(whole).items() if key != name})
+
+
+def test_a_run_file_that_lacks_a_field_of_the_first_day_is_refused_by_name(tmp_path: Path) -> None:
     file = tmp_path / "config.toml"
     write_config(Config(), file)
     whole = file.read_text()
-    optional = {name for name, field in FIELDS.items() if "None" in str(field.type)}
-    for name in set(FIELDS) - optional - LATER:
-        file.write_text(re.sub(rf"(?m)^{name} = .*\n", "", whole))
+    for name in FIRST:
+        file.write_text(without(name, whole))
         with pytest.raises(UserError) as caught:
             read_config(file)
         assert the_line(caught).startswith(f"{file}: field {name!r} is missing")
+
+
+def test_a_run_file_that_lacks_a_later_field_reads_as_its_default(tmp_path: Path) -> None:
+    """So that a new field is a line in `Config` here, and older runs are still read."""
+    file = tmp_path / "config.toml"
+    config = with_all_options(Config(env_kwargs={"mode": 1}, wrappers=("gymnasium.wrappers:Autoreset",), episodes=7))
+    write_config(config, file)
+    whole = file.read_text()
+    later = set(FIELDS) - FIRST
+    assert {"episodes", "wrappers", "loss_options", "memory"} <= later
+    for name in later:
+        file.write_text(without(name, whole))
+        default = Config() if name not in ("stop_score", "learning_rate_end") else config
+        assert read_config(file) == dataclasses.replace(config, **{name: getattr(default, name)}), name
+
+
+def test_every_run_file_that_is_kept_here_has_the_fields_of_the_first_day() -> None:
+    """What came later must not be asked of older runs."""
+    kept = sorted((Path(__file__).parents[2] / "results").glob("**/config.toml"))
+    assert len(kept) > 20
+    for file in kept:
+        names = {RENAMED.get(name, name) for name in tomllib.loads(file.read_text(encoding="utf-8"))}
+        assert names >= FIRST, file
 
 
 def test_a_run_file_from_before_a_field_existed_reads_as_what_that_run_did() -> None:

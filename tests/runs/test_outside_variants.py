@@ -16,6 +16,8 @@ import pytest
 import pixelq
 from pixelq.config import Config
 from pixelq.errors import RunError, UserError
+from pixelq.losses.dqn import Options
+from pixelq.losses.dqn import loss as dqn_loss
 from pixelq.recipes.choice import configure
 from pixelq.runs.session import resume, start
 from pixelq.variants import KINDS
@@ -37,6 +39,7 @@ CASES: dict[str, tuple[str, dict[str, Any]]] = {
     "proportional sampler": ("CartPole-v1", {"sampler": "my_proportional", "alpha": 0.7}),
     "residual torso": ("MinAtar/Breakout-v1", {"torso": "my_residual", "width": 4, "target": "soft"}),
     "residual torso in bf16": ("MinAtar/Breakout-v1", {"torso": "my_residual", "precision": "bf16"}),
+    "averaged target networks": ("CartPole-v1", {"loop": "my_averaged", "targets": 3}),
     "epsilon ladder": ("CartPole-v1", {"epsilon_schedule": "my_ladder", "base": 0.9}),
     "noisy layers in the parallel loop": ("CartPole-v1", {"linear": "my_noisy", "loop": "parallel"}),
     "gated memory": ("CartPole-v1", {"memory": "my_gated", "cells": 5, "loop": "recurrent_parallel", "frame_stack": 1}),
@@ -49,6 +52,10 @@ ENTRY_POINTS = (
     "--head outside_categorical --loss outside_categorical --atoms 21 --linear outside_noisy "
     "--sampler outside_proportional --epsilon-schedule outside_ladder"
 )
+
+
+NETWORKS: dict[str, str] = {}
+"""Digests of networks by the configuration of the run that ended with them."""
 
 
 @pytest.fixture
@@ -105,9 +112,21 @@ def test_a_killed_and_resumed_run_of_a_variant_ends_as_an_unbroken_one(
             assert result.signal == signal.SIGTERM
     assert resume(Path("broken")).signal is None
     unbroken = facts(Path("unbroken"))
+    NETWORKS[repr(config)] = unbroken["network"]
     assert facts(Path("broken")) == unbroken
     assert ("sampler" in unbroken) == (config.sampler == "my_proportional")
+    assert ({"learner: targets", "learner: moments"} <= unbroken.keys()) == (config.loop == "my_averaged")
+    assert ("optimizer" in unbroken) == (config.loop != "my_averaged")
     assert pixelq.load("broken").config == config
+
+
+def network_of(config: Config) -> str:
+    """The digest of the network that this configuration ends with; each is trained once for all the tests here."""
+    if repr(config) not in NETWORKS:
+        folder = Path(f"run-{len(NETWORKS)}")
+        start(config, folder)
+        NETWORKS[repr(config)] = facts(folder)["network"]
+    return NETWORKS[repr(config)]
 
 
 @pytest.mark.parametrize("case", CASES)
@@ -116,9 +135,7 @@ def test_a_variant_changes_what_is_learned(case: str, in_folder: Path, my_varian
     kept = ("loop", "target", "precision", "epsilon_start", "frame_stack")
     others = {name: value for name, value in options.items() if name in kept}
     others |= {"memory": "lstm"} if "memory" in options else {}
-    start(configured(game, options), Path("variant"))
-    start(configured(game, others), Path("plain"))
-    assert facts(Path("variant"))["network"] != facts(Path("plain"))["network"]
+    assert network_of(configured(game, options)) != network_of(configured(game, others))
 
 
 KILLED = {
@@ -134,7 +151,7 @@ def test_an_installed_package_adds_variants_that_survive_sigkill(
     monkeypatch.setenv("PYTHONPATH", installed["PYTHONPATH"])
     crash = script("benchmarks/crash.py")
     arguments = (
-        f"{KILLED[case]} --recipe cleanrl --num-envs 4 --frame-skip 1 --frame-stack 1 --steps 3000 --batch-size 8 "
+        f"{KILLED[case]} --recipe cleanrl --num-envs 4 --frame-skip 1 --frame-stack 1 --steps 1200 --batch-size 8 "
         "--replay-start 200 --replay-capacity 1000 --target-every 200 --log-every 100 --checkpoint-every 60 "
         "--eval-every 0 --device cpu --deterministic"
     )
@@ -145,7 +162,7 @@ def test_an_installed_package_adds_variants_that_survive_sigkill(
 
 def test_an_installed_package_is_shown_by_help_and_list(installed: dict[str, str], tmp_path: Path) -> None:
     listed = pixelq_says("list variants", installed, tmp_path).stdout
-    for name in ("categorical", "noisy", "proportional", "residual", "ladder", "gated"):
+    for name in ("categorical", "noisy", "proportional", "residual", "ladder", "gated", "averaged"):
         assert f"\toutside_{name}\t" in listed
     for text in ("Bellemare et al. 2017, section 4", "--atoms 51 --v-min -10.0", "--sigma 0.5", "--rungs 7.0"):
         assert text in listed
@@ -187,15 +204,33 @@ def test_a_loss_says_which_heads_it_learns(my_variants: None) -> None:
         validate(configured("CartPole-v1", {"loss": "strict"}))
 
 
-def failing_loss(*arguments: Any) -> Any:
-    raise ValueError("a mistake\nwith a second line")
+def test_a_loop_that_is_named_by_its_module_uses_the_fields_that_it_says(my_variants: None) -> None:
+    import pixelq_outside.averaged_targets_loop as module
+
+    from pixelq.recipes.unused import check_used
+    from pixelq.recipes.validation import validate
+
+    name = KINDS["loop"].handed(module.loop, {})
+    assert name not in KINDS["loop"].names()
+    config = configured("CartPole-v1", {"loop": name, "gradient_clip": "norm", "batch_size": 7})
+    validate(config)
+    assert check_used(config, ["batch_size"]) is None
+    with pytest.raises(UserError, match="gradient_clip = norm would have no effect"):
+        check_used(config, ["gradient_clip"])
+
+
+def failing_loss(network: Any, target_network: Any, batch: Any, *given: Any) -> Any:
+    """Fails on what a game shows, not on the zeros that it is tried on at the start."""
+    if batch.state.any():
+        raise ValueError("a mistake\nwith a second line")
+    return dqn_loss(network, target_network, batch, *given)
 
 
 @pytest.mark.parametrize("loop", ["replay", "parallel"])
 def test_a_variant_that_raises_while_training_is_one_line(
     loop: str, in_folder: Path, my_variants: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    pixelq.register("loss", "failing", loss=failing_loss)
+    pixelq.register("loss", "failing", loss=failing_loss, Options=Options)
     with pytest.raises(RunError, match=r"\(ValueError: a mistake\), in loss 'failing' or .*details in run/failure.txt"):
         start(configured("CartPole-v1", {"loss": "failing", "loop": loop}), Path("run"))
     assert "in failing_loss" in Path("run/failure.txt").read_text()

@@ -20,6 +20,10 @@ from pixelq.errors import UserError
 from pixelq.replay import Replay, ReplaySnapshot
 from pixelq.replay.sequence_replay import SequenceReplay, Sequencing
 from pixelq.reports.tracking import COLUMNS, TIMINGS
+from pixelq.variants import KINDS
+
+OF_PIXELQS_LEARNERS = ("network", "optimizer", "sums", "summed_updates", "noise")
+"""What the states of pixelq's own learners always have; of a loop's own one, only `network` is asked for."""
 
 
 def checkpoint_digests(checkpoint: LoadedCheckpoint) -> dict[str, str]:
@@ -28,16 +32,11 @@ def checkpoint_digests(checkpoint: LoadedCheckpoint) -> dict[str, str]:
     Raises:
         UserError: a part is missing, or the replay's contents contradict each other.
     """
-    state, digests = checkpoint.state, {}
+    state = checkpoint.state
+    digests: dict[str, str] = {}
     try:
         learner = state["learner"]
-        digests["network"] = tree_digest(learner["network"])
-        if "target_network" in learner:
-            digests["target network"] = tree_digest(learner["target_network"])
-        if "averaged_network" in learner:
-            digests["averaged network"] = tree_digest(learner["averaged_network"])
-        digests["optimizer"] = tree_digest(learner["optimizer"])
-        digests["loss sums"] = tree_digest({"sums": learner["sums"], "updates": learner["summed_updates"]})
+        digests |= _learner_digests(learner, state)
         if checkpoint.replay is not None:
             digests["replay"] = replay_digest(checkpoint.replay)
         if state["sampler"]:
@@ -48,7 +47,9 @@ def checkpoint_digests(checkpoint: LoadedCheckpoint) -> dict[str, str]:
         policy = dict(state["policy"])
         if "recurrent_state" in policy:
             digests["recurrent state"] = tree_digest(policy.pop("recurrent_state"))
-        generators = {"policy": policy, "replay": state["replay_generator"], "learner": learner["noise"]}
+        generators: dict[str, Any] = {"policy": policy, "replay": state["replay_generator"]}
+        if "noise" in learner:
+            generators["learner"] = learner["noise"]
         if "torch_generators" in state:
             generators["torch"] = state["torch_generators"]
         digests["generators"] = tree_digest(generators)
@@ -61,6 +62,25 @@ def checkpoint_digests(checkpoint: LoadedCheckpoint) -> dict[str, str]:
     except (TypeError, ValueError, AttributeError) as error:
         raise UserError(f"{checkpoint.path}: a part is not what it should be ({error}): damaged") from None
     return digests
+
+
+def _learner_digests(learner: dict[str, Any], state: dict[str, Any]) -> dict[str, str]:
+    """Digest of each part of what learned, but of its generator.
+
+    Raises:
+        KeyError: a part is missing that the learners of pixelq's own loops have.
+    """
+    own = KINDS["loop"].is_own(state.get("config", {}).get("loop", "replay"))
+    for name in ("network", *(OF_PIXELQS_LEARNERS if own else ())):
+        _ = learner[name]
+    digests, rest = {}, {name: part for name, part in learner.items() if name != "noise"}
+    for name in ("network", "target_network", "averaged_network", "optimizer"):
+        if name in rest:
+            digests[name.replace("_", " ")] = tree_digest(rest.pop(name))
+    if "sums" in rest and "summed_updates" in rest:
+        digests["loss sums"] = tree_digest({"sums": rest.pop("sums"), "updates": rest.pop("summed_updates")})
+    # A name alone may be that of another part of the run.
+    return digests | {f"learner: {name}": tree_digest({name: part}) for name, part in rest.items()}
 
 
 def replay_digest(snapshot: ReplaySnapshot | StoredReplay) -> str:

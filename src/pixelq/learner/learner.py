@@ -16,10 +16,12 @@ from pixelq.learner.compiled_update import CompiledUpdate, check_can_be_recorded
 from pixelq.learner.graphed_update import GraphedUpdate
 from pixelq.learner.means import NotFiniteError, check_finite, taken_means
 from pixelq.learner.optimizers import build_optimizer, parameter_groups, set_learning_rate
+from pixelq.learner.own_code import told_as_own_code
 from pixelq.losses import Loss, bound_loss
-from pixelq.networks import Network
+from pixelq.networks import PARTS, Network
 from pixelq.networks.frame_normalisation import FrameNormalisation
 from pixelq.replay.batch import Batch
+from pixelq.variants import from_outside
 
 
 class Learner:
@@ -60,7 +62,8 @@ class Learner:
         if device.type == "cuda" and not config.deterministic:
             self._recorded = GraphedUpdate(self._step, self.optimizer, device, self.noise)
         elif device.type == "cpu" and config.compile:
-            check_can_be_recorded(self._loss, network, self.target_network, self.noise)
+            with told_as_own_code(from_outside(config, ("loss", *PARTS))):
+                check_can_be_recorded(self._loss, network, self.target_network, self.noise)
             self._recorded = CompiledUpdate(self._step, self.optimizer)
         self.changes = 0
         """How often the weights of the network (and of the averaged one) have changed."""
@@ -95,7 +98,7 @@ class Learner:
 
     def _step(self, batch: Batch) -> Tensor:
         """The update of a batch on the device. What lasts is changed in place, for a recording repeats it blindly."""
-        loss, priority, q = _checked(self._loss(self.network, self.target_network, batch, self.noise), batch)
+        loss, priority, q = checked_loss(self._loss(self.network, self.target_network, batch, self.noise), batch)
         weighted = loss * batch.weight
         total = weighted.mean() if self._config.reduction == "mean" else weighted.sum()
         # On the CPU a look at the number is free. A GPU would have to be waited for, and a recording does not see
@@ -212,7 +215,7 @@ class Learner:
                 copied.copy_(buffer)
 
 
-def _checked(loss: Loss, batch: Batch) -> Loss:
+def checked_loss(loss: Loss, batch: Batch) -> Loss:
     """Hold a loss to its shapes and dtypes (a look that no device is waited for); only `loss` keeps its gradient.
 
     Raises:
@@ -238,10 +241,14 @@ def check_same_formats(parameters: list[nn.Parameter]) -> None:
         RuntimeError: a gradient lies in memory unlike its parameter.
     """
     for parameter in parameters:
-        if parameter.grad is not None and parameter.grad.stride() != parameter.stride():
-            raise RuntimeError(
-                f"gradient strides {parameter.grad.stride()} differ from the parameter's {parameter.stride()}"
-            )
+        gradient = parameter.grad
+        if gradient is not None and _steps_in_memory(gradient) != _steps_in_memory(parameter):
+            raise RuntimeError(f"gradient strides {gradient.stride()} differ from the parameter's {parameter.stride()}")
+
+
+def _steps_in_memory(tensor: Tensor) -> list[int]:
+    """Strides of the dimensions along which there is a step: that of a size of 1 leads nowhere, and may be anything."""
+    return [stride for stride, size in zip(tensor.stride(), tensor.shape, strict=True) if size > 1]
 
 
 def load_weights(network: nn.Module, weights: dict[str, Tensor], where: str) -> None:

@@ -62,6 +62,7 @@ def loop(run: Run) -> None:
 
 # --- what the loop needs ----------------------------------------------------------------------------------------------
 
+GIVES = "rollouts"
 OWN_FIELDS = MINIBATCH_FIELDS | {"rollout_length": None, "epochs": None}
 
 
@@ -82,7 +83,7 @@ def check(config: Config, require: Require) -> None:
     require(config.optimizer != "obgd", "optimizer", "one that takes minibatches, not obgd, in the parallel loop")
 
 
-def memory(config: Config, observed: Box) -> dict[str, int]:
+def kept_bytes(config: Config, observed: Box) -> dict[str, int]:
     """Bytes of a rollout's states."""
     state = math.prod(observed.shape) * observed.dtype.itemsize
     return {"rollout_length": config.num_envs * config.rollout_length * state}

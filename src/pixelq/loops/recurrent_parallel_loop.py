@@ -70,6 +70,7 @@ def loop(run: Run) -> None:
 # --- what the loop needs ----------------------------------------------------------------------------------------------
 
 WITH_MEMORY_AS = "parallel"
+GIVES = "rollouts"
 OWN_FIELDS = parallel_loop.OWN_FIELDS
 
 
@@ -89,9 +90,9 @@ def check(config: Config, require: Require) -> None:
     parallel_loop.check(config, require)
 
 
-def memory(config: Config, observed: Box) -> dict[str, int]:
+def kept_bytes(config: Config, observed: Box) -> dict[str, int]:
     """Bytes of a rollout's states."""
-    return parallel_loop.memory(config, observed)
+    return parallel_loop.kept_bytes(config, observed)
 
 
 def updates_per_step(config: Config) -> float:

@@ -85,6 +85,7 @@ def loop(run: Run) -> None:
 # --- what the loop needs ----------------------------------------------------------------------------------------------
 
 HAS_REPLAY = True
+GIVES = "transitions"
 WITH_MEMORY_AS = "replay"
 OWN_FIELDS = replay_loop.OWN_FIELDS
 
@@ -177,11 +178,11 @@ def least_capacity(config: Config) -> int:
     return config.num_envs * (options.burn_in + options.sequence_length + config.n_step + options.sequence_every)
 
 
-def memory(config: Config, observed: Box) -> dict[str, int]:
+def kept_bytes(config: Config, observed: Box) -> dict[str, int]:
     """Bytes of a full replay, with a recurrent state for each sequence, and of a minibatch's states around those that
     are learned from, which stand in it as they are stored and once in float32."""
     options = _options(config)
-    kept = replay_loop.memory(config, observed)["replay_capacity"]
+    kept = replay_loop.kept_bytes(config, observed)["replay_capacity"]
     if options.sequence_start == "stored":
         size = network_sizes(config, observed, num_actions=1).recurrent_size
         kept += config.replay_capacity // options.sequence_every * 4 * size

@@ -75,6 +75,7 @@ def loop(run: Run) -> None:
 # --- what the loop needs ----------------------------------------------------------------------------------------------
 
 HAS_REPLAY = True
+GIVES = "transitions"
 OWN_FIELDS = MINIBATCH_FIELDS | {
     "replay_capacity": None,
     "replay_start": None,
@@ -115,7 +116,7 @@ def check(config: Config, require: Require) -> None:
     require(config.optimizer != "obgd", "optimizer", "one that takes minibatches, not obgd, in the replay loop")
 
 
-def memory(config: Config, observed: Box) -> dict[str, int]:
+def kept_bytes(config: Config, observed: Box) -> dict[str, int]:
     """Bytes of a full replay."""
     return {"replay_capacity": int(config.replay_capacity * transition_bytes(observed))}
 

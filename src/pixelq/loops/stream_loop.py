@@ -56,6 +56,7 @@ def loop(run: Run) -> None:
 # --- what the loop needs ----------------------------------------------------------------------------------------------
 
 Learner = StreamLearner
+GIVES = "stream"
 OWN_FIELDS: dict[str, object] = {}
 
 

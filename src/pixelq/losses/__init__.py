@@ -2,12 +2,13 @@
 
 A file may also say
 
-- `HEADS`: names of the heads whose output it can learn, the first being the usual one; without it, any head that has
-  Q-values;
+- `HEADS`: names of the heads whose output it can learn, the first being the usual one; a head of one's own whose class
+  extends one of theirs goes with them. Without it, any head that has Q-values;
 - `HEAD_OPTIONS`: options of the usual head, option -> value, that come with the loss where a person names it over a
   recipe of another one, and does not name them;
-- `LOOPS`: the loops it is made for (replay, recurrent_replay, parallel, recurrent_parallel, stream); without it, all
-  but the last;
+- `TAKES`: what it can learn from, of what loops give (`GIVES` in `pixelq.loops`); without it,
+  `("transitions", "rollouts")`;
+- `LOOPS`: names of loops, instead: it takes what these give, and is let into these whatever they say;
 - `NEEDS_TARGET = True`: it is another one without a target network;
 - `returns(played, options)`: targets of a whole rollout, `(T, N)`, which the parallel loops then hand to `loss` as
   `batch.return_n`; without it, they hand over single agent steps, as the replay loop does with n = 1.

@@ -12,7 +12,7 @@ from pixelq.replay.batch import Batch
 
 __all__ = ["Options", "double_q_target", "loss"]
 
-LOOPS = ("replay", "recurrent_replay")
+TAKES = ("transitions",)
 NEEDS_TARGET = True
 """Without a target network this is the target of dqn."""
 

@@ -12,7 +12,7 @@ from pixelq.losses import Loss, Played, QNetwork
 from pixelq.losses.penalty import ErrorOptions, td_loss
 from pixelq.replay.batch import Batch
 
-LOOPS = ("parallel", "recurrent_parallel")
+TAKES = ("rollouts",)
 
 
 @dataclass(frozen=True)

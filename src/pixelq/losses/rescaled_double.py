@@ -18,7 +18,7 @@ from pixelq.replay.batch import Batch
 
 __all__ = ["Options", "loss", "rescaled", "rescaled_double_target", "unscaled"]
 
-LOOPS = ("replay", "recurrent_replay")
+TAKES = ("transitions",)
 NEEDS_TARGET = True
 """Without a target network this is the target of a single network."""
 

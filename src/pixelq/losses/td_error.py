@@ -10,7 +10,7 @@ from pixelq.losses import Loss, QNetwork
 from pixelq.losses.dqn import q_learning_target
 from pixelq.replay.batch import Batch
 
-LOOPS = ("stream",)
+TAKES = ("stream",)
 """Made smaller by itself, it would only raise Q(s, a) without end."""
 
 

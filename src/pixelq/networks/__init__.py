@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import torch
 from gymnasium.spaces import Box
-from torch import nn
+from torch import Tensor, nn
 from torch.nn.utils import convert_conv2d_weight_memory_format
 from torch.nn.utils.parametrize import is_parametrized
 
@@ -20,9 +20,12 @@ from pixelq.networks.frame_normalisation import FrameNormalisation
 from pixelq.networks.layers import Layers
 from pixelq.networks.network import Network
 from pixelq.networks.recurrent_network import RecurrentNetwork
-from pixelq.variants import KINDS, TORSOS, option_values
+from pixelq.variants import KINDS, TORSOS, from_outside, option_values
 
-__all__ = ["Network", "NetworkSizes", "build_network", "network_sizes", "reads_images"]
+__all__ = ["PARTS", "Network", "NetworkSizes", "build_network", "network_sizes", "reads_images"]
+
+PARTS = ("torso", "linear", "memory", "streams", "head")
+"""Kinds of variants that a network is made of."""
 
 
 def build_network(
@@ -64,20 +67,31 @@ class NetworkSizes(NamedTuple):
 
 
 def network_sizes(config: Config, observation_space: Box, num_actions: int) -> NetworkSizes:
-    """How large the recipe's network is, which is not made in memory for that.
+    """How large the recipe's network is, which is not made in memory for that, unless it can only be made there.
 
     Raises:
         UserError: as `build_network`.
     """
     _check_fit(config, _read_by_torso(observation_space).shape)
     config = dataclasses.replace(config, precision="float32")
+    try:
+        return _sizes_on("meta", config, observation_space, num_actions)
+    except UserError:
+        if not from_outside(config, PARTS):
+            raise
+    # One of one's own may ask for numbers, which that device does not have.
+    with torch.random.fork_rng(devices=[]):
+        return _sizes_on("cpu", config, observation_space, num_actions)
+
+
+def _sizes_on(device: str, config: Config, observation_space: Box, num_actions: int) -> NetworkSizes:
     activations = 0
 
     def count(module: nn.Module, given: Any, output: Any) -> None:
         nonlocal activations
-        activations += output.numel()
+        activations += sum(tensor.numel() for tensor in _tensors_in(output))
 
-    with torch.device("meta"):
+    with torch.device(device), torch.no_grad():
         network = _built(config, observation_space, num_actions, Layers(config, None))
         network.fast = None
         network.eval()
@@ -96,6 +110,16 @@ def network_sizes(config: Config, observation_space: Box, num_actions: int) -> N
         return NetworkSizes(parameters, activations)
     remembering = sum(parameter.numel() for parameter in network.memory.parameters())
     return NetworkSizes(parameters, activations, remembering, network.recurrent_size)
+
+
+def _tensors_in(output: Any) -> list[Tensor]:
+    """What a layer gives: a tensor, or some in tuples and dictionaries, as torch's recurrent layers do."""
+    if isinstance(output, Tensor):
+        return [output]
+    parts: Any = output.values() if isinstance(output, Mapping) else output
+    return (
+        [tensor for part in parts for tensor in _tensors_in(part)] if isinstance(output, Mapping | tuple | list) else []
+    )
 
 
 def reads_images(config: Config) -> bool:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import inspect
+
 import numpy as np
 import torch
 from gymnasium.spaces import Box
@@ -46,6 +48,7 @@ class Network(nn.Module):
         self.normalisation, self.numbers_normalisation = normalisation, numbers_normalisation
         self.torso, self.hidden, self.head = torso, hidden, head
         self.observation_space, self.num_actions, self.precision = observation_space, num_actions, precision
+        self._torso_takes_noise = "noise" in inspect.signature(torso.forward).parameters
         self._scale = PIXEL_SCALE if observation_space.dtype == np.uint8 else 1.0
         self._state_dtype = torch.uint8 if observation_space.dtype == np.uint8 else torch.float32
         self._dtype = torch.bfloat16 if precision == "bf16" else torch.float32
@@ -82,7 +85,8 @@ class Network(nn.Module):
         if isinstance(self.observation_space, ImageAndNumbers):
             state, numbers = self.observation_space.split(state)
         with arithmetic(self.precision, state.device):
-            x: Tensor = self.torso(self._as_input(state))
+            given = self._as_input(state)
+            x: Tensor = self.torso(given, noise=noise) if self._torso_takes_noise else self.torso(given)
         if numbers is not None:
             if self.numbers_normalisation is not None:
                 numbers = self.numbers_normalisation(numbers)

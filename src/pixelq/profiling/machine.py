@@ -133,7 +133,8 @@ def network_rates(
     generator = np.random.default_rng(config.seed)
     q = _fresh_network(run, config)
     made_by = getattr(KINDS["loop"].find(config.loop), "Learner", Learner)
-    learner, policy = made_by(q, config, run.parts.device), EpsilonGreedy(q, run.parts.device, generator)
+    noise = torch.Generator(run.parts.device).manual_seed(config.seed)
+    learner, policy = made_by(q, config, run.parts.device, noise), EpsilonGreedy(q, run.parts.device, generator)
     states = play.batches(1, max(env_counts), generator)[0].state.numpy()
 
     def acts(n: int) -> Callable[[], object]:

@@ -15,6 +15,7 @@ from pixelq.checkpoints.store import CheckpointStore
 from pixelq.config import Config
 from pixelq.runs.run import Run
 from pixelq.runs.run_folder import create_run_folder
+from pixelq.schedules import final_epsilon
 from pixelq.variants import KINDS
 
 
@@ -34,7 +35,8 @@ class Timing(NamedTuple):
 class TimedRun(Run):
     """A run whose loop returns when the seconds of its segment are over, and continues in the next segment.
 
-    It begins where a recipe spends most of its time: with epsilon at its final value, and with enough agent steps
+    It begins where a recipe spends most of its time: with epsilon at its final value (the mean of
+    the environments'), and with enough agent steps
     behind it that updates are made; the caller has to fill the replay. There are no evaluations and no checkpoints. It
     differs from `Run` only in `goes_on` and `first_observations`.
 
@@ -44,14 +46,13 @@ class TimedRun(Run):
     """
 
     def __init__(self, config: Config, folder: Path) -> None:
-        if config.epsilon_schedule != "constant":
-            config = dataclasses.replace(
-                config,
-                epsilon_schedule="constant",
-                epsilon_options={},
-                epsilon_start=config.epsilon_end,
-                epsilon_begin=0,
-            )
+        config = dataclasses.replace(
+            config,
+            epsilon_schedule="constant",
+            epsilon_options={},
+            epsilon_start=float(final_epsilon(config).mean()),
+            epsilon_begin=0,
+        )
         super().__init__(dataclasses.replace(config, eval_every=0, checkpoint_every=0))
         self.parts.counters.agent_steps = config.replay_start
         # Progress decides here whether it draws a bar: no bar between a benchmark's lines.

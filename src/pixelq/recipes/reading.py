@@ -14,42 +14,26 @@ from pixelq.atomic import write_bytes
 from pixelq.config import Config
 from pixelq.errors import UserError
 from pixelq.recipes.validation import validate, validate_ranges
-from pixelq.recipes.values import FIELDS, RENAMED, TYPES, config_from_values, in_tables, merged, plain_values
+from pixelq.recipes.values import FIELDS, RENAMED, config_from_values, in_tables, merged, plain_values
 from pixelq.typed_values import nearest
 from pixelq.variants import KINDS
 
-LATER = frozenset(
-    {
-        *(
-            "episodes",
-            "baseline_episodes",
-            "backend",
-            "averaged_network_tau",
-            "compile",
-            "fire_on_life_loss",
-            "wrapper_openings",
-            "eval_max_steps",
-            "env_kwargs",
-            "wrappers",
-            "keep_policies",
-        ),
-        *(
-            "padding",
-            "linear",
-            "memory",
-            "streams",
-            "head",
-            "sampler",
-            "activation",
-            "normalise_observations",
-            "scale_reward",
-            "epsilon_begin",
-            "output_gain",
-            *(kind.options for kind in KINDS.values()),
-        ),
-    }
-)
-"""Fields that the configurations of older runs do not have; the defaults say what those did."""
+FIRST = frozenset({
+    "game", "recipe", "seed", "steps", "loop", "num_envs",
+    "frame_skip", "max_pool", "grayscale", "screen_size", "frame_stack", "noop_max", "fire_on_reset",
+    "opening_fire_max", "life_loss_ends_target", "clip_reward", "sticky_actions", "full_action_set",
+    "max_frames_per_episode", "torso", "norm", "initialisation", "precision", "loss", "reduction", "gamma", "n_step",
+    "optimizer", "learning_rate", "learning_rate_steps", "optimizer_eps", "rmsprop_decay", "adam_beta1", "adam_beta2",
+    "weight_decay", "amsgrad", "gradient_clip", "gradient_clip_at",
+    "replay_capacity", "replay_start", "batch_size", "train_every", "target", "target_every", "target_tau",
+    "epsilon_schedule", "epsilon_start", "epsilon_end", "epsilon_steps", "rollout_length", "epochs",
+    "load", "eval_every", "eval_episodes", "eval_epsilon", "checkpoint_every", "log_every",
+    "device", "threads", "deterministic", "track",
+})  # fmt: skip
+"""Fields that every configuration ever written has, in today's names: a run's file that lacks one is damaged.
+
+It stays as it is. Any other field came later, and a file without it is of an older run: the field's default must say
+what those runs did."""
 _LOSS_OPTIONS = ("error", "trace_lambda")
 """Fields of older configurations that are options of some losses now."""
 
@@ -97,7 +81,7 @@ def read_config(path: Path, *, know_variants: bool = True) -> Config:
         UserError: the file is missing, not TOML, or not a complete and valid configuration.
     """
     values = _migrated(_read_toml(path, what="config"))
-    missing = [n for n in FIELDS if n not in values and n not in LATER and TYPES[n] not in (float | None,)]
+    missing = [name for name in FIELDS if name in FIRST and name not in values]
     if missing:
         raise UserError(f"{path}: field {missing[0]!r} is missing; restore the file or start a new run")
     config = config_from_values(values, where=str(path))

@@ -13,6 +13,7 @@ from typing import Any
 from pixelq.config import Config
 from pixelq.errors import UserError
 from pixelq.loops import has_replay, with_memory, without_memory
+from pixelq.recipes.partners import learns_head
 from pixelq.recipes.values import overridden
 from pixelq.variants import KINDS
 
@@ -114,13 +115,14 @@ def usual_partners(config: Config, named: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _usual_head(config: Config, named: Mapping[str, Any]) -> dict[str, Any]:
-    loss = named.get("loss")
-    if loss not in KINDS["loss"].names():
+    loss, head = named.get("loss"), KINDS["head"]
+    if not isinstance(loss, str) or not KINDS["loss"].knows(loss):
         return {}
     variant = KINDS["loss"].find(loss)
     heads = getattr(variant, "HEADS", (config.head,))
     found = {}
-    if "head" not in named and config.head not in heads and heads[0] in KINDS["head"].names():
+    fits = head.knows(config.head) and learns_head(loss, config.head)
+    if "head" not in named and not fits and head.knows(heads[0]):
         found["head"] = heads[0]
     # A recipe that has this loss says itself what its head is like; any other speaks of another loss's head.
     if config.loss == loss or {**found, **named}.get("head", config.head) != heads[0]:
@@ -131,7 +133,7 @@ def _usual_head(config: Config, named: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _usual_loop(config: Config, named: Mapping[str, Any]) -> dict[str, Any]:
-    if "memory" not in named or "loop" in named or config.loop not in KINDS["loop"].names():
+    if "memory" not in named or "loop" in named or not KINDS["loop"].knows(config.loop):
         return {}
     loop = without_memory(config.loop) if named["memory"] == "none" else with_memory(config.loop)
     return {} if loop is None else {"loop": loop}

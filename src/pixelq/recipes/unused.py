@@ -6,6 +6,7 @@ override in Python, must have an effect, or say what is so anyway (`noop_max = 0
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, fields
@@ -13,7 +14,8 @@ from typing import Any
 
 from pixelq.config import Config
 from pixelq.errors import UserError
-from pixelq.loops import own_fields
+from pixelq.loops import fields_of, own_fields
+from pixelq.recipes.epsilon_fields import EPSILON_FIELDS, used_fields
 from pixelq.variants import KINDS
 
 
@@ -95,11 +97,6 @@ USES = (
         *("gradient_clip", "value", "norm"), who="--gradient-clip value or norm", fields={"gradient_clip_at": None}
     ),
     Use(
-        "an epsilon that falls (--epsilon-schedule linear, exponential or ladder)",
-        lambda c: c.epsilon_schedule != "constant",
-        lambda c: "this run has a constant one", {"epsilon_begin": 0, "epsilon_end": None, "epsilon_steps": None},
-    ),
-    Use(
         "an evaluation during training (--eval-every above 0)", lambda c: c.eval_every > 0,
         lambda c: "this run has none (--eval-every 0)", {"eval_episodes": None, "eval_epsilon": None},
     ),
@@ -122,22 +119,53 @@ USES = (
     ),
     Use("CarRacing-v3", _is_car_racing, lambda c: f"this is {c.game}", {"backend": "gymnasium"}),
 )  # fmt: skip
-"""The table, with `loop_uses`. An option in none of its rows and not in `ALWAYS` is a mistake, which a test finds."""
+"""With `variant_uses` the table. An option in none of its rows and not in `ALWAYS` is a mistake; a test finds it."""
 
 
-def loop_uses() -> list[Use]:
-    """The rows of the loops: fields that some of them use and others do not."""
-    return [
-        _chooser("loop", *names, who=f"the {_any_of(names)} loop", fields={field: nothing})
+def variant_uses() -> list[Use]:
+    """The rows of loops and schedules: fields that some of them use and others do not."""
+    rows = [
+        Use(
+            f"the {_any_of(names)} loop",
+            _by_loop(field),
+            lambda c: f"this run has --loop {c.loop}",
+            {field: nothing},
+        )
         for field, (names, nothing) in own_fields().items()
     ]
+    return rows + [
+        Use(
+            f"--epsilon-schedule {_any_of(_schedules_using(field))}",
+            _by_schedule(field),
+            lambda c: f"this run has --epsilon-schedule {c.epsilon_schedule}",
+            {field: 0 if field == "epsilon_begin" else None},
+        )
+        for field in EPSILON_FIELDS
+    ]
+
+
+def _by_loop(field: str) -> Callable[[Config], bool]:
+    return lambda c: field in fields_of(c.loop)
+
+
+def _by_schedule(field: str) -> Callable[[Config], bool]:
+    return lambda c: field in used_fields(c.epsilon_schedule)
+
+
+def _schedules_using(field: str) -> list[str]:
+    found = []
+    for name in KINDS["epsilon_schedule"].names():
+        with contextlib.suppress(UserError):  # of an installed one that cannot be imported, and is not chosen here
+            if field in used_fields(name):
+                found.append(name)
+    return found
 
 
 ALWAYS = frozenset(kind.options for kind in KINDS.values()) | {
     "game", "recipe", "seed", "steps", "episodes", "stop_score", "loop", "num_envs", "frame_skip", "frame_stack",
     "clip_reward", "scale_reward", "normalise_observations", "max_frames_per_episode", "torso", "norm",
     "activation", "linear", "memory", "streams", "head", "initialisation", "precision", "loss", "gamma",
-    "optimizer", "learning_rate", "learning_rate_end", "target", "epsilon_schedule", "epsilon_start", "load",
+    "optimizer", "learning_rate", "learning_rate_end", "target", "epsilon_schedule", "load",
     "eval_every", "eval_max_steps", "baseline_episodes", "checkpoint_every", "keep_policies", "log_every", "device",
     "threads", "deterministic", "track", "env_kwargs", "wrappers",
 }  # fmt: skip
@@ -158,7 +186,7 @@ def check_used(config: Config, named: Iterable[str]) -> None:
         UserError: naming the first one, its value, who uses it, and what this run has instead.
     """
     named = set(named)
-    for use in (*USES, *loop_uses()):
+    for use in (*USES, *variant_uses()):
         for name, nothing in use.fields.items():
             if name not in named or (value := getattr(config, name)) == nothing or use.holds(config):
                 continue

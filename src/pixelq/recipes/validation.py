@@ -8,6 +8,8 @@ import re
 from pixelq import loops
 from pixelq.config import Config
 from pixelq.errors import UserError
+from pixelq.recipes import partners
+from pixelq.recipes.epsilon_fields import used_fields
 from pixelq.recipes.values import TYPES, with_all_options
 from pixelq.variants import KINDS
 
@@ -140,18 +142,18 @@ def _requiring(config: Config) -> loops.Require:
 
 def _validate_variants(config: Config, require: loops.Require) -> None:
     with_all_options(config)  # which reads and refuses as this does
-    if config.epsilon_schedule == "constant":
-        require(config.epsilon_begin == 0, "epsilon_begin", "0 for a schedule that does not fall")
-    else:
-        require(config.epsilon_steps >= 1, "epsilon_steps", "at least 1 for a schedule that falls")
-    loss = KINDS["loss"].find(config.loss)
-    made_for = getattr(loss, "LOOPS", None)
+    uses = used_fields(config.epsilon_schedule)
+    schedule = f"a schedule that does not use it ({config.epsilon_schedule})"
+    require("epsilon_begin" in uses or config.epsilon_begin == 0, "epsilon_begin", f"0 for {schedule}")
+    require("epsilon_steps" not in uses or config.epsilon_steps >= 1, "epsilon_steps", "at least 1 for this schedule")
     require(
-        config.loop != "stream" if made_for is None else config.loop in made_for,
-        "loss", f"one for the {config.loop} loop (not {config.loss}: it is made for another)",
-    )  # fmt: skip
-    heads = getattr(loss, "HEADS", None)
-    if heads is not None and config.head not in heads:
+        partners.learns_in(config.loss, config.loop),
+        "loss",
+        f"one for the {config.loop} loop, {_given(config)} ({config.loss} takes "
+        f"{' or '.join(partners.takes(config.loss)) or 'another'})",
+    )
+    if not partners.learns_head(config.loss, config.head):
+        heads = KINDS["loss"].find(config.loss).HEADS
         raise UserError(
             f"loss = {config.loss} learns a head {' or '.join(heads)}, not {config.head}; use --head {heads[0]}"
         )
@@ -161,6 +163,12 @@ def _validate_variants(config: Config, require: loops.Require) -> None:
             "the replay loop, else --no-double"
         )
     loops.check(config, require)
+
+
+def _given(config: Config) -> str:
+    """What the recipe's loop gives its loss, as the end of a sentence."""
+    given = loops.gives(config.loop)
+    return f"which gives {given}" if given else "whose file does not say what it GIVES"
 
 
 def _validate_compile(config: Config) -> None:

@@ -1,6 +1,8 @@
 """The replay memory of DQN (Mnih et al. 2015, Methods, "Training algorithm": D), for several environments at once."""
 
+import copy
 from collections.abc import Callable, Iterable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -8,6 +10,7 @@ import torch
 from numpy.typing import DTypeLike
 
 from pixelq.errors import UserError
+from pixelq.out_of_memory import is_out_of_memory
 from pixelq.replay.array_store import ArrayStore
 from pixelq.replay.batch import Batch, Drawn
 from pixelq.replay.block_store import FRAMES_PER_BLOCK, BlockStore
@@ -70,8 +73,9 @@ class Replay:
         """Of every row, from the first action mask on."""
         self._on_device: DeviceFrames | None = None
         size = self._rows.size
-        self.sampler: Sampler = make_sampler(num_envs, size) if make_sampler else UniformSampler(num_envs, size, None)
-        """Decides which transitions are drawn; its state is not a part of a snapshot."""
+        self._new_sampler: Callable[[], Sampler] = partial(make_sampler or UniformSampler, num_envs, size)
+        self.sampler = self._new_sampler()
+        """Decides which transitions are drawn; its state is not a part of a snapshot, and one of `state_dict`."""
         self._finals = np.zeros(num_envs, np.int64)  # final rows in reach, kept so that len() need not count them
         self._discounts = gamma ** np.arange(n_step + 1, dtype=np.float64)
 
@@ -205,7 +209,8 @@ class Replay:
         """Become what a snapshot held: the same draws give the same batches, and so do further steps.
 
         `meta` and `arrays` are of one snapshot; `sealed` are the blocks of it and of the snapshots before it, in any
-        order. `n_step` and `gamma` are not part of the contents and may differ. If it fails, nothing has changed.
+        order. `n_step` and `gamma` are not part of the contents and may differ. If it fails, nothing has changed. The
+        sampler is as it was: give it its own state.
 
         Raises:
             UserError: it was made with other sizes, a block is missing or damaged, or the parts contradict each other.
@@ -221,13 +226,41 @@ class Replay:
             self._finals[env] = np.count_nonzero(flags == FINAL)
 
     def state_dict(self) -> dict[str, Any]:
-        """The whole contents as `meta`, `arrays` and `sealed`; see `snapshot`."""
+        """Everything that decides future batches but the generator: the contents as `meta`, `arrays` and `sealed` (see
+        `snapshot`), and the state of the `sampler`, copied."""
         snapshot = self.snapshot()
-        return {"meta": snapshot.meta, "arrays": snapshot.arrays, "sealed": snapshot.sealed}
+        sampler = copy.deepcopy(self.sampler.state_dict())
+        return {"meta": snapshot.meta, "arrays": snapshot.arrays, "sealed": snapshot.sealed, "sampler": sampler}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Take over a `state_dict`; see `restore`."""
-        self.restore(state["meta"], state["arrays"], state["sealed"])
+        """Take over a `state_dict`: the same draws give the same batches. If it fails, nothing has changed.
+
+        A sampler that finds no state of its own there, as in states from before it was kept, takes what is held for
+        new.
+
+        Raises:
+            UserError: as `restore`, or the sampler's state is another's.
+        """
+        before, stored = copy.deepcopy(self.sampler.state_dict()), state.get("sampler")
+        try:
+            self._load_sampler(self._new_sampler().state_dict() if stored is None else stored)
+            self.restore(state["meta"], state["arrays"], state["sealed"])
+        except BaseException:
+            self.sampler.load_state_dict(before)
+            raise
+        if stored is None:
+            self._tell_held()
+
+    def _load_sampler(self, state: dict[str, Any]) -> None:
+        try:
+            self.sampler.load_state_dict(state)
+        except (LookupError, TypeError, ValueError, AttributeError, RuntimeError) as error:
+            if is_out_of_memory(error):
+                raise
+            reason = f"{type(error).__name__}: {error}"
+            raise UserError(
+                f"replay: the stored sampler is not this replay's ({reason}); use the settings it was made with"
+            ) from None
 
     def _check_masks(self, action: np.ndarray, *given: np.ndarray | None) -> None:
         """Hold the masks of a step, of its states and of final ones, to each other and to those before.
@@ -264,7 +297,7 @@ class Replay:
         self, batch_size: int, generator: np.random.Generator
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
         """Environments, positions, rows (B, n), steps (B,) and weights (B,) of whole transitions, by rejection."""
-        reach = Reach(self._oldest(), self._rows.written)
+        reach = self._reach()
         if not (reach.written > reach.oldest).any():
             raise UserError(_NOTHING_YET)
         kept: list[tuple[np.ndarray, ...]] = []
@@ -341,6 +374,17 @@ class Replay:
     def _tell_added(self, envs: np.ndarray, positions: np.ndarray) -> None:
         """Let the sampler hear of new rows, int (M,) environments and positions."""
         self.sampler.added(envs, positions)
+
+    def _reach(self) -> Reach:
+        """What the sampler may draw."""
+        return Reach(self._oldest(), self._rows.written)
+
+    def _tell_held(self) -> None:
+        """Let a sampler that knows of nothing hear of all that it may draw."""
+        for envs, positions in self._reach().in_order():
+            self.sampler.added(envs, positions)
+            final = self._rows.at(envs, positions)["flags"] & FINAL != 0
+            self._tell_ended(envs[final], positions[final])
 
     def _tell_ended(self, envs: np.ndarray, positions: np.ndarray) -> None:
         """Let it hear of rows that begin no transition, if it can."""

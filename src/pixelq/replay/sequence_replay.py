@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -74,8 +75,8 @@ class SequenceReplay(Replay):
             )
         self._recurrent_size = recurrent_size
         self._recurrent_states = self._no_recurrent_states()
-        kept = self._recurrent_states.kept
-        self.sampler = make_sampler(num_envs, kept) if make_sampler else UniformSampler(num_envs, kept, None)
+        self._new_sampler = partial(make_sampler or UniformSampler, num_envs, self._recurrent_states.kept)
+        self.sampler = self._new_sampler()
 
     @property
     def nbytes(self) -> int:
@@ -137,7 +138,7 @@ class SequenceReplay(Replay):
         sequences, rest = divmod(batch_size, length)
         if rest or not sequences:
             raise UserError(f"replay: a batch of {batch_size} transitions is not of whole sequences of {length}")
-        reach = self._sequences()
+        reach = self._reach()
         if not (reach.written > reach.oldest).any():
             raise UserError("replay: no whole sequence is stored yet; add more steps before sampling")
         envs, numbers, weight = self.sampler.draw(sequences, generator, reach)
@@ -227,7 +228,7 @@ class SequenceReplay(Replay):
         kept = self._recurrent_size if self.sequencing.stored else 0
         return {**super()._sizes(), "sequence_every": self.sequencing.every, "recurrent_size": kept}
 
-    def _sequences(self) -> Reach:
+    def _reach(self) -> Reach:
         """The sequences all of whose rows are stored and in reach."""
         every = self.sequencing.every
         whole = np.maximum((self._rows.written - self.window) // every + 1, 0)
@@ -256,6 +257,11 @@ class SequenceReplay(Replay):
         whole = (first >= 0) & (first % self.sequencing.every == 0)
         if whole.any():
             self.sampler.added(envs[whole], first[whole] // self.sequencing.every)
+
+    def _tell_held(self) -> None:
+        """The sampler hears of all sequences that it may draw."""
+        for envs, numbers in self._reach().in_order():
+            self.sampler.added(envs, numbers)
 
     def _tell_ended(self, envs: np.ndarray, positions: np.ndarray) -> None:
         """Nothing: a sequence may hold an episode's end."""

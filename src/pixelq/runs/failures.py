@@ -15,6 +15,7 @@ from pixelq.envs.seeded_episodes import EnvironmentFailedError
 from pixelq.errors import RunError, UserError
 from pixelq.learner.means import NotFiniteError
 from pixelq.out_of_memory import as_memory_error, is_out_of_memory
+from pixelq.replay.batch import Batch
 from pixelq.runs.callbacks import CallbackFailedError
 from pixelq.runs.going_on import resume_line
 from pixelq.runs.run import Run
@@ -64,7 +65,7 @@ def left_by_callback(run: Run) -> str:
 
 def _not_finite(run: Run, error: NotFiniteError) -> str:
     """Keep the batch and the weights; no checkpoint, for the good ones must stay."""
-    counters, file, batch = run.parts.counters, run.folder.path / POSTMORTEM, run.parts.learner.last_batch
+    counters, file, batch = run.parts.counters, run.folder.path / POSTMORTEM, _last_batch(run)
     advice = "train anew with a smaller --learning-rate or --gradient-clip norm"
     if batch is not None and (largest := float(batch.return_n.abs().nan_to_num(0.0).max())) >= HUGE_RETURN:
         advice = (
@@ -85,10 +86,16 @@ def _not_finite(run: Run, error: NotFiniteError) -> str:
     )
 
 
+def _last_batch(run: Run) -> Batch | None:
+    """That of the last update; None: there was none, or a loop's own learner keeps none."""
+    batch: Batch | None = getattr(run.parts.learner, "last_batch", None)
+    return batch
+
+
 def _batch_and_weights(run: Run) -> dict[str, torch.Tensor]:
     """Copies on the CPU of what the last update was made of."""
     tensors = {f"network.{k}": v.detach().cpu().contiguous() for k, v in run.parts.learner.network.state_dict().items()}
-    if (batch := run.parts.learner.last_batch) is not None:
+    if (batch := _last_batch(run)) is not None:
         for name, tensor in batch.named_tensors().items():
             # Copied: the states of a batch may be views of one array, which safetensors refuses.
             tensors[f"batch.{name}"] = tensor.detach().cpu().clone(memory_format=torch.contiguous_format)

@@ -74,6 +74,11 @@ def begin_with(run: Run, initial: InitialWeights | None) -> None:
     run.parts.examine()
     if initial is None:
         return
+    if not hasattr(run.parts.learner, "start_from"):
+        raise UserError(
+            f"load = {run.config.load}: the Learner of the loop {run.config.loop} has no start_from, so it cannot "
+            "begin with a policy's weights; leave out --load"
+        )
     try:
         run.parts.learner.start_from(initial.weights, where=run.config.load)
     except UserError as error:

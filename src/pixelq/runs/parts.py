@@ -22,6 +22,7 @@ from pixelq.envs import make_envs
 from pixelq.envs.seeded_episodes import SeededEpisodes
 from pixelq.errors import UserError
 from pixelq.generators import GlobalGenerators
+from pixelq.learner import checked_learner
 from pixelq.learner.learner import Learner
 from pixelq.loops import has_replay
 from pixelq.loops.counters import Counters
@@ -122,10 +123,11 @@ class Parts:
             )
         network = network.to(self.device)
         made_by = getattr(KINDS["loop"].find(config.loop), "Learner", Learner)
-        self.learner: Any = made_by(network, config, self.device, _generator(streams[4], self.device))
-        """What the loop asks to learn; a `Learner` unless the loop names another."""
+        noise = _generator(streams[4], self.device)
+        learner = checked_learner(made_by(network, config, self.device, noise), config.loop)
+        self.learner: Any = learner
+        """What the loop asks to learn; a `Learner` unless the loop names another. A run asks what `Learning` has."""
         exploration, acting_noise = np.random.default_rng(streams[2]), _generator(streams[5], self.device)
-        learner = self.learner
         self.policy = EpsilonGreedy(network, self.device, exploration, acting_noise, lambda: learner.changes)
         self.policy.acting.begin(config.num_envs)
         self.test_policy = acting_with(learner.averaged_network, self.device, lambda: learner.changes)

@@ -20,6 +20,7 @@ from pixelq.command_lines import command_line
 from pixelq.config import Config
 from pixelq.device import choose_device, default_threads
 from pixelq.errors import UserError
+from pixelq.learner.trial import try_first_update
 from pixelq.memory import available_memory, free_disk
 from pixelq.recipes.reading import read_config, write_config
 from pixelq.recipes.validation import validate
@@ -78,6 +79,8 @@ def start(
     run = Run(config, callbacks)
     try:
         begin_with(run, weights)
+        parts = run.parts
+        try_first_update(config, parts.learner.network, parts.device, masked=parts.envs.masked_actions > 0)
         folder = create_run_folder(config, run_dir)
         try:
             run.open(folder, CheckpointStore(folder.checkpoints), wandb_run=open_wandb(config, folder.path))

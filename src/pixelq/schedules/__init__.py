@@ -7,6 +7,7 @@ from collections.abc import Callable
 import numpy as np
 
 from pixelq.config import Config
+from pixelq.recipes.epsilon_fields import used_fields
 from pixelq.schedules.shapes import Shape, constant, linear
 from pixelq.variants import KINDS
 
@@ -24,6 +25,12 @@ def epsilon_schedule(config: Config) -> Schedule:
     options = kind.read_options(config.epsilon_schedule, config.epsilon_options)
     schedule: Schedule = kind.find(config.epsilon_schedule).epsilon(config, options)
     return schedule
+
+
+def final_epsilon(config: Config) -> np.ndarray:
+    """Epsilon of each environment at the end of a run, float64 `(N,)`, or where its fall ends, if that is later."""
+    fall = config.epsilon_begin + config.epsilon_steps if "epsilon_steps" in used_fields(config.epsilon_schedule) else 0
+    return epsilon_schedule(config)(max(config.steps, fall))
 
 
 def learning_rate_schedule(config: Config) -> Shape:

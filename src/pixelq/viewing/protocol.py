@@ -6,6 +6,7 @@ under its own name, so that "same protocol" is said only where nothing differs.
 
 from __future__ import annotations
 
+import contextlib
 import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -13,10 +14,15 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from pixelq import loops
 from pixelq.config import Config
 from pixelq.errors import UserError
+from pixelq.recipes.epsilon_fields import EPSILON_FIELDS, used_fields
 from pixelq.recipes.values import FIELDS, config_from_values, merged
+from pixelq.schedules import epsilon_schedule, final_epsilon
+from pixelq.short_numbers import short
 from pixelq.variants import KINDS, option_values
 
 PUBLISHED = Path(__file__).parent / "published"
@@ -97,12 +103,6 @@ def _with_base(agent: str, tables: Mapping[str, Mapping[str, Any]]) -> dict[str,
 # --- words ----------------------------------------------------------------------------------------------------------
 
 
-def _number(value: float) -> str:
-    """As short as it can be said without loss."""
-    short = f"{value:g}"
-    return short if float(short) == value else repr(value)
-
-
 def _variant(config: Config, kind: str, *, defaults: bool = False) -> str:
     """A chosen variant and its options, without those that are its defaults if not asked: `categorical (atoms 101)`."""
     return getattr(config, kind) + _options(config, kind, defaults=defaults)
@@ -121,15 +121,28 @@ def _options(config: Config, kind: str, *, defaults: bool) -> str:
 
 
 def _epsilon(config: Config) -> str:
-    start, end, steps = _number(config.epsilon_start), _number(config.epsilon_end), config.epsilon_steps
-    kind = _variant(config, "epsilon_schedule")
-    if kind == "constant":
-        return f"{start} throughout"
-    if kind == "linear":
-        how = f"{start} to {end} over {steps:,} agent steps"
-    else:
-        how = f"{start} to {end} by {kind}, {steps:,} agent steps"
-    return f"{how}, after {config.epsilon_begin:,} at {start}" if config.epsilon_begin else how
+    name, kind = _variant(config, "epsilon_schedule"), KINDS["epsilon_schedule"]
+    uses: tuple[str, ...] = EPSILON_FIELDS
+    with contextlib.suppress(UserError):  # of a run whose schedule is not known here
+        uses = used_fields(config.epsilon_schedule)
+        if say := getattr(kind.find(config.epsilon_schedule), "in_words", None):
+            later = "epsilon_begin" in uses and config.epsilon_begin
+            begin = f", after {config.epsilon_begin:,} at {short(config.epsilon_start)}" if later else ""
+            said, options = str(say(config, name)), _options(config, "epsilon_schedule", defaults=False)
+            return said + begin + (options if options not in said else "")
+    values = ""
+    with contextlib.suppress(Exception):  # of a person's own schedule: the loop asks it the same and tells of it
+        first, last = _span(epsilon_schedule(config)(0)), _span(final_epsilon(config))
+        values = f"{first} to {last} " if first != last else f"{first} at first and at the end, "
+    fields = {field: getattr(config, field) for field in uses}
+    by = [f"{field} {f'{value:,}' if isinstance(value, int) else short(value)}" for field, value in fields.items()]
+    return f"{values}by {name}" + (f", which goes by {', '.join(by)}" if by else "")
+
+
+def _span(epsilon: np.ndarray) -> str:
+    """Epsilon of one or several environments, in three digits."""
+    least, most = (f"{value:.3g}" for value in (epsilon.min(), epsilon.max()))
+    return most if least == most else f"{least}...{most}"
 
 
 def _start(config: Config) -> str:
@@ -179,31 +192,31 @@ def _network(config: Config) -> str:
 def _initial_weights(config: Config) -> str:
     own = f"of the policy {config.load}" if config.load else config.initialisation
     scaled = config.initialisation in ("orthogonal", "he") and not config.load
-    return f"{own}, output gain {_number(config.output_gain)}" if scaled else own
+    return f"{own}, output gain {short(config.output_gain)}" if scaled else own
 
 
 def _loss(config: Config) -> str:
     steps = f", {config.n_step}-step" if loops.has_replay(config) else ""
-    loss, gamma = _variant(config, "loss", defaults=True), _number(config.gamma)
+    loss, gamma = _variant(config, "loss", defaults=True), short(config.gamma)
     return f"{loss}, {config.reduction} over a minibatch, gamma {gamma}{steps}"
 
 
 def _optimizer(config: Config) -> str:
-    told = f"{config.optimizer} {_number(config.learning_rate)}"
+    told = f"{config.optimizer} {short(config.learning_rate)}"
     if config.learning_rate_end is not None:
         steps = config.learning_rate_steps or config.steps
-        told += f" to {_number(config.learning_rate_end)} over {steps:,} agent steps"
-    told += f", eps {_number(config.optimizer_eps)}"
+        told += f" to {short(config.learning_rate_end)} over {steps:,} agent steps"
+    told += f", eps {short(config.optimizer_eps)}"
     if config.optimizer == "rmsprop":
-        told += f", decay {_number(config.rmsprop_decay)}"
+        told += f", decay {short(config.rmsprop_decay)}"
     elif (config.adam_beta1, config.adam_beta2) != (0.9, 0.999):
-        told += f", betas {_number(config.adam_beta1)} and {_number(config.adam_beta2)}"
+        told += f", betas {short(config.adam_beta1)} and {short(config.adam_beta2)}"
     if config.optimizer == "adamw":
-        told += f", weight decay {_number(config.weight_decay)}"
+        told += f", weight decay {short(config.weight_decay)}"
     if config.optimizer in ("adam", "adamw") and config.amsgrad:
         told += ", amsgrad"
     if config.gradient_clip != "none":
-        told += f", gradient's {config.gradient_clip} clipped at {_number(config.gradient_clip_at)}"
+        told += f", gradient's {config.gradient_clip} clipped at {short(config.gradient_clip_at)}"
     return told
 
 
@@ -214,11 +227,11 @@ def _data(config: Config) -> str:
 def _target(config: Config) -> str:
     if config.target == "hard":
         return f"copied every {config.target_every:,} agent steps"
-    return f"averaged by {_number(config.target_tau)}" if config.target == "soft" else "none"
+    return f"averaged by {short(config.target_tau)}" if config.target == "soft" else "none"
 
 
 ASPECTS: dict[str, tuple[tuple[str, ...], Callable[[Config], str]]] = {
-    "sticky actions": (("sticky_actions",), lambda c: _number(c.sticky_actions)),
+    "sticky actions": (("sticky_actions",), lambda c: short(c.sticky_actions)),
     "epsilon while training": (
         ("epsilon_schedule", "epsilon_options", "epsilon_start", "epsilon_begin", "epsilon_end", "epsilon_steps"),
         _epsilon,

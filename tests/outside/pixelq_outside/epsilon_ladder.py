@@ -9,6 +9,9 @@ import numpy as np
 
 from pixelq.config import Config
 
+USES = ()
+"""It goes by its own options alone."""
+
 
 @dataclass(frozen=True)
 class Options:

@@ -3,6 +3,9 @@
 A file has a class `Memory` (below) and may have a dataclass `Options`. It is an ordinary `nn.Module`, made as
 `Memory(features, options, layers)`. What it remembers of an environment is its *recurrent state*: S numbers in one row,
 so that whoever plays, stores or saves it need not know what they mean.
+
+It is given no noise: its layers are `nn.Linear`, whose weights `layers.initialise` draws, or others of torch. It is
+also built on the device `meta`, and asked there, as torsos are (`pixelq.networks.torsos`).
 """
 
 from __future__ import annotations

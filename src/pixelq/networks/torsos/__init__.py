@@ -3,7 +3,11 @@
 A file has a class `Torso` (below) and may have a dataclass `Options`, and `USES_PADDING = False` if the recipe's
 `padding` has no effect on it. It is an ordinary `nn.Module`, made as
 `Torso(observation_space, options, layers)`; `layers` makes layers as the recipe wants them (`pixelq.networks.layers`),
-and a torso may make its own instead.
+and a torso may make its own instead. What `layers.linear` makes is called with its input and noise.
+
+It is also built on the device `meta`, on which tensors have no numbers, and asked for one state there: to know how
+large it is before memory is taken. One from outside that needs numbers (`.item()`, `torch.from_numpy`) is measured on
+the CPU instead.
 """
 
 from __future__ import annotations
@@ -27,10 +31,11 @@ class Torso(Protocol):
         ...
 
     def forward(self, x: Tensor) -> Tensor:
-        """Features `(B, d)`.
+        """Features `(B, d)`. It may be `forward(self, x, noise=None)`, and is then given the noise, too.
 
         Args:
             x: float `(B, channels, H, W)`, a stack's frames (and their colours) being the channels, bytes scaled to
                 0..1; or `(B, d)`.
+            noise: for layers of `layers.linear`, a `torch.Generator` on x's device; None: their means.
         """
         ...

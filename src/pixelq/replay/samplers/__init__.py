@@ -7,6 +7,7 @@ each environment in reach, and its ring has place for `size` of them: row p may 
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any, ClassVar, NamedTuple, Protocol
 
 import numpy as np
@@ -19,6 +20,13 @@ class Reach(NamedTuple):
     """int64 (N,): position of each environment's oldest row in reach."""
     written: np.ndarray
     """int64 (N,): one past its newest."""
+
+    def in_order(self) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """All rows, older ones first, at most one of each environment at a time: int64 (M,) both, as `added` has it."""
+        for back in range(int((self.written - self.oldest).max()), 0, -1):
+            positions = self.written - back
+            envs = np.flatnonzero(positions >= self.oldest)
+            yield envs, positions[envs]
 
 
 class Sampler(Protocol):

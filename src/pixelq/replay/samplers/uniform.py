@@ -14,7 +14,7 @@ class Sampler:
 
     uses_priorities: ClassVar[bool] = False
 
-    def __init__(self, num_envs: int, size: int, options: Any) -> None:
+    def __init__(self, num_envs: int, size: int, options: Any = None) -> None:
         pass
 
     def added(self, envs: np.ndarray, positions: np.ndarray) -> None:

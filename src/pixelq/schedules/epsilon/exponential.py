@@ -9,6 +9,9 @@ import numpy as np
 
 from pixelq.config import Config
 from pixelq.schedules.shapes import exponential
+from pixelq.short_numbers import short
+
+USES = ("epsilon_start", "epsilon_begin", "epsilon_end", "epsilon_steps")
 
 
 @dataclass(frozen=True)
@@ -32,3 +35,9 @@ def epsilon(config: Config, options: Options) -> Callable[[int], np.ndarray]:
         return np.full(config.num_envs, 0.0 if stopped else value(agent_steps))
 
     return of_each
+
+
+def in_words(config: Config, schedule: str) -> str:
+    """Both ends, the second of which it comes near to, and the time constant."""
+    ends = f"{short(config.epsilon_start)} to {short(config.epsilon_end)}"
+    return f"{ends} by {schedule}, {config.epsilon_steps:,} agent steps"

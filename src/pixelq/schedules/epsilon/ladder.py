@@ -14,6 +14,9 @@ import numpy as np
 
 from pixelq.config import Config
 from pixelq.schedules.shapes import linear
+from pixelq.short_numbers import short
+
+USES = ("epsilon_start", "epsilon_begin", "epsilon_end", "epsilon_steps")
 
 
 @dataclass(frozen=True)
@@ -37,3 +40,9 @@ def epsilon(config: Config, options: Options) -> Callable[[int], np.ndarray]:
     rungs = np.minimum(rungs, 1.0)
     fall = linear(0.0, 1.0, config.epsilon_steps, config.epsilon_begin)
     return lambda agent_steps: config.epsilon_start + (rungs - config.epsilon_start) * fall(agent_steps)
+
+
+def in_words(config: Config, schedule: str) -> str:
+    """The beginning, the middle of the rungs, and the way between them."""
+    ends = f"{short(config.epsilon_start)} to {short(config.epsilon_end)}"
+    return f"{ends} by {schedule}, {config.epsilon_steps:,} agent steps"

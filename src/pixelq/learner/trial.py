@@ -1,0 +1,163 @@
+"""A first update on trial: what a person's own code does wrong is said before a run writes anything.
+
+A loss runs for the first time when the replay has its first transitions, hours after the start of a long run perhaps.
+"""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from pixelq.config import Config
+from pixelq.errors import UserError
+from pixelq.learner.learner import check_same_formats, checked_loss
+from pixelq.learner.own_code import told_as_own_code
+from pixelq.loops import has_replay
+from pixelq.losses import BoundLoss, Played, bound_loss
+from pixelq.networks import PARTS, Network
+from pixelq.networks.recurrent_network import RecurrentNetwork
+from pixelq.replay.batch import Batch
+from pixelq.variants import KINDS, from_outside
+
+
+def try_first_update(config: Config, network: Network, device: torch.device, masked: bool) -> None:
+    """Act and compute a loss with its gradient once, on copies and zeros, where variants from outside take part.
+
+    Nothing is changed by it: weights, running statistics and every generator of torch's are as they were. A loop of
+    one's own may hand over other batches, so nothing is tried for it.
+
+    Args:
+        config: of the run.
+        network: Q(.; theta), on `device`.
+        device: where updates are computed.
+        masked: whether the game has action masks.
+
+    Raises:
+        UserError: they fail, or give something of another shape or dtype than their kind says.
+    """
+    variants = from_outside(config, ("loss", *PARTS))
+    if not variants or not KINDS["loop"].is_own(config.loop):
+        return
+    try:
+        copied = copy.deepcopy(network)
+        target = copied if config.target == "none" else copy.deepcopy(network).requires_grad_(False)
+    except Exception:  # what holds something that cannot be copied cannot be tried; it may be trained
+        return
+    noise = torch.Generator(device).manual_seed(config.seed)
+    cuda = [device] if device.type == "cuda" else []
+    with torch.random.fork_rng(devices=cuda), told_as_own_code(variants):
+        _act(config, copied, noise)
+        loss = bound_loss(config)
+        batch = _batch(config, copied, loss, masked).to(device)
+        copied.train()
+        found = checked_loss(loss(copied, target, batch, noise), batch)
+        found.loss.mean().backward()
+        if config.optimizer != "obgd":  # which reads weights and gradients as tensors
+            check_same_formats(list(copied.parameters()))
+
+
+@torch.no_grad()
+def _act(config: Config, network: Network, noise: torch.Generator) -> None:
+    """Q-values of as many states as there are environments.
+
+    Raises:
+        UserError: they, or what a memory remembers, have another shape, or a layer's noise is left out.
+    """
+    n, device = config.num_envs, noise.device
+    states = _states(n, network).to(device)
+    with _noise_is_handed_on(config, network):
+        if isinstance(network, RecurrentNetwork):
+            remembered = torch.zeros((n, network.recurrent_size), device=device)
+            q, remembered = network.step(states, remembered, noise)
+            _hold_to_shape(remembered, (n, network.recurrent_size), f"memory = {config.memory} remembers")
+        else:
+            q = network.q_values(states, noise)
+    _hold_to_shape(q, (n, network.num_actions), f"head = {config.head} gives Q-values")
+
+
+def _hold_to_shape(value: Any, shape: tuple[int, ...], what: str) -> None:
+    if not isinstance(value, Tensor) or value.shape != shape:
+        found = tuple(value.shape) if isinstance(value, Tensor) else type(value).__name__
+        raise UserError(f"{what} {found}, not {shape}")
+
+
+def _states(n: int, network: Network) -> Tensor:
+    space: Any = network.observation_space
+    return torch.zeros((n, *space.shape), dtype=torch.uint8 if space.dtype == np.uint8 else torch.float32)
+
+
+def _batch(config: Config, network: Network, loss: BoundLoss, masked: bool) -> Batch:
+    """A minibatch as the recipe's loop hands it over, of states that are zeros, on the CPU."""
+    b = config.batch_size
+    state, action = _states(b, network), torch.zeros(b, dtype=torch.int64)
+    # Not all alike: a loss may divide by how far they are spread.
+    returns, discounts, next_state = torch.linspace(-1, 1, b), torch.full((b,), config.gamma), _states(b, network)
+    if loss.returns is not None and not has_replay(config):
+        returns = _returns_of_a_rollout(config, loss, loss.returns).flatten()[:b]
+        discounts, next_state = torch.zeros(b), state
+    mask = torch.ones((b, network.num_actions), dtype=torch.bool) if masked else None
+    batch = Batch.unweighted(state, action, returns, discounts, next_state, mask, mask)
+    if not isinstance(network, RecurrentNetwork):
+        return batch
+    sequences = b // 2 if b % 2 == 0 else b
+    starts = torch.zeros(b, dtype=torch.bool)
+    starts[0] = True
+    return dataclasses.replace(batch, recurrent_state=torch.zeros((sequences, network.recurrent_size)), starts=starts)
+
+
+def _returns_of_a_rollout(config: Config, loss: BoundLoss, returns: Callable[[Played, Any], Tensor]) -> Tensor:
+    """What the loss makes of a rollout of zeros.
+
+    Raises:
+        UserError: it has another shape or dtype than its rewards.
+    """
+    shape = (config.rollout_length, config.num_envs)
+    nothing = torch.zeros(shape)
+    found = returns(Played(nothing, torch.full(shape, config.gamma), nothing.clone(), nothing.clone()), loss.options)
+    if isinstance(found, Tensor) and found.dtype != torch.float32:
+        raise UserError(f"loss = {config.loss}: its returns are {found.dtype}, not float32")
+    _hold_to_shape(found, shape, f"loss = {config.loss}: its returns are of shape")
+    return found
+
+
+@contextmanager
+def _noise_is_handed_on(config: Config, network: Network) -> Iterator[None]:
+    """Inside, look whether layers of the recipe's linear kind that draw noise are given a generator.
+
+    Raises:
+        UserError: one is not, and would give its mean alone for the whole run.
+    """
+    kind = KINDS["linear"].find(config.linear).Linear
+    layers = [*network.named_modules()] if isinstance(kind, type) else []
+    looks = [
+        layer.register_forward_pre_hook(partial(_look_for_noise, config, name), with_kwargs=True)
+        for name, layer in layers
+        if isinstance(layer, kind)
+    ]
+    try:
+        yield
+    finally:
+        for look in looks:
+            look.remove()
+
+
+def _look_for_noise(config: Config, name: str, layer: nn.Module, given: tuple[Any, ...], named: dict[str, Any]) -> None:
+    if not given or any(isinstance(value, torch.Generator) for value in (*given, *named.values())):
+        return
+    probe = torch.Generator(given[0].device).manual_seed(config.seed)
+    before = probe.get_state()
+    layer.forward(given[0], probe)
+    if not torch.equal(probe.get_state(), before):
+        raise UserError(
+            f"layer {name} of linear = {config.linear} is called without noise, so it would only ever give its mean: "
+            "call it as layer(x, noise), with the noise that a torso's or head's `forward(self, x, noise=None)` is "
+            "given, or make it as nn.Linear, with its weights from layers.initialise"
+        )
