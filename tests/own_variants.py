@@ -4,8 +4,11 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 import pytest
+import torch
+from torch import nn
 
 from pixelq.errors import UserError
+from pixelq.networks.heads.linear import Head as LinearHead
 from pixelq.variants import KINDS, register
 
 
@@ -47,6 +50,17 @@ class Everything:
 
 
 nothing = Everything
+
+
+class DropoutHead(LinearHead):
+    """Drops a tenth of the features while it learns, by torch's own generator."""
+
+    def __init__(self, *given: Any, **named: Any) -> None:
+        super().__init__(*given, **named)
+        self.dropout = nn.Dropout(0.1)
+
+    def forward(self, features: torch.Tensor, *given: Any) -> torch.Tensor:
+        return super().forward(self.dropout(features), *given)
 
 
 @pytest.fixture

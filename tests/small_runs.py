@@ -37,6 +37,11 @@ SMALL: dict[str, Any] = {
     "deterministic": True,
 }
 
+CART_POLE = {k: v for k, v in SMALL.items() if k not in ("screen_size", "noop_max")} | {
+    "frame_skip": 1, "frame_stack": 2, "max_frames_per_episode": 24, "torso": "mlp", "num_envs": 4, "eval_every": 0,
+}  # fmt: skip
+"""The same with the recipe `cleanrl` on CartPole, a game of vectors."""
+
 QUICK: dict[str, Any] = {
     "recipe": "gymnasium",
     "steps": 200,

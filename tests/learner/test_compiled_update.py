@@ -61,25 +61,21 @@ REALLY_COMPILED = [
     {"optimizer": "radam", "precision": "float32", "loss": "lambda_returns", "target": "none", "norm": "layer"},
     {"optimizer": "adam", "precision": "bf16", "padding": "same", "norm": "channel"},
 ]
+WAYS = [
+    *(pytest.param("as_recorded", fields, id=f"recorded-{fields['optimizer']}") for fields in RECORDED),
+    *(
+        pytest.param(None, fields, marks=needs_compiler, id=f"compiled-{fields['optimizer']}")
+        for fields in REALLY_COMPILED
+    ),
+]
 
 
-def named(fields: dict[str, Any]) -> str:
-    return f"{fields['optimizer']}-{fields['precision']}"
-
-
-@needs_compiler
-@pytest.mark.parametrize("fields", REALLY_COMPILED, ids=named)
-def test_compiled_updates_are_the_updates_made_kernel_by_kernel_before_and_after_a_state_is_loaded(fields):
-    hold_to_the_plain_ones(fields)
-
-
-@pytest.mark.usefixtures("as_recorded")
-@pytest.mark.parametrize("fields", RECORDED, ids=named)
-def test_recorded_updates_are_the_updates_made_kernel_by_kernel_before_and_after_a_state_is_loaded(fields):
-    hold_to_the_plain_ones(fields)
-
-
-def hold_to_the_plain_ones(fields: dict[str, Any]) -> None:
+@pytest.mark.parametrize(("way_of_compiling", "fields"), WAYS)
+def test_compiled_updates_are_the_updates_made_kernel_by_kernel_before_and_after_a_state_is_loaded(
+    way_of_compiling: str | None, fields: dict[str, Any], request: pytest.FixtureRequest
+) -> None:
+    if way_of_compiling:
+        request.getfixturevalue(way_of_compiling)
     plain, compiled = learner(**fields), learner(**fields, compile=True)
     bound = 1e-3 if fields["precision"] == "float32" else 0.05  # measured: 5e-6 and 1e-5
     start = weights(plain)

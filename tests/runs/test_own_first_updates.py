@@ -4,41 +4,24 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
-from torch import nn
 
 import pixelq
-from own_variants import as_it_was, refused
+from own_variants import DropoutHead, as_it_was, refused
 from pixelq.config import Config
 from pixelq.losses.dqn import Options, loss
-from pixelq.networks.heads.linear import Head as LinearHead
 from pixelq.recipes.choice import configure
 from pixelq.runs.session import start
 from pixelq.variants import register
-from small_runs import QUICK, SMALL, facts
+from small_runs import CART_POLE, QUICK, facts
 
 __all__ = ["as_it_was"]
 
 pytestmark = pytest.mark.usefixtures("as_it_was")
-CART_POLE = {k: v for k, v in SMALL.items() if k not in ("screen_size", "noop_max")} | {
-    "frame_skip": 1, "frame_stack": 1, "max_frames_per_episode": 24, "torso": "mlp", "num_envs": 4, "eval_every": 0,
-    "steps": 200,
-}  # fmt: skip
+ONE_FRAME = CART_POLE | {"frame_stack": 1, "steps": 200}
 
 
 def configured(**options: Any) -> Config:
-    return configure("CartPole-v1", "cleanrl", CART_POLE | options)
-
-
-class DropoutHead(LinearHead):
-    """Draws from torch's own generator while it learns."""
-
-    def __init__(self, *given: Any, **named: Any) -> None:
-        super().__init__(*given, **named)
-        self.dropout = nn.Dropout(0.1)
-
-    def forward(self, features: torch.Tensor, *given: Any) -> torch.Tensor:
-        return super().forward(self.dropout(features), *given)
+    return configure("CartPole-v1", "cleanrl", ONE_FRAME | options)
 
 
 def test_a_run_is_the_same_with_and_without_the_trial(in_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

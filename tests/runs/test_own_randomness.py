@@ -5,32 +5,16 @@ from typing import Any
 
 import pytest
 import torch
-from torch import nn
 
+from own_variants import DropoutHead
 from pixelq.cli import main
 from pixelq.config import Config
 from pixelq.errors import UserError
-from pixelq.networks.heads.linear import Head as LinearHead
 from pixelq.recipes.choice import configure
 from pixelq.replay.samplers.uniform import Sampler as UniformSampler
 from pixelq.runs.session import resume, start
 from pixelq.variants import KINDS, register
-from small_runs import SMALL, Killed, at_agent_step, die, facts
-
-CART_POLE = {k: v for k, v in SMALL.items() if k not in ("screen_size", "noop_max")} | {
-    "frame_skip": 1, "frame_stack": 2, "max_frames_per_episode": 24, "torso": "mlp", "num_envs": 4, "eval_every": 0,
-}  # fmt: skip
-
-
-class DropoutHead(LinearHead):
-    """Drops a tenth of the features while it learns, by torch's own generator."""
-
-    def __init__(self, *given: Any, **named: Any) -> None:
-        super().__init__(*given, **named)
-        self.dropout = nn.Dropout(0.1)
-
-    def forward(self, features: torch.Tensor, *given: Any) -> torch.Tensor:
-        return super().forward(self.dropout(features), *given)
+from small_runs import CART_POLE, Killed, at_agent_step, die, facts
 
 
 class SetSampler(UniformSampler):

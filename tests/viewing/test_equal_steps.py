@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from pixelq.viewing.comparison import GameComparison
-from pixelq.viewing.curves import read_run
-from pixelq.viewing.equal_steps import NO_INTERVAL, at_equal_steps, score_at
+from pixelq.viewing.curves import mean_score_at, read_run
+from pixelq.viewing.equal_steps import NO_INTERVAL, at_equal_steps
 from pixelq.viewing.reference import ReferenceCurve
 from pixelq.viewing.run_groups import by_game, grouped
 
@@ -120,5 +120,5 @@ def test_runs_without_a_finished_game_have_no_table(make_run):
 
 def test_a_score_counts_the_games_that_ended_by_the_step(make_run):
     run = read_run(make_run("run", np.arange(1.0, 6.0), every=10))
-    assert score_at(run, 20) == 1.5
-    assert math.isnan(score_at(run, 9))
+    assert mean_score_at(run.episodes, 20) == 1.5
+    assert math.isnan(mean_score_at(run.episodes, 9))

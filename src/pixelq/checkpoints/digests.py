@@ -71,8 +71,8 @@ def _learner_digests(learner: dict[str, Any], state: dict[str, Any]) -> dict[str
         KeyError: a part is missing that the learners of pixelq's own loops have.
     """
     own = KINDS["loop"].is_own(state.get("config", {}).get("loop", "replay"))
-    for name in ("network", *(OF_PIXELQS_LEARNERS if own else ())):
-        _ = learner[name]
+    if missing := [name for name in (OF_PIXELQS_LEARNERS if own else ("network",)) if name not in learner]:
+        raise KeyError(missing[0])
     digests, rest = {}, {name: part for name, part in learner.items() if name != "noise"}
     for name in ("network", "target_network", "averaged_network", "optimizer"):
         if name in rest:

@@ -14,9 +14,8 @@ from pixelq.config import Config
 from pixelq.errors import UserError
 from pixelq.recipes.reading import read_config
 from pixelq.runs.run_folder import create_run_folder
-from pixelq.runs.scores import WINDOW
 from pixelq.runs.session import settled
-from pixelq.viewing.curves import EPISODE_COLUMNS, RunCurves, read_table
+from pixelq.viewing.curves import EPISODE_COLUMNS, RunCurves, mean_score_at, read_table
 
 _CHECKPOINT = re.compile(r"step-(\d+)")
 _TAIL = 4096
@@ -97,15 +96,12 @@ def score_at(folder: Path, agent_step: float) -> float:
     Raises:
         UserError: episodes.csv is damaged.
     """
-    games = read_table(folder / "episodes.csv", EPISODE_COLUMNS)
-    scores = games["score"][games["agent_step"] <= agent_step][-WINDOW:]
-    return float(scores.mean()) if len(scores) else math.nan
+    return mean_score_at(read_table(folder / "episodes.csv", EPISODE_COLUMNS), agent_step)
 
 
 def final_score(run: RunCurves) -> float:
     """Mean score of a run's last 100 training games, in points; NaN if none ended."""
-    scores = run.episodes["score"][-WINDOW:]
-    return float(scores.mean()) if len(scores) else math.nan
+    return mean_score_at(run.episodes, math.inf)
 
 
 def best_evaluation(run: RunCurves) -> float:

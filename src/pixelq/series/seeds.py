@@ -25,8 +25,8 @@ from pixelq.series.progress import SeriesProgress
 from pixelq.series.run_facts import is_finished, with_seed
 from pixelq.series.side_by_side import Outcome, prepared, room, run_all
 from pixelq.viewing.comparison import agent_steps
-from pixelq.viewing.curves import RunCurves, read_run
-from pixelq.viewing.equal_steps import mean_and_interval, score_at, step_of
+from pixelq.viewing.curves import RunCurves, mean_score_at, read_run
+from pixelq.viewing.equal_steps import mean_and_interval, step_of
 from pixelq.viewing.figures import write_figure
 from pixelq.viewing.plots import draw_runs
 from pixelq.viewing.run_groups import grouped
@@ -122,7 +122,7 @@ def seed_rows(runs: Mapping[int, RunCurves | None]) -> tuple[float, list[SeedRow
         if curves is None or reached[seed] < step or not step:
             rows.append(SeedRow(seed, far, math.nan, math.nan))
         else:
-            rows.append(SeedRow(seed, far, score_at(curves, step), last_evaluation(curves, step)))
+            rows.append(SeedRow(seed, far, mean_score_at(curves.episodes, step), last_evaluation(curves, step)))
     return step, rows
 
 

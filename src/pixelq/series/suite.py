@@ -16,11 +16,8 @@ from pixelq.command_lines import command_line
 from pixelq.config import Config
 from pixelq.errors import UserError
 from pixelq.recipes.length import decided_by_length
-from pixelq.recipes.reading import read_config
 from pixelq.recipes.validation import validate
 from pixelq.recipes.values import FIELDS
-from pixelq.runs.changes import recorded_changes
-from pixelq.runs.session import settled
 from pixelq.series.folder import FILE, SeriesFolder, field, is_series, plain_name, read_series
 from pixelq.series.progress import SeriesProgress
 from pixelq.series.run_facts import is_finished, newest_checkpoint, standing, with_seed
@@ -154,22 +151,13 @@ def _check_begun(folder: Path, before: Suite, now: Suite) -> None:
         UserError: the folder says otherwise.
     """
     for cell in cells(folder, _joined(before, now)):
-        key = (cell.algorithm, cell.game)
-        if key not in now.configs:
+        begun = before.configs.get((cell.algorithm, cell.game))
+        if begun is None or (cell.algorithm, cell.game) not in now.configs:
             continue
-        begun, free = before.configs.get(key), set(MAY_DIFFER)
-        if begun is None:  # series.toml lost it, as before version 0.2 where a command did not name it
-            try:
-                begun, cell_config = read_config(cell.folder / "config.toml"), settled(cell.config)
-            except UserError:  # not begun; or damaged, which the run itself says and the others need not wait for
-                continue
-            free |= {"load", "episodes", *recorded_changes(cell.folder)}
-        else:
-            cell_config = cell.config
         where = f"{folder}: {cell.algorithm} on {cell.game}"
         for name in FIELDS:
-            was, wanted = getattr(begun, name), getattr(cell_config, name)
-            if was != wanted and name not in free:
+            was, wanted = getattr(begun, name), getattr(cell.config, name)
+            if was != wanted and name not in MAY_DIFFER:
                 raise UserError(
                     f"{where} was begun with {name} {was!r}, and now it is {wanted!r}; choose another folder with "
                     "--run-dir"

@@ -14,9 +14,8 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from pixelq.runs.scores import WINDOW
 from pixelq.series.statistics import RESAMPLES, Scores, bootstrap_interval, interquartile_mean
-from pixelq.viewing.curves import EPISODE_COLUMNS, moving_mean, read_table
+from pixelq.viewing.curves import EPISODE_COLUMNS, mean_score_at, read_table
 from pixelq.viewing.figures import COLOURS, counts_on_x, style
 
 POINTS = 20
@@ -56,9 +55,7 @@ def run_curve(folder: Path, steps: np.ndarray) -> np.ndarray:
         UserError: episodes.csv is damaged.
     """
     games = read_table(folder / "episodes.csv", EPISODE_COLUMNS)
-    ended = np.searchsorted(games["agent_step"], steps, side="right")
-    means = np.append(moving_mean(games["score"], WINDOW), np.nan)  # the last is where index -1 points to
-    return means[ended - 1]
+    return np.array([mean_score_at(games, step) for step in steps])
 
 
 def interquartile_curve(scores: Scores, generator: np.random.Generator) -> Curve:

@@ -15,7 +15,7 @@ from rich.table import Table
 from pixelq.config import Config
 from pixelq.errors import UserError
 from pixelq.series import atari5
-from pixelq.series.run_facts import score_at, standing
+from pixelq.series.run_facts import standing
 from pixelq.series.seeds import points
 from pixelq.series.suite_curves import Curve, draw_curves, even_steps, interquartile_curve, percents, run_curve
 from pixelq.series.suite_figure import Drawn, Mark, draw_suite
@@ -54,7 +54,8 @@ def report_suite(folder: Path, name: str, cells: Sequence[Cell]) -> None:
         console.print("no run has trained yet: nothing to compare")
         return
     held = compared(reached)
-    scored = {cell: _score(cell, held.at[cell.game], console) for cell in held.cells}
+    curves = {cell: _curve(cell, held.at[cell.game], console) for cell in held.cells}
+    scored = {cell: float(curve[-1]) for cell, curve in curves.items()}
     known = {cell: score for cell, score in scored.items() if not math.isnan(score)}
     table = table_of(known)
     if missing := len(cells) - len(known):
@@ -65,8 +66,7 @@ def report_suite(folder: Path, name: str, cells: Sequence[Cell]) -> None:
     console.print(_raw_table(name, table, held))
     scale = scale_of(table, human_ends(held.cells))
     write_scores(folder / "scores.csv", scored, held.at, scale)
-    curves = {cell: run_curve(cell.folder, even_steps(held.at[cell.game])) for cell in known}
-    write_curves(folder / "curves.csv", held, curves)
+    write_curves(folder / "curves.csv", held, {cell: curves[cell] for cell in known})
     configs = {(cell.algorithm, cell.game): cell.config for cell in held.cells}
     if scale is None or not scale.of_humans:
         _show_published_scores(console, table, configs)
@@ -163,12 +163,14 @@ def _marked(rows: Sequence[Row], algorithm: str) -> tuple[Row, Row]:
     return iqm, middle
 
 
-def _score(cell: Cell, step: float, console: Console) -> float:
+def _curve(cell: Cell, step: float, console: Console) -> np.ndarray:
+    """A run's curve, whose last point is its score; all NaN if its file is damaged."""
+    steps = even_steps(step)
     try:
-        return score_at(cell.folder, step)
+        return run_curve(cell.folder, steps)
     except UserError as error:  # one damaged file is not to hide the others
-        console.print(f"{cell.name}: {error}", markup=False, highlight=False)
-        return math.nan
+        _say(console, [f"{cell.name}: {error}"])
+        return np.full(len(steps), np.nan)
 
 
 def _raw_table(name: str, table: Table2D, held: Compared) -> Table:

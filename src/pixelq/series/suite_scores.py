@@ -160,24 +160,20 @@ def games_of(table: Table2D) -> list[str]:
     return list(dict.fromkeys(game for scores in table.values() for game in scores))
 
 
-def table_of(scored: Mapping[Cell, float]) -> Table2D:
-    """The scores that are there, by algorithm and game."""
+def table_of(known: Mapping[Cell, float]) -> Table2D:
+    """Scores by algorithm and game; none is NaN."""
     lists: dict[str, dict[str, list[float]]] = {}
-    for cell, score in scored.items():
-        if not math.isnan(score):
-            lists.setdefault(cell.algorithm, {}).setdefault(cell.game, []).append(score)
+    for cell, score in known.items():
+        lists.setdefault(cell.algorithm, {}).setdefault(cell.game, []).append(score)
     return {a: {game: np.array(scores) for game, scores in games.items()} for a, games in lists.items()}
 
 
-def whole_seeds(scored: Mapping[Cell, float], games: Collection[str]) -> dict[Cell, float]:
+def whole_seeds(known: Mapping[Cell, float], games: Collection[str]) -> dict[Cell, float]:
     """The scores of those seeds of an algorithm that have one of every game: so each game counts as much."""
     found: dict[tuple[str, int], set[str]] = {}
-    for cell, score in scored.items():
-        if not math.isnan(score):
-            found.setdefault((cell.algorithm, cell.seed), set()).add(cell.game)
-    return {
-        cell: score for cell, score in scored.items() if found.get((cell.algorithm, cell.seed), set()) == set(games)
-    }
+    for cell in known:
+        found.setdefault((cell.algorithm, cell.seed), set()).add(cell.game)
+    return {cell: score for cell, score in known.items() if found[cell.algorithm, cell.seed] == set(games)}
 
 
 def _atari5_order(scale: Scale) -> list[str]:

@@ -15,7 +15,7 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator
 from pixelq.viewing.comparison import BAND_WORDS, GameComparison, differences, group_means, million_frames
 from pixelq.viewing.curves import Band, RunCurves, moving_mean
 from pixelq.viewing.emulator_frames import frames_of_a_step
-from pixelq.viewing.figures import COLOURS, GREY, count_label, counts_on_x, say, style
+from pixelq.viewing.figures import COLOURS, GREY, count_label, counts_on_x, draw_band, say, style
 from pixelq.viewing.reference import FRAMES_OF_A_STEP, MILLION, PublishedScore, ReferenceCurve
 
 ROW = 6.0
@@ -157,10 +157,7 @@ def _draw_group(
         markersize=7 if comparison.furthest < 30 else 3, label=f"{label}{count}", zorder=5,
     )  # fmt: skip
     if len(members) > 1:
-        # The interval of two seeds is 13 times as wide as they are apart: it may leave the picture, not flatten it.
-        shown = axes.dataLim.frozen()
-        axes.fill_between(x, low, high, color=colour, alpha=0.2, linewidth=0)
-        axes.dataLim.set(shown)
+        draw_band(axes, x, low, high, color=colour, alpha=0.2)
 
 
 def _draw_levels(axes: Axes, levels: Sequence[PublishedScore]) -> None:

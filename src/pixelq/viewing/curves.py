@@ -13,6 +13,7 @@ import numpy as np
 from pixelq.config import Config
 from pixelq.errors import UserError
 from pixelq.recipes.reading import read_config
+from pixelq.runs.scores import WINDOW
 
 Table = dict[str, np.ndarray]
 """Column name -> float64 `(rows,)`; an empty cell is NaN."""
@@ -131,6 +132,18 @@ def _check_steps(path: Path, name: str, steps: np.ndarray) -> None:
 
 def _damaged(path: Path, line: int, what: str) -> UserError:
     return UserError(f"{path} line {line}: {what}; the file is damaged, restore it or delete that line")
+
+
+def mean_score_at(episodes: Table, agent_step: float) -> float:
+    """Mean score of the last 100 training games that ended by an agent step, in points; NaN if none has.
+
+    Args:
+        episodes: with the columns `agent_step` and `score`.
+        agent_step: may be infinite: of all games.
+    """
+    ended = int(np.searchsorted(episodes["agent_step"], agent_step, "right"))
+    scores = episodes["score"][max(0, ended - WINDOW) : ended]
+    return float(scores.mean()) if len(scores) else math.nan
 
 
 # --- smoothing ------------------------------------------------------------------------------------------------------

@@ -10,10 +10,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from pixelq.runs.evaluation import random_and_human_of
-from pixelq.runs.scores import WINDOW
 from pixelq.series.statistics import Aggregate, bootstrap_interval, interquartile_mean, median
 from pixelq.viewing.comparison import GameComparison, agent_steps
-from pixelq.viewing.curves import RunCurves, mean_and_band
+from pixelq.viewing.curves import RunCurves, mean_and_band, mean_score_at
 from pixelq.viewing.reference import FRAMES_OF_A_STEP, MILLION
 from pixelq.viewing.run_groups import unlike
 
@@ -107,7 +106,7 @@ def at_equal_steps(comparisons: Sequence[GameComparison], at: float | None = Non
         names = algorithms(one)
         for label, members in one.groups.items():
             ends = random_and_human_of(members[0].config)
-            scores = {id(run): score_at(run, step) for run in members if reached[id(run)] >= step > 0}
+            scores = {id(run): mean_score_at(run.episodes, step) for run in members if reached[id(run)] >= step > 0}
             known = np.array([score for score in scores.values() if math.isfinite(score)])
             missing -= {run for run, score in scores.items() if math.isfinite(score)}
             if len(known):
@@ -167,12 +166,6 @@ def algorithms(comparison: GameComparison) -> dict[str, str]:
     return names
 
 
-def score_at(run: RunCurves, step: float) -> float:
-    """Mean score of the last 100 training games that ended by an agent step, in points; NaN: none had."""
-    scores = run.episodes["score"][: np.searchsorted(run.episodes["agent_step"], step, "right")][-WINDOW:]
-    return float(scores.mean()) if len(scores) else math.nan
-
-
 def mean_and_interval(values: Sequence[float] | np.ndarray) -> tuple[float, float, float]:
     """Mean, and the lower and upper end of its 95% interval by Student's t, of the values that are known.
 
@@ -203,7 +196,7 @@ def _over_games(
         names = algorithms(one)
         for label, members in one.groups.items():
             ends = random_and_human_of(members[0].config)
-            own = np.array([score_at(run, step) for run in members if id(run) in there])
+            own = np.array([mean_score_at(run.episodes, step) for run in members if id(run) in there])
             if len(own):
                 scores.setdefault((names[label], False), {})[one.game] = _normalized(own, ends)
     for row in rows:

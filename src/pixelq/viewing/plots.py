@@ -23,7 +23,7 @@ from pixelq.viewing.curves import (
     shared_grid,
 )
 from pixelq.viewing.emulator_frames import said_frames
-from pixelq.viewing.figures import COLOURS, GREY, counts_on_x, powers_on_y, say, style, write_figure
+from pixelq.viewing.figures import COLOURS, GREY, counts_on_x, draw_band, powers_on_y, say, style, write_figure
 from pixelq.viewing.run_groups import by_game, grouped
 
 MOST_DOTS = 1500
@@ -196,10 +196,7 @@ def _draw_group(axes: Axes, lines: list[Line], colour: str, band: Band) -> None:
     grid = shared_grid([x for x, _ in lines]) if len(lines) > 1 else np.empty(0)
     if len(grid):
         mean, low, high = mean_and_band(np.stack([on_grid(x, y, grid) for x, y in lines]), band)
-        # The interval of two seeds is 13 times as wide as they are apart: it may leave the picture, not flatten it.
-        shown = axes.dataLim.frozen()
-        axes.fill_between(grid, low, high, color=colour, alpha=0.18, linewidth=0, zorder=2)
-        axes.dataLim.set(shown)
+        draw_band(axes, grid, low, high, color=colour, alpha=0.18, zorder=2)
         axes.plot(grid, mean, color=colour, linewidth=2.3, zorder=4)
 
 
