@@ -90,7 +90,22 @@ def test_a_loss_that_its_first_update_would_refuse_is_refused(case: str, loop: s
 
 def test_a_loss_of_the_target_network_alone_carries_no_gradient() -> None:
     register("loss", "mine", loss=of_the_target)
-    assert "the loss carries no gradient" in refused(lambda: tried(loss="mine"))
+    assert refused(lambda: tried(loss="mine")).startswith("loss 'mine': the loss carries no gradient")
+
+
+def needs_spread(network: Any, target: Any, batch: Any, options: Any, noise: Any) -> Loss:
+    """A loss that whitens the states, and is written for games with ends and without punishments."""
+    x = batch.state.flatten(1)[:, :3].double()
+    torch.linalg.cholesky(x.T.cov())
+    assert (batch.discount_n == 0).any()
+    assert (batch.discount_n > 0).any()
+    assert (batch.return_n >= 0).all()
+    return loss(network, target, batch, options, noise)
+
+
+def test_a_loss_may_need_states_that_differ_and_an_end() -> None:
+    register("loss", "mine", loss=needs_spread, Options=Options)
+    tried(loss="mine")
 
 
 def test_in_games_with_action_masks_a_loss_is_tried_with_masks() -> None:

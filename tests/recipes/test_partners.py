@@ -99,3 +99,8 @@ def test_a_loop_may_give_something_new_for_a_loss_that_takes_it() -> None:
 def test_what_is_said_in_another_form_is_one_line(kind: str, said: dict[str, Any]) -> None:
     line = refused(lambda: register(kind, "mine", **{KINDS[kind].part: nothing}, **said))
     assert f"{kind} 'mine': its {next(iter(said))} must be" in line
+
+
+def test_a_misspelt_name_among_a_loops_own_fields_is_refused() -> None:
+    loop_of_ones_own(OWN_FIELDS={"replay_strat": None})
+    assert "its OWN_FIELDS names 'replay_strat', which is no field" in refused(loops.fields_of, "my_loop")

@@ -1,6 +1,7 @@
 """Variants of every kind from outside the package (tests/outside): they train, resume to the byte, and are shown."""
 
 import contextlib
+import itertools
 import os
 import random
 import signal
@@ -219,24 +220,29 @@ def test_a_loop_that_is_named_by_its_module_uses_the_fields_that_it_says(my_vari
         check_used(config, ["gradient_clip"])
 
 
-def failing_loss(network: Any, target_network: Any, batch: Any, *given: Any) -> Any:
-    """Fails on what a game shows, not on the zeros that it is tried on at the start."""
-    if batch.state.any():
-        raise ValueError("a mistake\nwith a second line")
-    return dqn_loss(network, target_network, batch, *given)
+def failing_from_the_second_call() -> Any:
+    """A loss that fails while it trains, not in the trial before the run."""
+    calls = itertools.count(1)
+
+    def failing_loss(*given: Any) -> Any:
+        if next(calls) > 1:
+            raise ValueError("a mistake\nwith a second line")
+        return dqn_loss(*given)
+
+    return failing_loss
 
 
 @pytest.mark.parametrize("loop", ["replay", "parallel"])
 def test_a_variant_that_raises_while_training_is_one_line(
     loop: str, in_folder: Path, my_variants: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    pixelq.register("loss", "failing", loss=failing_loss, Options=Options)
+    pixelq.register("loss", "failing", loss=failing_from_the_second_call(), Options=Options)
     with pytest.raises(RunError, match=r"\(ValueError: a mistake\), in loss 'failing' or .*details in run/failure.txt"):
         start(configured("CartPole-v1", {"loss": "failing", "loop": loop}), Path("run"))
     assert "in failing_loss" in Path("run/failure.txt").read_text()
 
 
 def test_a_mistake_of_pixelqs_own_shows_its_traceback(in_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pixelq.losses.dqn.loss", failing_loss)
+    monkeypatch.setattr("pixelq.losses.dqn.loss", failing_from_the_second_call())
     with pytest.raises(ValueError, match="a mistake"):
         start(configured("CartPole-v1", {}), Path("run"))

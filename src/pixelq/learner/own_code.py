@@ -36,7 +36,7 @@ def told_as_own_code(variants: Iterable[str]) -> Iterator[None]:
             raise
         reason = f"{type(error).__name__}: {str(error).strip().partition(chr(10))[0]}"
         raise UserError(
-            f"{', '.join(variants)}: tried on zeros before the run begins, it fails{_where(error)} ({reason})"
+            f"{', '.join(variants)}: tried before the run begins, it fails{_where(error)} ({reason})"
         ) from error
 
 

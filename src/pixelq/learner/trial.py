@@ -21,7 +21,7 @@ from pixelq.errors import UserError
 from pixelq.learner.learner import check_same_formats, checked_loss
 from pixelq.learner.own_code import told_as_own_code
 from pixelq.loops import has_replay
-from pixelq.losses import BoundLoss, Played, bound_loss
+from pixelq.losses import BoundLoss, Loss, Played, bound_loss
 from pixelq.networks import PARTS, Network
 from pixelq.networks.recurrent_network import RecurrentNetwork
 from pixelq.replay.batch import Batch
@@ -29,7 +29,7 @@ from pixelq.variants import KINDS, from_outside
 
 
 def try_first_update(config: Config, network: Network, device: torch.device, masked: bool) -> None:
-    """Act and compute a loss with its gradient once, on copies and zeros, where variants from outside take part.
+    """Act and compute a loss with its gradient once, on copies and drawn states, where variants from outside take part.
 
     Nothing is changed by it: weights, running statistics and every generator of torch's are as they were. A loop of
     one's own may hand over other batches, so nothing is tried for it.
@@ -54,25 +54,33 @@ def try_first_update(config: Config, network: Network, device: torch.device, mas
     noise = torch.Generator(device).manual_seed(config.seed)
     cuda = [device] if device.type == "cuda" else []
     with torch.random.fork_rng(devices=cuda), told_as_own_code(variants):
-        _act(config, copied, noise)
+        generator = np.random.default_rng(config.seed)
+        _act(config, copied, noise, generator)
         loss = bound_loss(config)
-        batch = _batch(config, copied, loss, masked).to(device)
+        batch = _batch(config, copied, loss, masked, generator).to(device)
         copied.train()
-        found = checked_loss(loss(copied, target, batch, noise), batch)
+        found = _checked(config, loss(copied, target, batch, noise), batch)
         found.loss.mean().backward()
         if config.optimizer != "obgd":  # which reads weights and gradients as tensors
             check_same_formats(list(copied.parameters()))
 
 
+def _checked(config: Config, loss: Any, batch: Batch) -> Loss:
+    try:
+        return checked_loss(loss, batch)
+    except UserError as error:
+        raise UserError(f"loss {config.loss!r}: {error}") from None
+
+
 @torch.no_grad()
-def _act(config: Config, network: Network, noise: torch.Generator) -> None:
+def _act(config: Config, network: Network, noise: torch.Generator, generator: np.random.Generator) -> None:
     """Q-values of as many states as there are environments.
 
     Raises:
         UserError: they, or what a memory remembers, have another shape, or a layer's noise is left out.
     """
     n, device = config.num_envs, noise.device
-    states = _states(n, network).to(device)
+    states = _states(n, network, generator).to(device)
     with _noise_is_handed_on(config, network):
         if isinstance(network, RecurrentNetwork):
             remembered = torch.zeros((n, network.recurrent_size), device=device)
@@ -89,17 +97,27 @@ def _hold_to_shape(value: Any, shape: tuple[int, ...], what: str) -> None:
         raise UserError(f"{what} {found}, not {shape}")
 
 
-def _states(n: int, network: Network) -> Tensor:
+def _states(n: int, network: Network, generator: np.random.Generator) -> Tensor:
+    """States of the observation space, all different; where it has no bounds, of -1 to 1."""
     space: Any = network.observation_space
-    return torch.zeros((n, *space.shape), dtype=torch.uint8 if space.dtype == np.uint8 else torch.float32)
+    shape = (n, *space.shape)
+    if space.dtype == np.uint8:
+        return torch.from_numpy(generator.integers(0, 256, shape, np.uint8))
+    low, high = (np.where(np.isfinite(end), end, usual) for end, usual in ((space.low, -1.0), (space.high, 1.0)))
+    return torch.from_numpy((low + (high - low) * generator.random(shape)).astype(np.float32))
 
 
-def _batch(config: Config, network: Network, loss: BoundLoss, masked: bool) -> Batch:
-    """A minibatch as the recipe's loop hands it over, of states that are zeros, on the CPU."""
+def _batch(config: Config, network: Network, loss: BoundLoss, masked: bool, generator: np.random.Generator) -> Batch:
+    """A minibatch as the recipe's loop hands it over, on the CPU: a loss may need states and returns that differ, and
+    an end."""
     b = config.batch_size
-    state, action = _states(b, network), torch.zeros(b, dtype=torch.int64)
-    # Not all alike: a loss may divide by how far they are spread.
-    returns, discounts, next_state = torch.linspace(-1, 1, b), torch.full((b,), config.gamma), _states(b, network)
+    state, action = _states(b, network, generator), torch.zeros(b, dtype=torch.int64)
+    returns, discounts, next_state = (
+        torch.linspace(0, 1, b),
+        torch.full((b,), config.gamma),
+        _states(b, network, generator),
+    )
+    discounts[:: max(2, b // 4)] = 0.0
     if loss.returns is not None and not has_replay(config):
         returns = _returns_of_a_rollout(config, loss, loss.returns).flatten()[:b]
         discounts, next_state = torch.zeros(b), state

@@ -142,6 +142,8 @@ def own_fields() -> dict[str, tuple[list[str], Any]]:
 def fields_of(loop: str) -> dict[str, Any]:
     """Fields that not every loop uses, of those that this one does: field -> the value that says what is so without."""
     found: dict[str, Any] = getattr(KINDS["loop"].find(loop), "OWN_FIELDS", {})
+    if unknown := [name for name in found if name not in Config.__dataclass_fields__]:
+        raise UserError(f"loop {loop!r}: its OWN_FIELDS names {unknown[0]!r}, which is no field of the recipe")
     return found
 
 

@@ -239,7 +239,7 @@ class Replay:
         new.
 
         Raises:
-            UserError: as `restore`, or the sampler's state is another's.
+            UserError: as `restore`, or the sampler cannot take the state of that name (a uniform one takes any).
         """
         before, stored = copy.deepcopy(self.sampler.state_dict()), state.get("sampler")
         try:

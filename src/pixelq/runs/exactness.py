@@ -11,12 +11,12 @@ import numpy as np
 from pixelq.checkpoints.reader import LoadedCheckpoint
 from pixelq.config import Config
 from pixelq.envs import GymnasiumGame, resolve_game
+from pixelq.loops import fields_of
 from pixelq.recipes.length import decided_by_length
 from pixelq.recipes.values import config_from_values
 from pixelq.runs.arithmetic import difference
 from pixelq.runs.run import Run
 from pixelq.schedules import epsilon_schedule
-from pixelq.variants import KINDS
 
 LEARNING = (
     *("learning_rate", "learning_rate_end", "learning_rate_steps"),
@@ -54,7 +54,7 @@ def exactness(run: Run, checkpoint: LoadedCheckpoint | None) -> str:
 
 def _begun_rollout(run: Run) -> int:
     """Agent steps since the last whole rollout, which only a failed environment leaves in a checkpoint; else 0."""
-    if "rollout_length" not in getattr(KINDS["loop"].find(run.config.loop), "OWN_FIELDS", {}):
+    if "rollout_length" not in fields_of(run.config.loop):
         return 0
     return int(run.parts.counters.agent_steps % (run.config.num_envs * run.config.rollout_length))
 
