@@ -80,8 +80,8 @@ class Sizes:
 
 FULL = Sizes(
     seconds=2.0, updates=100, compared=2_400, batch_size=32, played=10_000, replay=(1_000_000, 80_000),
-    envs=(128, 64, 32), parallel=(("pqn", 128), ("default", 128), ("default", 256)), rollout=(),
-    btr=(64, 256), pong="--num-envs 128 --rollout-length 32 --checkpoint-every 0", eval_every=125_000, games=10,
+    envs=(128, 64, 32), parallel=(("pqn", 128), ("default", 128)), rollout=(),
+    btr=(64, 256), pong="--num-envs 64 --rollout-length 32 --checkpoint-every 0", eval_every=125_000, games=10,
     threads=0,
 )  # fmt: skip
 TINY = Sizes(

@@ -59,6 +59,7 @@ PLAN = (
     Step("tests", 65),
     Step("throughput", 80, sampled=True),
     Step("pqn", 45, sampled=True),
+    Step("kernels", 15),
     Step("variants", 35, sampled=True),
     Step("btr", 35, sampled=True),
     Step("pong", 150, sampled=True),

@@ -139,15 +139,33 @@ class Runs:
 
 
 def throughput(setting: Setting) -> dict[str, Case]:
-    """The work of `cleanrl`; ways that depart from the usual one (a graph, frames on the card) come later."""
-    runs = Runs(setting)
+    """The work of `cleanrl`; the best way with every number of environments first, then the others with the most."""
+    runs, most = Runs(setting), setting.sizes.envs[0]
+    best = Way("bf16", graphed=True, place=PLACES[0], loop="overlapped")
+    ways = [(most, best), (most, dataclasses.replace(best, loop="replay"))]
+    ways += [(most, dataclasses.replace(best, arithmetic=other)) for other in ARITHMETICS[1:]]
+    ways += [(most, dataclasses.replace(best, place=PLACES[1])), (most, dataclasses.replace(best, graphed=False))]
+    ways += [(n, best) for n in setting.sizes.envs[1:]]
     cases: dict[str, Case] = {}
-    ways = itertools.product(setting.sizes.envs, ARITHMETICS, (True, False), PLACES)
-    for n, arithmetic, graphed, place in sorted(ways, key=lambda way: (not way[2]) + (way[3] == PLACES[1])):
+    for n, way in ways:
         cases.setdefault(f"emulator alone, {n}", functools.partial(emulator, setting, runs, "cleanrl", n))
-        name = f"{arithmetic}, {n} environments, {'graph' if graphed else 'no graph'}, frames {place}"
-        cases[name] = functools.partial(cleanrl, setting, runs, arithmetic, n, graphed, place)
+        cases[way.in_words(n)] = functools.partial(cleanrl, setting, runs, n, way)
     return cases
+
+
+@dataclasses.dataclass(frozen=True)
+class Way:
+    """How the work of `cleanrl` is done."""
+
+    arithmetic: str
+    graphed: bool
+    place: str
+    loop: str
+
+    def in_words(self, n: int) -> str:
+        """The name of its case with n environments."""
+        graph = "graph" if self.graphed else "no graph"
+        return f"{self.arithmetic}, {n} environments, {graph}, frames {self.place}, loop {self.loop}"
 
 
 def emulator(setting: Setting, runs: Runs, recipe: str, n: int) -> Result:
@@ -161,17 +179,18 @@ def emulator(setting: Setting, runs: Runs, recipe: str, n: int) -> Result:
     return {"emulator_steps_per_second": n * rate, "seconds_to_start": started}
 
 
-def cleanrl(setting: Setting, runs: Runs, arithmetic: str, n: int, graphed: bool, place: str) -> Result:
-    if not setting.on_gpu and arithmetic == "tf32":
+def cleanrl(setting: Setting, runs: Runs, n: int, way: Way) -> Result:
+    if not setting.on_gpu and way.arithmetic == "tf32":
         raise OnlyGpu("only a GPU has TF32")
-    if not setting.on_gpu and graphed:
+    if not setting.on_gpu and way.graphed:
         raise OnlyGpu("a CPU has no CUDA graph")
     run = runs.run("cleanrl", n)
-    run.parts.replay = runs.replay(run, place)
-    precision = "bf16" if arithmetic == "bf16" else "float32"
-    learn_with(run, dataclasses.replace(run.config, precision=precision, deterministic=not graphed))
-    prepare_cuda(deterministic=arithmetic == "float32")
-    return timed(setting, run, with_parts=n == setting.sizes.envs[0] and place == PLACES[0])
+    run.parts.replay = runs.replay(run, way.place)
+    precision = "bf16" if way.arithmetic == "bf16" else "float32"
+    learn_with(run, dataclasses.replace(run.config, precision=precision, deterministic=not way.graphed))
+    run.train_by(way.loop)
+    prepare_cuda(deterministic=way.arithmetic == "float32")
+    return timed(setting, run, with_parts=n == setting.sizes.envs[0] and way.graphed and way.place == PLACES[0])
 
 
 def learn_with(run: TimedRun, config: Config) -> None:
@@ -287,6 +306,45 @@ def random_batch(config: Config, space: Box) -> Batch:
     return Batch.unweighted(seen[0], action, reward, discount, seen[1])
 
 
+# --- kernels ----------------------------------------------------------------------------------------------------------
+
+
+def kernels(setting: Setting) -> dict[str, Case]:
+    """What an update's time on the card goes into."""
+    recipes = {"cleanrl": {"precision": "bf16"}, "pong": {}}
+    return {
+        f"an update of {recipe}": functools.partial(profiled, setting, recipe, fields)
+        for recipe, fields in recipes.items()
+    }
+
+
+def profiled(setting: Setting, recipe: str, fields: Result) -> Result:
+    """The kernels of an update, the longest first, in microseconds on the card."""
+    if not setting.on_gpu:
+        raise OnlyGpu("a CPU has no kernels")
+    config = configure(setting.game, recipe, fields)
+    space = likely_observations(config)
+    one = Learner(build_network(config, space, ACTIONS, torch.Generator().manual_seed(1)).to(setting.device), config,
+                  setting.device)  # fmt: skip
+    batch = random_batch(config, space).to(setting.device)
+    for _ in range(WARM_UP + 2):
+        one.update(batch, LR)
+    torch.cuda.synchronize()
+    times = 20
+    with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CUDA]) as recorded:
+        for _ in range(times):
+            one.update(batch, LR)
+        torch.cuda.synchronize()
+    found = sorted(recorded.key_averages(), key=lambda kernel: -kernel.device_time_total)
+    rows = [f"{k.device_time_total / times:7.1f} us  {k.count / times:5.1f} times  {k.key[:110]}" for k in found]
+    print("\n".join(rows), flush=True)
+    return {
+        "us": sum(k.device_time_total for k in found) / times,
+        "kernels": sum(k.count for k in found) / times,
+        "longest": rows[:40],
+    }
+
+
 # --- BTR --------------------------------------------------------------------------------------------------------------
 
 
@@ -392,7 +450,7 @@ def clock(setting: Setting) -> Result:
 # --- running a step ---------------------------------------------------------------------------------------------------
 
 STEPS: dict[str, Callable[[Setting], dict[str, Case]]] = {
-    step.__name__: step for step in (environment, update, tests, throughput, pqn, variants, btr, pong)
+    step.__name__: step for step in (environment, update, tests, throughput, pqn, kernels, variants, btr, pong)
 }
 
 

@@ -19,7 +19,7 @@ from pixelq.learner.graphed_update import WARM_UP, GraphedUpdate
 from pixelq.learner.means import NotFiniteError
 from pixelq.policy import EpsilonGreedy
 from pixelq.replay import Batch, Replay
-from pixelq.replay.ahead import batches_ahead, minibatches
+from pixelq.replay.ahead import minibatches
 from pixelq.replay.device_frames import SPARE, has_room
 from pixelq.transfer import to_device
 from small_learners import CPU, batch
@@ -380,17 +380,19 @@ def test_batches_from_raw_frames_on_the_card_are_those_of_main_memory():
     assert same(plain.sample(64, np.random.default_rng(2)), other.sample(64, np.random.default_rng(2)))
 
 
-@pytest.mark.parametrize("several", [minibatches, batches_ahead])
-def test_batches_drawn_ahead_are_those_of_plain_calls_and_are_on_the_card(several):
+@pytest.mark.parametrize("on_card", [True, False])
+def test_minibatches_for_a_card_are_dealt_from_one_draw(on_card: bool):
     replay, _ = small_replay()
+    assert not on_card or replay.keep_raw_frames_on(CUDA)
     plain, ahead = np.random.default_rng(5), np.random.default_rng(5)
-    one = train(learner(), WARM_UP)  # the capture falls into the first of these: the thread draws meanwhile
+    one = train(learner(), WARM_UP)  # the capture falls into the first of these: a thread unpacks meanwhile
     kept = []
-    for b in several(replay, 12, 32, ahead, CUDA):
+    for b in minibatches(replay, 80, 32, ahead, CUDA):  # more than are gathered at once
         assert b.state.is_cuda
         one.update(b, LR)
         kept.append(b)
-    assert all(same(b, replay.sample(32, plain)) for b in kept)
+    whole = small_replay()[0].sample(80 * 32, plain).split(32)
+    assert all(same(b, other) for b, other in zip(kept, whole, strict=True))
     assert ahead.bit_generator.state == plain.bit_generator.state
     assert has_captured(one)
 

@@ -83,7 +83,12 @@ def recipe_row(name: str) -> list[str]:
     """A recipe's row of docs/recipes.md."""
     c = read_recipe(name)
     replay = f"{c.replay_capacity:,} / {c.replay_start:,}" if has_replay(c) else "-"
-    passes = {"replay": str(c.train_every), "recurrent_replay": str(c.train_every), "stream": "1"}
+    passes = {
+        "replay": str(c.train_every),
+        "overlapped": str(c.train_every),
+        "recurrent_replay": str(c.train_every),
+        "stream": "1",
+    }
     every = f"{c.batch_size:,}, {passes.get(c.loop, f'{c.epochs} x rollout')}"
     rate = f"{c.optimizer} {c.learning_rate:g}" + (
         "" if c.learning_rate_end is None else f" to {c.learning_rate_end:g}"

@@ -24,9 +24,10 @@ class Config:
     stop_score: float | None = None
     """Stop when the mean score of the last 100 games exceeds this, in points; none: run all steps."""
     loop: str = "replay"
-    """Training loop: replay (DQN and its family), recurrent_replay (the same with a memory: DRQN, R2D2), parallel (PQN:
-    many environments, no replay), recurrent_parallel (PQN with a memory), stream (Stream Q: one environment, every
-    agent step learned from once), or one of your own."""
+    """Training loop: replay (DQN and its family), overlapped (the same, learning while the emulators play, for a GPU and
+    many environments), recurrent_replay (with a memory: DRQN, R2D2), parallel (PQN: many environments, no replay),
+    recurrent_parallel (PQN with a memory), stream (Stream Q: one environment, every agent step learned from once), or
+    one of your own."""
     loop_options: dict[str, Any] = field(default_factory=dict)
     """Options of the loop."""
     num_envs: int = 1

@@ -89,8 +89,11 @@ def default_threads() -> int:
     return 1 if _forked else available_cores()
 
 
-def prepare_cpu(config_threads: int) -> int:
+def prepare_cpu(config_threads: int, computes: bool = True) -> int:
     """Give torch `config_threads` threads, or `default_threads` if 0, and let it round denormal numbers to zero.
+
+    Where another device computes, torch has one: copies are all that is left to do, and threads that wait for the next
+    one would keep the emulators' from the cores.
 
     A weight that gets no gradient (a dead ReLU feeds it) has its Adam moments shrink below 1e-38 and stay there,
     because 0.9 of the smallest denormal rounds to itself; processors add such numbers many times slower. In Breakout
@@ -110,7 +113,7 @@ def prepare_cpu(config_threads: int) -> int:
         )
     keep_freed_memory()
     torch.set_flush_denormal(True)  # before torch starts its threads, which inherit it
-    torch.set_num_threads(threads)
+    torch.set_num_threads(threads if computes else 1)
     return threads
 
 

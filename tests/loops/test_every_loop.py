@@ -30,6 +30,7 @@ STREAM: dict[str, Any] = {
     "torso": "mlp", "scale_reward": False, "normalise_observations": False, "epsilon_schedule": "linear",
 }  # fmt: skip
 LOOPS: dict[str, tuple[str, dict[str, Any]]] = {
+    "overlapped": ("gymnasium", REPLAYS),
     "parallel": ("gymnasium", ROLLOUTS),
     "recurrent_parallel": ("gymnasium", ROLLOUTS | MEMORY),
     "recurrent_replay": ("gymnasium", REPLAYS | MEMORY | SEQUENCES),
@@ -63,8 +64,9 @@ def test_rewards_ends_epsilon_and_learning_rate_are_those_of_the_recipe(
     assert len(watched.epsilons) == 120 // config.num_envs
     for i, epsilon in enumerate(watched.epsilons):
         assert epsilon.tolist() == epsilon_schedule(config)(config.num_envs * i).tolist()
-    # Rollouts are learned from with the rate of their first agent step, others with that of the newest.
-    back = config.rollout_length if "rollout_length" in fields else 1
+    # Rollouts are learned from with the rate of their first agent step, others with that of the newest; in the
+    # overlapped loop the next actions have been chosen by then.
+    back = config.rollout_length if "rollout_length" in fields else 2 if loop == "overlapped" else 1
     rates = learning_rate_schedule(config)
     for update in watched.updates:
         assert update.learning_rate == rates(config.num_envs * (update.choices - back))

@@ -73,7 +73,7 @@ HEADS: dict[str, Options] = {
     "implicit_quantile": {"acting_taus": SIZES, "cosines": SIZES, "first_cosine": st.sampled_from([0, 1])},
     "fraction_proposal": {"fractions": st.integers(2, 300), "fraction_rate": SHARES},
 }
-REPLAY, PARALLEL_LOOPS = ("replay", "recurrent_replay"), ("parallel", "recurrent_parallel")
+REPLAY, PARALLEL_LOOPS = ("replay", "overlapped", "recurrent_replay"), ("parallel", "recurrent_parallel")
 LOSSES: list[tuple[str, str, Options, tuple[str, ...]]] = [
     ("dqn", "linear", ERROR, REPLAY + PARALLEL_LOOPS),
     ("double", "linear", ERROR, REPLAY),

@@ -38,7 +38,7 @@ OWN = {
     },
     "sampler": {"uniform", "prioritized"},
     "epsilon_schedule": {"constant", "linear", "exponential", "ladder"},
-    "loop": {"replay", "recurrent_replay", "parallel", "recurrent_parallel", "stream"},
+    "loop": {"overlapped", "replay", "recurrent_replay", "parallel", "recurrent_parallel", "stream"},
 }
 """What pixelq has, by kind."""
 

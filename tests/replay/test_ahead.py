@@ -1,6 +1,7 @@
 """Minibatches drawn ahead in a thread: the same ones, and no thread is left behind."""
 
 import threading
+from functools import partial
 
 import numpy as np
 import pytest
@@ -9,7 +10,7 @@ from naive_replay import FRAMES, Play, assert_same, fill
 
 from pixelq.errors import UserError
 from pixelq.replay import Replay
-from pixelq.replay.ahead import batches_ahead, minibatches
+from pixelq.replay.ahead import made_ahead, minibatches
 
 CPU = torch.device("cpu")
 
@@ -18,6 +19,11 @@ def filled(dtype=np.uint8, steps=120):
     replay = Replay(200, 2, FRAMES[dtype], 4, 3, 0.9, frame_dtype=dtype)
     fill(replay, Play(2, 4, 8.0, np.random.default_rng(3), dtype=dtype), steps)
     return replay
+
+
+def batches_ahead(replay, count, batch_size, generator, device):
+    """Plain calls of `sample`, made ahead."""
+    return made_ahead([partial(replay.sample, batch_size, generator)] * count, device)
 
 
 def drawing_threads():
@@ -105,3 +111,13 @@ def test_an_empty_replay_says_so_through_the_thread():
     with pytest.raises(UserError, match="no whole transition"):
         next(batches_ahead(empty, 2, 8, np.random.default_rng(0), CPU))
     assert not drawing_threads()
+
+
+@pytest.mark.parametrize("dtype", FRAMES)
+def test_transitions_drawn_at_once_and_dealt_out_are_those_of_one_call(dtype):
+    replay = filled(dtype)
+    whole = replay.sample(50, np.random.default_rng(5))
+    parts = [replay.batch(one) for one in replay.draw(50, np.random.default_rng(5)).split(16)]
+    assert [len(one.action) for one in parts] == [16, 16, 16, 2]
+    for part, one in zip(parts, whole.split(16), strict=True):
+        assert_same(part, one)

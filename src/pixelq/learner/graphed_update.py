@@ -8,12 +8,12 @@ Source: PyTorch's notes on CUDA semantics, "CUDA Graphs"; LeanRL does the same w
 
 from __future__ import annotations
 
-import gc
 from collections.abc import Callable
 
 import torch
 from torch import Tensor
 
+from pixelq.cuda_graph import captured
 from pixelq.errors import UserError
 from pixelq.learner.optimizers import set_learning_rate
 from pixelq.out_of_memory import is_out_of_memory
@@ -82,8 +82,8 @@ class GraphedUpdate:
             self._inputs = batch.map(self._like)
         if not _fits(batch, self._inputs):
             return self._beside(batch.to(self._device))
-        for own, given in zip(self._inputs.tensors(), batch.tensors(), strict=True):
-            own.copy_(given if given.is_cuda else page_locked(given), non_blocking=True)
+        given = [x if x.is_cuda else page_locked(x) for x in batch.tensors()]
+        torch._foreach_copy_(self._inputs.tensors(), given, non_blocking=True)  # one call: each costs the processor
         if self._graph is None and self._warm < WARM_UP:
             self._warm += 1
             return self._beside(self._inputs)
@@ -99,13 +99,8 @@ class GraphedUpdate:
 
     def _captured(self, inputs: Batch) -> torch.cuda.CUDAGraph:
         """The graph of one update; capturing runs none of it."""
-        gc.collect()  # an older graph that is freed during the capture would end it
-        graph = torch.cuda.CUDAGraph()
-        graph.register_generator_state(self._noise)
         try:
-            # thread_local: a thread that draws the next minibatch, or writes a checkpoint, may go on meanwhile.
-            with torch.cuda.graph(graph, stream=self._stream, capture_error_mode="thread_local"):
-                self._priority = self._step(inputs)
+            graph, self._priority = captured(lambda: self._step(inputs), self._stream, self._noise)
         except RuntimeError as error:
             if is_out_of_memory(error):
                 raise

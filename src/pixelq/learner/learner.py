@@ -60,7 +60,7 @@ class Learner:
         self._recorded: GraphedUpdate | CompiledUpdate | None = None
         # Exact resume needs one way of computing: an update is recorded some updates after a start, so none then.
         if device.type == "cuda" and not config.deterministic:
-            self._recorded = GraphedUpdate(self._step, self.optimizer, device, self.noise)
+            self._recorded = GraphedUpdate(self._step_in_training, self.optimizer, device, self.noise)
         elif device.type == "cpu" and config.compile:
             with told_as_own_code(from_outside(config, ("loss", *PARTS))):
                 check_can_be_recorded(self._loss, network, self.target_network, self.noise)
@@ -85,13 +85,16 @@ class Learner:
             UserError: the update cannot be recorded as a CUDA graph, or compiled.
         """
         self.last_batch = batch
-        self.network.train()
-        if self._recorded is not None:
+        if isinstance(self._recorded, GraphedUpdate):  # to replay a graph no module is asked what mode it is in
             priority = self._recorded(batch, learning_rate)
         else:
-            set_learning_rate(self.optimizer, learning_rate)
-            priority = self._step(batch.to(self.device))
-        self.network.eval()
+            self.network.train()
+            if self._recorded is not None:
+                priority = self._recorded(batch, learning_rate)
+            else:
+                set_learning_rate(self.optimizer, learning_rate)
+                priority = self._step(batch.to(self.device))
+            self.network.eval()
         self.changes += 1
         self._summed_updates += 1
         return priority
@@ -116,6 +119,12 @@ class Learner:
         if self.averaged_network is not self.network:
             self._average_into(self.averaged_network, self._config.averaged_network_tau)
         self._sums += torch.stack([loss.detach().mean(), q.mean()])
+        return priority
+
+    def _step_in_training(self, batch: Batch) -> Tensor:
+        self.network.train()
+        priority = self._step(batch)
+        self.network.eval()
         return priority
 
     def copy_to_target(self) -> None:

@@ -1,7 +1,7 @@
 """The training loops, a page each, found by name.
 
-They are replay (DQN and its family), recurrent_replay (DRQN and R2D2: with a memory), parallel (PQN),
-recurrent_parallel (PQN with a memory) and stream (Stream Q).
+They are replay (DQN and its family), overlapped (the same, learning while the emulators play), recurrent_replay (DRQN
+and R2D2: with a memory), parallel (PQN), recurrent_parallel (PQN with a memory) and stream (Stream Q).
 
 A file `<name>_loop.py` has a function `loop(run)`, which trains until `run.goes_on()` is false, and may have a
 dataclass `Options`, whose values are `config.loop_options`. It may also say

@@ -22,7 +22,7 @@ PARTS: dict[str, tuple[tuple[type, tuple[str, ...]], ...]] = {
     "emulator": ((SeededEpisodes, ("step",)),),
     "acting": ((EpsilonGreedy, ("__call__", "act_and_value", "q_values")),),
     "storing": ((Replay, ("add",)), (Rollout, ("store", "cut", "end"))),
-    "sampling": ((Replay, ("sample",)), (Rollout, ("batch",))),
+    "sampling": ((Replay, ("sample", "draw", "batch")), (Rollout, ("batch",))),
     "update": ((Learner, ("update", "copy_to_target")),),
 }
 """The methods that the loops call, by part. Calls through a variable that holds such a method are not wrapped."""

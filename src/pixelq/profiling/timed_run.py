@@ -59,10 +59,14 @@ class TimedRun(Run):
         with contextlib.redirect_stderr(io.StringIO()):
             run_folder = create_run_folder(config, folder)
             self.open(run_folder, CheckpointStore(run_folder.checkpoints))
-        self._loop = KINDS["loop"].find(config.loop).loop
+        self.train_by(config.loop)
         self._has_begun = False
         self._seconds = 0.0
         self._begun: tuple[float, int, int] | None = None
+
+    def train_by(self, loop: str) -> None:
+        """From now on train by the loop of this name, of the same parts as the configuration's."""
+        self._loop = KINDS["loop"].find(loop).loop
 
     def train_for(self, seconds: float) -> Timing:
         """Train for `seconds` (the last iteration is finished), and return what was done in them."""

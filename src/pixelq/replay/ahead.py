@@ -2,80 +2,90 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
 import torch
 
-from pixelq.replay.batch import Batch
+from pixelq.replay.batch import Batch, Drawn
 from pixelq.replay.replay import Replay
+
+GATHERED = 2_048
+"""Transitions whose frames a card gathers at once, at most: 116 MB of stacks of four 84x84 frames."""
 
 
 def minibatches(
     replay: Replay, count: int, batch_size: int, generator: np.random.Generator, device: torch.device
 ) -> Iterator[Batch]:
-    """What `count` calls of `replay.sample` give, in their order; ahead where drawing takes a GPU's time.
+    """`count` minibatches of a loop's iteration.
 
-    On the CPU the learner and a second thread would share the cores, and where a replay's frames lie on the card a draw
-    is a few indices; one batch leaves nothing to draw ahead; priorities of one update decide the next draw.
+    On the CPU, or where priorities of one update decide the next draw, they are those of `count` calls of
+    `replay.sample`. With a GPU all transitions are drawn at once, as one call would draw them, then dealt out: drawing
+    32 minibatches apart takes the processor longer than the card needs to learn from them.
 
     Args:
-        replay: not to be changed before the last batch is drawn.
+        replay: not to be changed before the last batch is taken.
         count: batches.
         batch_size: B.
         generator: source of the draws.
         device: where they are wanted.
     """
-    ahead = device.type == "cuda" and not replay.makes_batches_on_device and not replay.sampler.uses_priorities
-    if count > 1 and ahead:
-        return batches_ahead(replay, count, batch_size, generator, device)
-    return (replay.sample(batch_size, generator) for _ in range(count))
+    if count < 2 or device.type != "cuda" or replay.sampler.uses_priorities:
+        return (replay.sample(batch_size, generator) for _ in range(count))
+    if not replay.draws_single_transitions:
+        calls = [partial(replay.sample, batch_size, generator)] * count
+        return iter(call() for call in calls) if replay.makes_batches_on_device else made_ahead(calls, device)
+    drawn = replay.draw(count * batch_size, generator)
+    if replay.makes_batches_on_device:
+        return _gathered(replay, drawn, batch_size)
+    return made_ahead([partial(replay.batch, one) for one in drawn.split(batch_size)], device)
 
 
-class _Drawn(NamedTuple):
+def _gathered(replay: Replay, drawn: Drawn, batch_size: int) -> Iterator[Batch]:
+    """Batches whose frames are on the card, of some gathers there."""
+    for some in drawn.split(batch_size * max(1, GATHERED // batch_size)):
+        yield from replay.batch(some).split(batch_size)
+
+
+class _Made(NamedTuple):
     batch: Batch
     copied: torch.cuda.Event | None
     """When the batch is on the device."""
 
 
-def batches_ahead(
-    replay: Replay, count: int, batch_size: int, generator: np.random.Generator, device: torch.device
-) -> Iterator[Batch]:
-    """Draw each batch in a thread of its own while the caller learns from the one before.
+def made_ahead(calls: Sequence[Callable[[], Batch]], device: torch.device) -> Iterator[Batch]:
+    """What each call returns, in their order, made in a thread of its own while the caller learns from the one before.
 
-    Draws are made one at a time and in order, so the batches, and the generator after the last, are those of plain
-    calls of `replay.sample`. (A caller that gives up early leaves it one draw further.) The thread ends with the
-    iteration, however that ends; its errors reach the caller at the batch they belong to. Unpacking releases the GIL.
-
-    On a CUDA device batches are also copied there, on a stream of their own. The arguments are those of `minibatches`.
+    One call is made at a time. The thread ends with the iteration, however that ends; its errors reach the caller at
+    the batch they belong to. Unpacking frames releases the GIL. On a CUDA device batches are also copied there, on a
+    stream of their own.
     """
     stream = torch.cuda.Stream(device) if device.type == "cuda" else None
 
-    def draw() -> _Drawn:
-        batch = replay.sample(batch_size, generator)
+    def make(call: Callable[[], Batch]) -> _Made:
+        batch = call()
         if stream is None:
-            return _Drawn(batch.to(device), None)
+            return _Made(batch.to(device), None)
         with torch.cuda.stream(stream):
-            return _Drawn(batch.to(device), stream.record_event())
+            return _Made(batch.to(device), stream.record_event())
 
     with ThreadPoolExecutor(1, thread_name_prefix="minibatch") as thread:
-        coming = thread.submit(draw) if count > 0 else None
-        for remaining in range(count - 1, -1, -1):
-            assert coming is not None
-            drawn = coming.result()
-            if remaining:
-                coming = thread.submit(draw)
-            _hand_over(drawn, device)
-            yield drawn.batch
+        coming = [thread.submit(make, call) for call in calls[:1]]
+        for i in range(len(calls)):
+            made = coming.pop().result()
+            coming = [thread.submit(make, call) for call in calls[i + 1 : i + 2]]
+            _hand_over(made, device)
+            yield made.batch
 
 
-def _hand_over(drawn: _Drawn, device: torch.device) -> None:
+def _hand_over(made: _Made, device: torch.device) -> None:
     """Let the caller's stream wait for the copies, and their memory for the caller's stream."""
-    if drawn.copied is None:
+    if made.copied is None:
         return
     current = torch.cuda.current_stream(device)
-    current.wait_event(drawn.copied)
-    for tensor in drawn.batch.tensors():
+    current.wait_event(made.copied)
+    for tensor in made.batch.tensors():
         tensor.record_stream(current)

@@ -80,6 +80,11 @@ class Batch:
         fields = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
         return {name: x for name, x in fields.items() if x is not None}
 
+    def split(self, size: int) -> list[Batch]:
+        """Batches of `size` transitions each, the last perhaps of fewer, as views; of batches without sequences."""
+        parts = {name: x.split(size) for name, x in self.named_tensors().items()}
+        return [Batch(**dict(zip(parts, one, strict=True))) for one in zip(*parts.values(), strict=True)]
+
     def to(self, device: torch.device) -> Batch:
         """The same batch on `device`; itself if it is there already."""
         if self.state.device.type == device.type:
@@ -108,3 +113,14 @@ class Drawn(NamedTuple):
     """float (B,)."""
     action_masks: np.ndarray | None = None
     """bool (2, B, A): of `state` and of `next_state`; None in games without action masks."""
+
+    def split(self, size: int) -> list[Drawn]:
+        """Parts of `size` transitions each, the last perhaps of fewer."""
+        parts = [slice(i, i + size) for i in range(0, len(self.envs), size)]
+        plain = [
+            self._replace(**{name: x[part] for name, x in self._asdict().items() if name != "action_masks"})
+            for part in parts
+        ]
+        if self.action_masks is None:
+            return plain
+        return [one._replace(action_masks=self.action_masks[:, part]) for one, part in zip(plain, parts, strict=True)]

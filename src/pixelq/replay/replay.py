@@ -3,7 +3,7 @@
 import copy
 from collections.abc import Callable, Iterable
 from functools import partial
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -58,6 +58,9 @@ class Replay:
     Raises:
         UserError: a value out of range.
     """
+
+    draws_single_transitions: ClassVar[bool] = True
+    """Whether a batch is `batch(draw(...))`, of transitions that may be dealt out in any number of batches."""
 
     def __init__(
         self, capacity: int, num_envs: int, frame_shape: tuple[int, ...], stack: int, n_step: int, gamma: float,
@@ -163,11 +166,19 @@ class Replay:
         Raises:
             UserError: there is no whole transition yet.
         """
-        envs, positions, rows, steps, weight = self._draw(batch_size, generator)
-        drawn = self._described(envs, positions, rows, steps, weight / weight.max())
-        if self._on_device is not None:
-            return self._on_device.batch(drawn, self.stack)
-        return batch_in_memory(self._frames, self.frame_shape, self._rows.written, drawn, self.stack, self.n_step)
+        return self._batch(self._drawn(batch_size, generator))
+
+    def draw(self, size: int, generator: np.random.Generator) -> Drawn:
+        """What `sample` does first: choose `size` transitions, for `batch`.
+
+        Raises:
+            UserError: as `sample`.
+        """
+        return self._drawn(size, generator)
+
+    def batch(self, drawn: Drawn) -> Batch:
+        """The batch of transitions that were drawn; nothing may have been added since."""
+        return self._batch(drawn)
 
     def learned(self, rows: torch.Tensor, priority: torch.Tensor) -> None:
         """Tell the sampler what an update found; a GPU is waited for only if the sampler wants to know.
@@ -292,6 +303,15 @@ class Replay:
             "stack": self.stack,
             "frames_per_block": FRAMES_PER_BLOCK,
         }
+
+    def _drawn(self, size: int, generator: np.random.Generator) -> Drawn:
+        envs, positions, rows, steps, weight = self._draw(size, generator)
+        return self._described(envs, positions, rows, steps, weight / weight.max())
+
+    def _batch(self, drawn: Drawn) -> Batch:
+        if self._on_device is not None:
+            return self._on_device.batch(drawn, self.stack)
+        return batch_in_memory(self._frames, self.frame_shape, self._rows.written, drawn, self.stack, self.n_step)
 
     def _draw(
         self, batch_size: int, generator: np.random.Generator

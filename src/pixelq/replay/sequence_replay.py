@@ -59,6 +59,8 @@ class SequenceReplay(Replay):
         UserError: a value out of range, or an environment would not have a whole sequence at any time.
     """
 
+    draws_single_transitions = False
+
     def __init__(
         self, capacity: int, num_envs: int, frame_shape: tuple[int, ...], stack: int, n_step: int, gamma: float,
         frame_dtype: DTypeLike = np.uint8, *, sequencing: Sequencing, recurrent_size: int,

@@ -101,7 +101,7 @@ class Parts:
     def _build(self, config: Config, available: int | None) -> None:
         self.config = config
         self.device, self.device_reason = choose_device(config.device)
-        self.threads = prepare_cpu(config.threads)
+        self.threads = prepare_cpu(config.threads, computes=self.device.type == "cpu")
         if config.deterministic:
             make_deterministic()
         if self.device.type == "cuda":

@@ -1,0 +1,73 @@
+"""Deep Q-learning with experience replay in which the emulators play while the learner learns, as in BTR's code.
+
+With a GPU and many environments the emulators take the processor about as long as the updates take the card. Here
+neither waits for the other, at a price: the updates that are due after an iteration are made during the next one, so
+its actions are of the network before them, as if every update came one agent step of each environment later.
+
+Source: BTR (arXiv 2411.03820), whose code calls `step_async`, then `learn`, then `step_wait`.
+"""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING
+
+from pixelq.envs.seeded_episodes import EnvironmentFailedError
+from pixelq.loops.replay_loop import GIVES, HAS_REPLAY, OWN_FIELDS, check, kept_bytes, learns_from, updates_per_step
+from pixelq.replay.ahead import minibatches
+from pixelq.schedules import crossed, epsilon_schedule, learning_rate_schedule
+
+if TYPE_CHECKING:
+    from pixelq.runs.run import Run
+
+__all__ = ["GIVES", "HAS_REPLAY", "OWN_FIELDS", "check", "kept_bytes", "learns_from", "loop", "updates_per_step"]
+
+
+def loop(run: Run) -> None:
+    """Train until the run has played its agent steps, is solved, or is asked to stop.
+
+    As `pixelq.loops.replay_loop`, whose comments name the paper's lines, with the learning one iteration later.
+    """
+    parts, config, counters = run.parts, run.config, run.parts.counters
+    envs, policy, replay, learner = parts.envs, parts.policy, parts.replay, parts.learner
+    assert replay is not None
+    epsilon, learning_rate = epsilon_schedule(config), learning_rate_schedule(config)
+
+    with ThreadPoolExecutor(1, thread_name_prefix="emulators") as emulators:
+        state = run.first_observations()
+        while run.goes_on():
+            t = counters.agent_steps
+            action_mask = envs.action_masks
+            action = policy(state, epsilon(t), action_mask)
+            playing = emulators.submit(envs.step, action)
+
+            # What was due after the agent steps of the iteration before.
+            before = t - config.num_envs
+            if t >= config.replay_start:
+                updates = t // config.train_every - before // config.train_every
+                for batch in minibatches(replay, updates, config.batch_size, parts.replay_generator, parts.device):
+                    priority = learner.update(batch, learning_rate(before))
+                    replay.learned(batch.rows, priority)
+                    counters.updates += 1
+                if crossed(before, t, config.target_every):
+                    learner.copy_to_target()
+
+            try:
+                next_state, reward, terminated, truncated, info = playing.result()
+            except EnvironmentFailedError as error:
+                error.state_is_whole = False  # the learner is further than the environments
+                raise
+            target_ends = run.target_ends(terminated, info["life_lost"])
+            replay.add(
+                state,
+                info["action"],
+                run.learning_reward(reward, target_ends | truncated),
+                target_ends,
+                terminated | truncated,
+                info["final_obs"],
+                action_mask,
+                info.get("final_action_mask"),
+            )
+            state = run.observed(next_state)
+            run.count_step(reward, terminated | truncated)
+            run.do_what_is_due(since=t)
