@@ -10,11 +10,13 @@ from typing import cast
 import numpy as np
 from ale_py import Action
 from gymnasium.spaces import Discrete
+from gymnasium.vector import AutoresetMode
 
 from pixelq.config import Config
 from pixelq.envs.atari_modes import atari_emulators
 from pixelq.envs.games import Game
 from pixelq.envs.opening import Opening
+from pixelq.envs.seeded_episodes import NO_SEED
 from pixelq.errors import UserError
 
 # At its cap the emulator stops before it has read the last frame, so the state from which a truncated episode
@@ -28,6 +30,9 @@ class AtariGames:
 
     An observation is uint8 `(stack, H, W)` (`(stack, H, W, 3)` in colour), newest frame last, zeros before the start.
     Rewards are the game's own. Where a game ended, the newest frame repeats the last one read before the end.
+
+    A worker thread that plays a game's last step begins the next episode at once, while the others still play:
+    `reset_some` hands that episode out, and resets a game only for a seed or where an episode is left unfinished.
     """
 
     def __init__(self, config: Config, game: Game, *, num_envs: int, threads: int = 0) -> None:
@@ -47,6 +52,7 @@ class AtariGames:
             game,
             config.env_kwargs,
             num_envs,
+            autoreset_mode=AutoresetMode.SAME_STEP,
             num_threads=threads,
             max_num_frames_per_episode=_NO_CAP,
             repeat_action_probability=config.sticky_actions,
@@ -68,6 +74,14 @@ class AtariGames:
         self.single_action_space = cast(Discrete, self._games.single_action_space)
         self._last_step = -(-config.max_frames_per_episode // config.frame_skip)
         self._steps = np.zeros(num_envs, np.int64)
+        self._now: tuple[np.ndarray, np.ndarray]
+        """Observations and lives as the emulators last gave them, of the next episode where one has begun."""
+        self._begun = np.zeros(num_envs, np.bool_)
+        """Where an episode has begun that `reset_some` has not handed out."""
+        self._final_obs: np.ndarray
+        """There, the last observation of the episode before; other rows may be memory that nothing was written to."""
+        # Of the game that is over ale-py no longer gives the lives: 0, but in Adventure it calls them 1 throughout.
+        self._final_lives = int(game.rom == "adventure")
 
     def fire_action(self) -> int | None:
         """Return the index of FIRE in the action set; None where the game has no such action."""
@@ -77,8 +91,14 @@ class AtariGames:
     def reset_some(self, seeds: np.ndarray, mask: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Restart the masked games; see `SeededStarts.reset_some`."""
         self._steps[mask] = 0
-        observations, info = self._games.reset(seed=seeds, options={"reset_mask": mask})
-        return observations, info["lives"]
+        everywhere = np.full(self.num_envs, NO_SEED)
+        everywhere[mask] = seeds
+        anew = mask & ~(self._begun & (everywhere == NO_SEED))
+        if anew.any():
+            observations, info = self._games.reset(seed=everywhere[anew], options={"reset_mask": anew})
+            self._now = observations, info["lives"]
+        self._begun = self._begun & ~mask
+        return self._shown()
 
     def step(self, actions: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
         """Play one agent step in every game; see `SeededStarts.step`.
@@ -86,9 +106,22 @@ class AtariGames:
         An episode is truncated after `max_frames_per_episode` frames, rounded up to whole agent steps.
         """
         observations, rewards, terminated, _, info = self._games.step(actions)
+        self._now = observations, info["lives"]
+        # `ModeEmulators` begin no episode themselves and have no `final_obs`.
+        self._begun = terminated & ("final_obs" in info)
+        self._final_obs = info.get("final_obs", observations)
         self._steps += 1
         truncated = (self._steps >= self._last_step) & ~terminated
-        return observations, rewards, terminated, truncated, info["lives"]
+        observations, lives = self._shown()
+        return observations, rewards, terminated, truncated, lives
+
+    def _shown(self) -> tuple[np.ndarray, np.ndarray]:
+        """Observations (N, ...) and lives (N,): of the end where the next episode is not handed out yet."""
+        observations, lives = self._now
+        if self._begun.any():
+            observations, lives = observations.copy(), lives.copy()
+            observations[self._begun], lives[self._begun] = self._final_obs[self._begun], self._final_lives
+        return observations, lives
 
     def close(self) -> None:
         """Stop the worker threads and free the emulators."""
@@ -135,8 +168,8 @@ def reseed_after(num_envs: int) -> int:
     """Return how many agent steps each of `num_envs` games plays between seeds.
 
     ale-py takes a seed only by loading the ROM again, which takes as long as about 250 agent steps (it searches a
-    palette for 64^3 colours); starting an episode without a new seed takes as long as 10. Rare seeds make play faster
-    and a resume slower, because it replays everything since the last seed: with up to 128 games at most 131,072 agent
-    steps plus each game's last episode.
+    palette for 64^3 colours), while all other games wait. Rare seeds make play faster and a resume slower, because it
+    replays everything since the last seed: up to 32 games 131,072 agent steps at most, beside each game's last episode.
+    More games are for more cores, of which a loading game keeps more waiting; they replay up to 2 million.
     """
-    return int(np.clip(131_072 // num_envs, 1024, 16_384))
+    return int(np.clip(max(131_072 // num_envs, 128 * num_envs), 1024, 16_384))

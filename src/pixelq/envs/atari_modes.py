@@ -15,7 +15,6 @@ import numpy as np
 from ale_py import Action, ALEInterface, LoggerMode
 from ale_py.vector_env import AtariVectorEnv
 from gymnasium.spaces import Box, Discrete
-from gymnasium.vector import AutoresetMode
 
 from pixelq.envs.area_resize import area_resized
 from pixelq.envs.games import Game, rom_file
@@ -44,7 +43,7 @@ def atari_emulators(
         game: from `games.resolve_game`.
         keywords: `mode` and `difficulty`; what is not given is the game's own.
         num_envs: N.
-        options: of `AtariVectorEnv`.
+        options: of `AtariVectorEnv`. Whatever `autoreset_mode` says, `ModeEmulators` begin episodes only in `reset`.
 
     Raises:
         UserError: the ROM is missing or damaged; a keyword or a value that the game does not have.
@@ -54,7 +53,7 @@ def atari_emulators(
         chosen = _checked(game, keywords) if keywords else None
         if chosen is not None:
             return ModeEmulators(game.rom, num_envs, *chosen, **options)
-        return AtariVectorEnv(game.rom, num_envs, autoreset_mode=AutoresetMode.NEXT_STEP, **options)
+        return AtariVectorEnv(game.rom, num_envs, **options)
 
 
 def _checked(game: Game, keywords: Mapping[str, Any]) -> tuple[int, int] | None:
@@ -114,7 +113,7 @@ class ModeEmulators:
         num_envs: N.
         mode: one that the game has.
         difficulty: one that the game has.
-        options: as for `AtariVectorEnv`; number of threads and cap of frames are passed over.
+        options: as for `AtariVectorEnv`; number of threads, cap of frames and autoreset mode are passed over.
     """
 
     def __init__(self, rom: str, num_envs: int, mode: int, difficulty: int, **options: Any) -> None:
