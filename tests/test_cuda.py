@@ -84,16 +84,19 @@ CASES = {
 @pytest.mark.parametrize("precision", ["float32", "bf16"])
 @pytest.mark.parametrize("case", CASES)
 def test_graphed_updates_are_the_same_updates(case, precision):
-    """Old weights, an optimizer state made during the capture or an update too many would each show here at once."""
+    """Old weights, an optimizer state made during the capture or an update too many would each show here at once.
+
+    A kernel may add up in another order in each run. On random frames that grows: after 100 updates by half of the way
+    trained where norms divide by hardly anything, so 20 are looked at. (benchmarks/gpu_basics.py makes 100 on real
+    frames.)
+    """
     fields = CASES[case] | {"precision": precision}
     graphed, eager = learner(**fields), learner(graphed=False, **fields)
     start = weights(eager)
-    for updates in (1, WARM_UP + 1, 100):
-        done = 0 if updates == 1 else (1 if updates == WARM_UP + 1 else WARM_UP + 1)
+    for done, updates in ((0, 1), (1, WARM_UP + 1), (WARM_UP + 1, 20)):
         for one in (graphed, eager):
             train(one, updates - done, first=done)
         assert has_captured(graphed) == (updates > WARM_UP)
-        # A kernel may add up in another order in each run, and bf16 then rounds to the other side.
         bound = 2e-3 if precision == "float32" else 5e-2
         assert share_apart(weights(graphed), weights(eager), start) < bound, updates
     assert share_apart(weights(graphed, target=True), weights(eager, target=True), start) < bound
@@ -243,7 +246,7 @@ def test_an_update_waits_for_nothing(fields, where, graphed, request):
     one.copy_to_target()
     torch.cuda.set_sync_debug_mode("default")
     assert torch.isfinite(weights(one)).all()
-    assert torch.equal(weights(one, target=True), weights(one))
+    assert torch.equal(weights(one, target=True), weights(one)) == (fields["target"] == "hard")
     assert not torch.equal(weights(one), before)
 
 

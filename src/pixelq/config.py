@@ -24,8 +24,8 @@ class Config:
     stop_score: float | None = None
     """Stop when the mean score of the last 100 games exceeds this, in points; none: run all steps."""
     loop: str = "replay"
-    """Training loop: replay (DQN and its family), overlapped (the same, learning while the emulators play, for a GPU and
-    many environments), recurrent_replay (with a memory: DRQN, R2D2), parallel (PQN: many environments, no replay),
+    """Training loop: replay (DQN and its family), overlapped (the same, learning while the emulators play: for a GPU
+    and many environments), recurrent_replay (with a memory: DRQN, R2D2), parallel (PQN: many environments, no replay),
     recurrent_parallel (PQN with a memory), stream (Stream Q: one environment, every agent step learned from once), or
     one of your own."""
     loop_options: dict[str, Any] = field(default_factory=dict)
@@ -227,7 +227,8 @@ class Config:
     device: Literal["auto", "cpu", "cuda", "mps", "vulkan"] = "auto"
     """auto takes CUDA, then Apple MPS, then the CPU."""
     threads: int = 0
-    """CPU threads of torch and of the emulators; 0: one per core, and of torch fewer while that is faster."""
+    """CPU threads of torch and of the emulators; 0: one per core, and of torch fewer while that is faster.
+    With a GPU torch has one, and the emulators all of them."""
     compile: bool = False
     """Compile the update for the CPU (10 s at the start, needs a C++ compiler); a GPU's is one graph without it."""
     deterministic: bool = False

@@ -69,7 +69,8 @@ SENSIBLE: dict[str, list[str]] = {
         "--averaged-network-tau 0.1", "--num-envs 2",
     ],
     "replay": [
-        "--target soft --target-tau 0.1", "--target hard --target-every 50", "--n-step 3", "--double", "--loop overlapped",
+        "--target soft --target-tau 0.1", "--target hard --target-every 50", "--n-step 3", "--double",
+        "--loop overlapped",
         "--frame-stack 3",
         "--prioritized", "--munchausen", "--loss double", "--loss c51 --head categorical", "--loss qr --head quantile",
         "--loss iqn --head implicit_quantile", "--train-every 2", "--batch-size 16", "--replay-start 100",

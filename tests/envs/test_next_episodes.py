@@ -98,8 +98,8 @@ class Both:
         # Held for so many frames, random actions lose a game in some 25 agent steps, of which `longest` allows more or
         # fewer: both ends occur.
         ({"game": "breakout", "frame_skip": 36, "sticky_actions": 0.25}, 21),
-        ({"game": "klax", "frame_skip": 30, "fire_on_reset": False, "frame_stack": 2}, 20),
-        ({"game": "adventure", "frame_skip": 80, "grayscale": False}, 18),
+        ({"game": "klax", "frame_skip": 30, "fire_on_reset": False, "frame_stack": 2}, 17),
+        ({"game": "adventure", "frame_skip": 80, "grayscale": False}, 15),
         ({"game": "breakout", "frame_skip": 36, "env_kwargs": {"mode": 4}}, 26),
     ],
     ids=["breakout", "klax", "adventure", "breakout in a mode"],
@@ -108,15 +108,15 @@ def test_any_mix_of_ends_seeds_and_restarts_plays_the_same_games(fields: dict[st
     random, seen = np.random.default_rng(0), Counter[str]()
     both = Both(Config(screen_size=40, max_frames_per_episode=longest * fields["frame_skip"], **fields), random)
     both.reset_some(ALL, seeded=1.0)
-    for step in range(120):
+    for step in range(75):
         terminated, truncated = both.step()
         over = terminated | truncated
         first = over & (random.random(N) < 0.7)  # the others are still over after the first call
         calls = [first, over & ~first]
-        if step % 30 == 10:
+        if step % 25 == 10:
             calls[0] = first | (random.random(N) < 0.6)
             seen["left unfinished"] += int((calls[0] & ~over).sum())
-        if step % 60 == 20:
+        if step == 40:
             calls = [ALL, ALL]
         for mask in calls:
             if not mask.any():
@@ -134,13 +134,13 @@ def test_a_game_truncated_within_a_few_steps_plays_the_same_games() -> None:
     both = Both(Config(game="pong", max_frames_per_episode=28, screen_size=40), random)
     both.reset_some(ALL, seeded=1.0)
     ends = 0
-    for _ in range(60):
+    for _ in range(30):
         terminated, truncated = both.step()
         assert not terminated.any()
         if truncated.any():
             ends += 1
             both.reset_some(truncated, seeded=0.2)
-    assert ends >= 8
+    assert ends >= 4
     both.check_that_nothing_was_written()
 
 

@@ -9,7 +9,7 @@ from gymnasium.spaces import Box
 from torch import Tensor, nn
 
 from pixelq.networks.fast.first_layer import BlockInput, FirstLayer, PlainInput, reads_blocks
-from pixelq.networks.fast.torso_pass import Layer, TorsoPass
+from pixelq.networks.fast.torso_pass import Layer, TorsoPass, cast
 from pixelq.networks.layers import Convolution, HiddenLayers
 from pixelq.networks.linear.plain import Linear
 from pixelq.networks.torsos.plain import Torso
@@ -54,8 +54,8 @@ class FastTorso:
 
     def lowered(self, torso: Torso, hidden: HiddenLayers) -> list[Tensor]:
         """The parameters as they are now, in the arithmetic's dtype, the first as its layer reads states."""
-        masters = _parameters(torso, hidden)
-        return [one.to(self._dtype) for one in (self._first.weight(masters[0]), *masters[1:])]
+        first, *others = _parameters(torso, hidden)
+        return cast([self._first.weight(first), *others], self._dtype)
 
     def __call__(
         self, state: Tensor, torso: Torso, hidden: HiddenLayers, lowered: list[Tensor] | None = None

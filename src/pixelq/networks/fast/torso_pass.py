@@ -100,9 +100,19 @@ class TorsoPass(torch.autograd.Function):
                 if i > 0:
                     gradient = _as_images(gradient @ weight, x)
             found += of_bias, of_weight
-        raised = [one.to(ctx.dtype) for one in reversed(found)]
+        raised = cast(list(reversed(found)), ctx.dtype)
         raised[0] = ctx.first_gradient(raised[0])
         return None, None, None, None, *raised
+
+
+@torch.no_grad()
+def cast(tensors: Sequence[Tensor], dtype: torch.dtype) -> list[Tensor]:
+    """The tensors in another dtype, themselves if they are in it already; on a GPU by one kernel for all of them."""
+    if all(one.dtype == dtype for one in tensors):
+        return [*tensors]
+    found = [torch.empty_like(one, dtype=dtype) for one in tensors]
+    torch._foreach_copy_(found, [*tensors])
+    return found
 
 
 def _as_vectors(x: Tensor) -> Tensor:
