@@ -55,14 +55,14 @@ class Step:
 
 PLAN = (
     Step("environment", 20),
-    Step("update", 50),
+    Step("update", 45),
     Step("tests", 65),
-    Step("throughput", 80, sampled=True),
+    Step("throughput", 85, sampled=True),
     Step("pqn", 45, sampled=True),
     Step("kernels", 15),
-    Step("variants", 35, sampled=True),
+    Step("variants", 40, sampled=True),
     Step("btr", 35, sampled=True),
-    Step("pong", 150, sampled=True),
+    Step("pong", 130, sampled=True),
 )
 
 

@@ -284,8 +284,7 @@ def updates(setting: Setting, config: Config, arithmetic: str, benchmark: bool =
     try:
         for _ in range(WARM_UP + 2):
             one.update(batch, LR)
-        seconds = setting.sizes.seconds / 2
-        per_second = calls_per_second(lambda: one.update(batch, LR), seconds, setting.device)
+        per_second = calls_per_second(lambda: one.update(batch, LR), setting.sizes.seconds / 6, setting.device)
     finally:
         torch.backends.cudnn.benchmark = False
     one.check_finite()

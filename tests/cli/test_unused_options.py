@@ -13,15 +13,15 @@ from pixelq.recipes.unused import ALWAYS, USES, check_used, variant_uses
 
 UNUSED = {
     # arguments after `train` -> what the line must say
-    "pong --replay-capacity 5": "the recurrent_replay or replay loop uses it",
-    "pong --replay-start=5": "the recurrent_replay or replay loop uses it",
-    "pong --train-every 2": "the recurrent_replay or replay loop uses it",
-    "pong --n-step 3": "the recurrent_replay or replay loop uses it",
+    "pong --replay-capacity 5": "the overlapped, recurrent_replay or replay loop uses it",
+    "pong --replay-start=5": "the overlapped, recurrent_replay or replay loop uses it",
+    "pong --train-every 2": "the overlapped, recurrent_replay or replay loop uses it",
+    "pong --n-step 3": "the overlapped, recurrent_replay or replay loop uses it",
     "pong --recipe cleanrl --rollout-length 8": "the parallel or recurrent_parallel loop uses it",
     "pong --recipe cleanrl --epochs 8": "the parallel or recurrent_parallel loop uses it",
     "pong --recipe stream-q --epochs 8": "the parallel or recurrent_parallel loop uses it",
     "pong --recipe stream-q --gradient-clip norm": "recurrent_parallel, recurrent_replay or replay loop uses it",
-    "pong --recipe stream-q --compile": "the parallel, recurrent_parallel, recurrent_replay or replay loop uses it",
+    "pong --recipe stream-q --compile": "parallel, recurrent_parallel, recurrent_replay or replay loop uses it",
     "pong --recipe cleanrl --target-tau 0.5": "--target soft",
     "pong --target-every 100": "--target hard",
     "car-racing --target-every 100": "--target hard",
@@ -70,7 +70,7 @@ def test_the_table_knows_every_option_once():
 @pytest.mark.parametrize(
     ("game", "recipe", "overrides", "part"),
     [
-        ("pong", None, {"replay_capacity": 5}, "the recurrent_replay or replay loop uses it"),
+        ("pong", None, {"replay_capacity": 5}, "the overlapped, recurrent_replay or replay loop uses it"),
         ("pong", "cleanrl", {"trace_lambda": 0.5}, "option of --loss lambda_returns"),
         ("CartPole-v1", None, {"noop_max": 5}, "CartPole-v1 is not an Atari game"),
     ],

@@ -158,7 +158,7 @@ def test_btrs_updates_are_as_many_as_steps_of_all_its_environments_and_the_targe
         "replay_capacity": 1_000,
     }  # fmt: skip
     start(configure("breakout", "btr", SMALL | fields), Path("r"))
-    assert counted.updates == [stored for stored in range(0, STEPS + 1, envs) if stored >= first]
+    assert counted.updates == [stored for stored in range(0, STEPS, envs) if stored >= first]
     assert counted.samples == [256] * len(counted.updates)
     # The authors count updates, and copy before the first, the 501st, ...; here agent steps are counted.
     assert len(counted.copies) >= 2

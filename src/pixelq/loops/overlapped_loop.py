@@ -4,7 +4,7 @@ With a GPU and many environments the emulators take the processor about as long 
 neither waits for the other, at a price: the updates that are due after an iteration are made during the next one, so
 its actions are of the network before them, as if every update came one agent step of each environment later.
 
-Source: BTR (arXiv 2411.03820), whose code calls `step_async`, then `learn`, then `step_wait`.
+Source: main.py of BTR's code (arXiv 2411.03820), which calls `step_async`, then `learn`, then `step_wait`.
 """
 
 from __future__ import annotations
