@@ -51,7 +51,7 @@ class Torso(nn.Module):
             convolution = layers.convolution(inputs, outputs, kernel, stride)
             height, width = convolution.output_size(height, width)
             if min(height, width) == 0:
-                raise ValueError("it is too large for them")
+                raise ValueError("kernels too large for it: use a larger --screen-size or smaller --kernels")
             self.convolutions.append(convolution)
             if (norm := layers.norm(outputs, height, width)) is not None:
                 self.norms.append(norm)
