@@ -334,7 +334,7 @@ KINDS: dict[str, Kind] = {
             "loop_options",
             suffix="_loop",
             says=(
-                *("Learner", "HAS_REPLAY", "build_replay", "WITH_MEMORY_AS", "OWN_FIELDS", "check"),
+                *("Learner", "HAS_REPLAY", "build_replay", "WITH_MEMORY_AS", "WITH_MEMORY", "OWN_FIELDS", "check"),
                 *("GIVES", "kept_bytes", "least_capacity", "updates_per_step", "learns_from"),
             ),
         ),

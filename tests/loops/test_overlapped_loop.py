@@ -88,3 +88,32 @@ def test_a_run_whose_environment_fails_goes_on_from_its_last_checkpoint_to_the_b
             start(config, Path("broken"))
     resume(Path("broken"))
     assert facts(Path("broken")) == facts(Path("unbroken"))
+
+
+def test_a_memory_brings_the_loop_of_whole_sequences() -> None:
+    assert configure("pong", "btr", {}).loop == "overlapped"
+    assert configure("pong", "btr", {"memory": "lstm"}).loop == "recurrent_replay"
+
+
+def test_a_failing_update_waits_for_the_emulators_before_anything_is_closed(
+    in_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    step, failing, steps = SeededEpisodes.step, threading.Event(), []
+
+    def fails(*given: Any) -> Any:
+        failing.set()
+        raise ArithmeticError("a mistake")
+
+    def slow(envs: SeededEpisodes, actions: Any) -> Any:
+        if len(steps) == 80 // 4:
+            assert failing.wait(30)
+        found = step(envs, actions)  # of environments that are still open
+        steps.append(threading.current_thread())
+        return found
+
+    monkeypatch.setattr(Learner, "update", fails)
+    monkeypatch.setattr(SeededEpisodes, "step", slow)
+    with pytest.raises(ArithmeticError, match="a mistake"):
+        start(cart_pole("overlapped", steps=120, train_every=4), Path("run"))
+    assert len(steps) == 80 // 4 + 1
+    assert all(thread.daemon for thread in steps)

@@ -10,7 +10,9 @@ from naive_replay import FRAMES, Play, assert_same, fill
 
 from pixelq.errors import UserError
 from pixelq.replay import Replay
+from pixelq.replay import ahead as ahead_module
 from pixelq.replay.ahead import made_ahead, minibatches
+from pixelq.replay.samplers.uniform import Sampler
 
 CPU = torch.device("cpu")
 
@@ -121,3 +123,29 @@ def test_transitions_drawn_at_once_and_dealt_out_are_those_of_one_call(dtype):
     assert [len(one.action) for one in parts] == [16, 16, 16, 2]
     for part, one in zip(parts, whole.split(16), strict=True):
         assert_same(part, one)
+
+
+class InOrder(Sampler):
+    """What one call draws comes in the order of environments and positions: dealt out, each part would be of one."""
+
+    independent = False
+
+    def draw(self, size, generator, reach):
+        envs, positions, weight = super().draw(size, generator, reach)
+        order = np.lexsort((positions, envs))
+        return envs[order], positions[order], weight
+
+
+@pytest.mark.parametrize("make_sampler", [None, InOrder])
+def test_for_a_gpu_independent_draws_are_dealt_out_and_others_made_for_each_minibatch(make_sampler, monkeypatch):
+    replay = Replay(200, 2, (12, 12), 4, 3, 0.9, make_sampler=make_sampler)
+    fill(replay, Play(2, 4, 8.0, np.random.default_rng(3), (12, 12)), 120)
+    assert replay.keep_raw_frames_on(CPU)
+    monkeypatch.setattr(ahead_module, "GATHERED", 2 * 4 * 144 * 40)  # two minibatches of 16 and a half
+    dealt = list(minibatches(replay, 5, 16, np.random.default_rng(5), torch.device("cuda")))
+    generator = np.random.default_rng(5)
+    called = [replay.sample(16, generator) for _ in range(5)]
+    at_once = replay.sample(5 * 16, np.random.default_rng(5)).split(16)
+    for found, expected in zip(dealt, at_once if make_sampler is None else called, strict=True):
+        assert_same(found, expected)
+    assert dealt[0].rows[:, 0].unique().tolist() == [0, 1]

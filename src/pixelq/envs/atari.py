@@ -170,6 +170,7 @@ def reseed_after(num_envs: int) -> int:
     ale-py takes a seed only by loading the ROM again, which takes as long as about 250 agent steps (it searches a
     palette for 64^3 colours), while all other games wait. Rare seeds make play faster and a resume slower, because it
     replays everything since the last seed: up to 32 games 131,072 agent steps at most, beside each game's last episode.
-    More games are for more cores, of which a loading game keeps more waiting; they replay up to 2 million.
+    More games are for more cores, of which a loading game keeps more waiting: 64 replay up to half a million, 128 and
+    more 2 million.
     """
-    return int(np.clip(max(131_072 // num_envs, 128 * num_envs), 1024, 16_384))
+    return int(np.clip(max(131_072 // num_envs, min(128 * num_envs, 2_097_152 // num_envs)), 1024, 16_384))

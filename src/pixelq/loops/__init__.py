@@ -19,6 +19,7 @@ dataclass `Options`, whose values are `config.loop_options`. It may also say
   `pixelq.replay.samplers`;
 - `WITH_MEMORY_AS = "parallel"`: it is made for networks with a memory (`Config.memory`), and for others the loop of
   this name does the same; without it, networks with a memory are refused;
+- `WITH_MEMORY = "recurrent_replay"`: the loop that `--memory` brings in its place, where that one names another;
 - `OWN_FIELDS`: fields of `Config` that have an effect in this loop (and in others that say so) alone, each with the
   value that says what is so without it, or None;
 - `check(config, require)`: what fits together, as `pixelq.recipes.validation` calls it;
@@ -105,7 +106,8 @@ def without_memory(loop: str) -> str | None:
 
 def with_memory(loop: str) -> str | None:
     """The loop that does for networks with a memory what this one does for others; None: there is none."""
-    return next((name for name in KINDS["loop"].names() if without_memory(name) == loop), None)
+    named: str | None = getattr(KINDS["loop"].find(loop), "WITH_MEMORY", None)
+    return named or next((name for name in KINDS["loop"].names() if without_memory(name) == loop), None)
 
 
 def kept_bytes(config: Config, observed: Box) -> dict[str, int]:

@@ -9,8 +9,11 @@ Source: main.py of BTR's code (arXiv 2411.03820), which calls `step_async`, then
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future, wait
+from functools import partial
+from typing import TYPE_CHECKING, TypeVar
 
 from pixelq.envs.seeded_episodes import EnvironmentFailedError
 from pixelq.loops.replay_loop import GIVES, HAS_REPLAY, OWN_FIELDS, check, kept_bytes, learns_from, updates_per_step
@@ -20,6 +23,7 @@ from pixelq.schedules import crossed, epsilon_schedule, learning_rate_schedule
 if TYPE_CHECKING:
     from pixelq.runs.run import Run
 
+Result = TypeVar("Result")
 __all__ = ["GIVES", "HAS_REPLAY", "OWN_FIELDS", "check", "kept_bytes", "learns_from", "loop", "updates_per_step"]
 
 
@@ -33,41 +37,63 @@ def loop(run: Run) -> None:
     assert replay is not None
     epsilon, learning_rate = epsilon_schedule(config), learning_rate_schedule(config)
 
-    with ThreadPoolExecutor(1, thread_name_prefix="emulators") as emulators:
-        state = run.first_observations()
-        while run.goes_on():
-            t = counters.agent_steps
-            action_mask = envs.action_masks
-            action = policy(state, epsilon(t), action_mask)
-            playing = emulators.submit(envs.step, action)
+    state = run.first_observations()
+    while run.goes_on():
+        t = counters.agent_steps
+        action_mask = envs.action_masks
+        action = policy(state, epsilon(t), action_mask)
+        playing = in_a_thread(partial(envs.step, action))
 
-            # What was due after the agent steps of the iteration before.
-            before = t - config.num_envs
-            if t >= config.replay_start:
-                updates = t // config.train_every - before // config.train_every
-                for batch in minibatches(replay, updates, config.batch_size, parts.replay_generator, parts.device):
-                    priority = learner.update(batch, learning_rate(before))
-                    replay.learned(batch.rows, priority)
-                    counters.updates += 1
-                if crossed(before, t, config.target_every):
-                    learner.copy_to_target()
+        # What was due after the agent steps of the iteration before.
+        before, updates = t - config.num_envs, 0
+        if t >= config.replay_start:
+            updates = t // config.train_every - before // config.train_every
+        try:
+            for batch in minibatches(replay, updates, config.batch_size, parts.replay_generator, parts.device):
+                priority = learner.update(batch, learning_rate(before))
+                replay.learned(batch.rows, priority)
+                counters.updates += 1
+            if t >= config.replay_start and crossed(before, t, config.target_every):
+                learner.copy_to_target()
+        except Exception:
+            wait([playing])  # nobody closes the environments while they play
+            raise
 
-            try:
-                next_state, reward, terminated, truncated, info = playing.result()
-            except EnvironmentFailedError as error:
-                error.state_is_whole = False  # the learner is further than the environments
-                raise
-            target_ends = run.target_ends(terminated, info["life_lost"])
-            replay.add(
-                state,
-                info["action"],
-                run.learning_reward(reward, target_ends | truncated),
-                target_ends,
-                terminated | truncated,
-                info["final_obs"],
-                action_mask,
-                info.get("final_action_mask"),
-            )
-            state = run.observed(next_state)
-            run.count_step(reward, terminated | truncated)
-            run.do_what_is_due(since=t)
+        try:
+            next_state, reward, terminated, truncated, info = playing.result()
+        except EnvironmentFailedError as error:
+            error.state_is_whole = error.state_is_whole and updates == 0  # else the learner is further than they are
+            raise
+        target_ends = run.target_ends(terminated, info["life_lost"])
+        replay.add(
+            state,
+            info["action"],
+            run.learning_reward(reward, target_ends | truncated),
+            target_ends,
+            terminated | truncated,
+            info["final_obs"],
+            action_mask,
+            info.get("final_action_mask"),
+        )
+        state = run.observed(next_state)
+        run.count_step(reward, terminated | truncated)
+        run.do_what_is_due(since=t)
+
+
+def in_a_thread(call: Callable[[], Result]) -> Future[Result]:
+    """What a call returns or raises, of a thread that nobody waits for at the end of the process."""
+    future: Future[Result] = Future()
+
+    def make() -> None:
+        try:
+            future.set_result(call())
+        except BaseException as error:  # as if the caller had made the call
+            future.set_exception(error)
+
+    threading.Thread(target=make, name="emulators", daemon=True).start()
+    return future
+
+
+# --- what the loop needs ----------------------------------------------------------------------------------------------
+
+WITH_MEMORY = "recurrent_replay"

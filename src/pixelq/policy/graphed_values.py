@@ -8,6 +8,7 @@ from torch import Tensor
 
 from pixelq.cuda_graph import captured
 from pixelq.networks.network import Network
+from pixelq.out_of_memory import is_out_of_memory
 
 WARM_UP = 3
 """Calls of one shape before it is captured: libraries start, and others may ask only once or twice."""
@@ -17,8 +18,8 @@ class GraphedValues:
     """The forward pass of a network without a memory as a CUDA graph.
 
     Acting is some thirty small kernels. Launched one by one from Python they take a slow processor milliseconds, and
-    the card a tenth of one. A graph reads the weights where they lie, so it sees every update; they must be changed in
-    place.
+    the card a tenth of one. A graph reads the weights where they lie, so it sees every update that changes them in
+    place; if they lie elsewhere, it is captured anew.
 
     Args:
         network: Q(.; theta), on `device`.
@@ -35,6 +36,8 @@ class GraphedValues:
         self._refused = False
         """Whether the network does what no graph can hold."""
         self._graph: torch.cuda.CUDAGraph | None = None
+        self._places: list[int] = []
+        """Where the weights and statistics lie that it reads."""
         self._sent: Tensor | None = None
         """Page-locked: the states on their way."""
         self._states: Tensor | None = None
@@ -47,6 +50,8 @@ class GraphedValues:
             observations: `(N, stack, ...)`.
             noise: as of `Network.q_values`.
         """
+        if self._graph is not None and self._places != self._where():
+            self._graph = None
         if self._graph is None:
             self._look(observations, noise)
         if self._graph is None or observations.shape != self._shape or noise is not self._noise:
@@ -71,15 +76,33 @@ class GraphedValues:
             return
         self._sent = torch.from_numpy(observations).clone().pin_memory()
         self._states = self._sent.to(self._device)
-        current = torch.cuda.current_stream(self._device)
-        self._stream.wait_stream(current)
-        with torch.cuda.stream(self._stream):  # libraries take their workspace for a stream when they first use it
-            self._forward()
-        current.wait_stream(self._stream)
-        try:
+        self._refused = not self._waits_for_nothing()
+        if not self._refused:
+            self._places = self._where()
             self._graph, self._values = captured(self._forward, self._stream, noise)
-        except RuntimeError:  # a part of one's own may ask for a value; then it is launched piece by piece
-            self._refused = True
+
+    def _waits_for_nothing(self) -> bool:
+        """Whether the forward pass asks for no value, as a part of one's own may; a capture would be spoiled by it.
+
+        It is made on the stream of the capture: libraries take their workspace for a stream when they first use it.
+        """
+        current, before = torch.cuda.current_stream(self._device), torch.cuda.get_sync_debug_mode()
+        self._stream.wait_stream(current)
+        try:
+            torch.cuda.set_sync_debug_mode("error")
+            with torch.cuda.stream(self._stream):
+                self._forward()
+        except RuntimeError as error:
+            if is_out_of_memory(error):
+                raise
+            return False
+        finally:
+            torch.cuda.set_sync_debug_mode(before)
+            current.wait_stream(self._stream)
+        return True
+
+    def _where(self) -> list[int]:
+        return [x.data_ptr() for x in (*self._network.parameters(), *self._network.buffers())]
 
     def _forward(self) -> Tensor:
         assert self._states is not None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -13,8 +14,8 @@ import torch
 from pixelq.replay.batch import Batch, Drawn
 from pixelq.replay.replay import Replay
 
-GATHERED = 2_048
-"""Transitions whose frames a card gathers at once, at most: 116 MB of stacks of four 84x84 frames."""
+GATHERED = 128 * 2**20
+"""Bytes of frames that a card gathers at once, at most, or those of one minibatch: 2,300 pairs of four 84x84 frames."""
 
 
 def minibatches(
@@ -22,9 +23,10 @@ def minibatches(
 ) -> Iterator[Batch]:
     """`count` minibatches of a loop's iteration.
 
-    On the CPU, or where priorities of one update decide the next draw, they are those of `count` calls of
-    `replay.sample`. With a GPU all transitions are drawn at once, as one call would draw them, then dealt out: drawing
-    32 minibatches apart takes the processor longer than the card needs to learn from them.
+    They are those of `count` calls of `replay.sample`; with a GPU the next one is drawn in a thread, unless priorities
+    of one update decide the next draw. With a GPU and a sampler whose draws are independent all transitions are drawn
+    at once, as one call would draw them, then dealt out: drawing 32 minibatches apart takes the processor longer than
+    the card needs to learn from them.
 
     Args:
         replay: not to be changed before the last batch is taken.
@@ -35,7 +37,7 @@ def minibatches(
     """
     if count < 2 or device.type != "cuda" or replay.sampler.uses_priorities:
         return (replay.sample(batch_size, generator) for _ in range(count))
-    if not replay.draws_single_transitions:
+    if not (replay.draws_single_transitions and getattr(replay.sampler, "independent", False)):
         calls = [partial(replay.sample, batch_size, generator)] * count
         return iter(call() for call in calls) if replay.makes_batches_on_device else made_ahead(calls, device)
     drawn = replay.draw(count * batch_size, generator)
@@ -46,7 +48,8 @@ def minibatches(
 
 def _gathered(replay: Replay, drawn: Drawn, batch_size: int) -> Iterator[Batch]:
     """Batches whose frames are on the card, of some gathers there."""
-    for some in drawn.split(batch_size * max(1, GATHERED // batch_size)):
+    pair = 2 * replay.stack * math.prod(replay.frame_shape)
+    for some in drawn.split(batch_size * max(1, GATHERED // (batch_size * pair))):
         yield from replay.batch(some).split(batch_size)
 
 

@@ -13,7 +13,7 @@ def arithmetic(device: torch.device) -> dict[str, str | int]:
         "torch": str(torch.__version__),
         "processor": platform.machine(),
         "instructions": torch.backends.cpu.get_cpu_capability(),
-        "threads": torch.get_num_threads(),
+        "threads": torch.get_num_threads() if device.type == "cpu" else 1,  # elsewhere they make copies only
         "device": torch.cuda.get_device_name(device) if device.type == "cuda" else device.type,
     }
 

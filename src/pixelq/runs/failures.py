@@ -107,7 +107,7 @@ def _environment_failed(run: Run, error: EnvironmentFailedError) -> str:
     step, folder = run.parts.counters.agent_steps, run.folder.path
     with contextlib.suppress(OSError):
         write_bytes(folder / FAILURE, "".join(traceback.format_exception(error)).encode())
-    saved = "the rest is saved"
+    saved = "the rest is saved" if error.state_is_whole else "nothing since then is saved"
     try:
         if error.state_is_whole:
             if error.environments is run.parts.envs:

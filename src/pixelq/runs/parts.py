@@ -67,7 +67,8 @@ class Parts:
     """
 
     def __init__(self, config: Config, available: int | None = None) -> None:
-        self._torch_before = TorchSettings()
+        self._torch_before, self._threads_before = TorchSettings(), torch.get_num_threads()
+        self.device = torch.device("cpu")
         self._envs: SeededEpisodes | None = None
         self._global_generators: GlobalGenerators | None = None
         try:
@@ -83,6 +84,8 @@ class Parts:
                 self._envs.close()
         finally:
             self._torch_before.restore()
+            if self.device.type != "cpu":  # it had torch compute with one, which is not for what comes after it
+                torch.set_num_threads(self._threads_before)
             if self._global_generators is not None:
                 self._global_generators.restore()
                 self._global_generators = None

@@ -57,8 +57,6 @@ def load_run_state(parts: Parts, checkpoint: LoadedCheckpoint) -> None:
             raise ValueError(f"it counts {parts.counters.agent_steps} agent steps")
         parts.learner.load_state_dict(state["learner"])
         parts.policy.load_state_dict(state["policy"])
-        if "torch_generators" in state:  # not in checkpoints that were written before these were kept
-            parts.global_generators.load_state_dict(state["torch_generators"])
         parts.replay_generator.bit_generator.state = state["replay_generator"]
         if parts.reward_scale is not None:
             parts.reward_scale.load_state_dict(state["reward_scale"])
@@ -67,6 +65,9 @@ def load_run_state(parts: Parts, checkpoint: LoadedCheckpoint) -> None:
         if parts.replay is not None:
             parts.replay.sampler.load_state_dict(state["sampler"])
         _restore_episodes(parts, state["envs"])
+        if "torch_generators" in state:  # not in checkpoints that were written before these were kept
+            # After the episodes: an environment that is played again may draw from them.
+            parts.global_generators.load_state_dict(state["torch_generators"])
         parts.clock.seconds = float(state["seconds"])
         parts.evaluations.load_state_dict(state["evaluations"])
         parts.arithmetic_before = dict(state["arithmetic"])

@@ -57,6 +57,12 @@ class Sampler(Protocol):
         """Take in what an update found: rows int64 (B, 2), environment and position; priorities float32 (B,)."""
         ...
 
+    # One whose draws are independent of each other and of equal weight may have
+    #
+    #     independent: ClassVar[bool] = True
+    #
+    # With a GPU all minibatches of an iteration are then one draw, dealt out.
+    #
     # One that would draw rows in vain may also have
     #
     #     def ended(self, envs: np.ndarray, positions: np.ndarray) -> None

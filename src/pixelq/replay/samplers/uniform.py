@@ -13,6 +13,7 @@ class Sampler:
     """Draws uniformly from all rows in reach; see `pixelq.replay.samplers.Sampler`. It has no state."""
 
     uses_priorities: ClassVar[bool] = False
+    independent: ClassVar[bool] = True
 
     def __init__(self, num_envs: int, size: int, options: Any = None) -> None:
         pass
