@@ -24,15 +24,15 @@ import torch
 from torch import Tensor
 
 from keep_result import machine
-from pixelq.device import available_cores, has_fast_bf16, prepare_cuda
 from pixelq.learner.learner import Learner
+from pixelq.machine.device import available_cores, has_fast_bf16, prepare_cuda
+from pixelq.machine.transfer import to_device
 from pixelq.networks import build_network
 from pixelq.profiling.rates import calls_per_second, multiplication_rate
 from pixelq.profiling.recorded_play import RecordedPlay
 from pixelq.recipes.choice import configure
 from pixelq.replay import Batch
 from pixelq.runs.run import Run
-from pixelq.transfer import to_device
 
 ACTIONS, LR = 4, 1e-4
 CPU, ROOT = torch.device("cpu"), Path(__file__).parents[1]
@@ -154,20 +154,20 @@ def copies(setting: Setting) -> Result:
 # --- the update, compared with the CPU's ------------------------------------------------------------------------------
 
 COMPARED: dict[str, tuple[str, Result]] = {
-    # As in tests/test_cuda.py: with a small eps Adam's first steps make much of gradients that are all rounding.
+    # As in tests/machine/test_cuda.py: with a small eps Adam's first steps make much of gradients that are rounding.
     "cleanrl": ("cleanrl", {"optimizer_eps": 0.01}),
     "double": ("cleanrl", {"optimizer_eps": 0.01, "loss": "double"}),
     "default": ("default", {}),
     "padding same": ("cleanrl", {"optimizer_eps": 0.01, "padding": "same"}),
 }
 BOUNDS = {
-    # From tests/test_cuda.py and tests/test_fast_path.py. On one CPU, threads that add up in another order change
-    # float32's gradient by 3e-5 and its weights by 1e-4, and bf16's by 3e-3 and 2e-2.
+    # From tests/machine/test_cuda.py and tests/test_fast_path.py. On one CPU, threads that add up in another order
+    # change float32's gradient by 3e-5 and its weights by 1e-4, and bf16's by 3e-3 and 2e-2.
     "float32": {"loss": 1e-4, "gradient": 1e-3, "weights": 1e-2, "from_eager": 2e-3},
     "bf16": {"loss": 2e-2, "gradient": 0.25, "weights": 0.5, "from_eager": 5e-2},
 }
 RADAM = 3e-2
-"""Bound of float32 weights with RAdam, which counts in float32 on a GPU, as tests/test_cuda.py has it."""
+"""Bound of float32 weights with RAdam, which counts in float32 on a GPU, as tests/machine/test_cuda.py has it."""
 
 
 @dataclasses.dataclass(frozen=True)

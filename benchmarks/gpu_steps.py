@@ -47,12 +47,12 @@ from gpu_basics import (
     update,
 )
 from pixelq.config import Config
-from pixelq.device import prepare_cuda
 from pixelq.envs import make_envs
 from pixelq.errors import UserError
 from pixelq.learner.graphed_update import WARM_UP
 from pixelq.learner.learner import Learner
 from pixelq.losses import bound_loss
+from pixelq.machine.device import prepare_cuda
 from pixelq.networks import build_network
 from pixelq.networks.observations import likely_observations
 from pixelq.policy import EpsilonGreedy

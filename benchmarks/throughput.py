@@ -41,7 +41,7 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
-from pixelq.device import available_cores, prepare_cpu
+from pixelq.machine.device import available_cores, prepare_cpu
 from pixelq.profiling.parts import PARTS, Stopwatch, wrapped_parts
 from pixelq.profiling.rates import acting_flops, calls_per_second, multiplication_rate, update_flops
 from pixelq.profiling.recorded_play import RecordedPlay

@@ -31,9 +31,9 @@ from rich.table import Table
 
 from keep_result import machine
 from pixelq.config import Config
-from pixelq.device import prepare_cpu
 from pixelq.envs import make_envs
 from pixelq.learner.learner import Learner
+from pixelq.machine.device import prepare_cpu
 from pixelq.networks import build_network
 from pixelq.recipes.choice import configure
 from pixelq.recipes.values import with_all_options

@@ -24,9 +24,9 @@ from torch import nn
 from torch.nn import functional as F
 
 from keep_result import machine
-from pixelq.device import prepare_cpu
 from pixelq.envs import make_envs
 from pixelq.learner.learner import Learner
+from pixelq.machine.device import prepare_cpu
 from pixelq.networks import build_network
 from pixelq.recipes.choice import configure
 from pixelq.replay import Batch, Replay

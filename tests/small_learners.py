@@ -10,9 +10,9 @@ from gymnasium.spaces import Box
 from torch.nn import functional as F
 
 from pixelq.config import Config
-from pixelq.device import compiler
 from pixelq.learner.learner import Learner
 from pixelq.losses import Loss
+from pixelq.machine.device import compiler
 from pixelq.networks import build_network
 from pixelq.recipes.values import overridden
 from pixelq.replay import Batch

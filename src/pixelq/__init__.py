@@ -166,7 +166,7 @@ def load(run: Path | str, device: str = "cpu", **variants: Any) -> Agent | Table
 
         return TableAgent(load_table(run).table, np.random.default_rng(0))
     from pixelq.checkpoints.policy_file import load_agent
-    from pixelq.device import choose_device
+    from pixelq.machine.device import choose_device
     from pixelq.named_objects import handed_over
     from pixelq.runs.python_calls import variants_again
     from pixelq.sharing.checkpoint_policy import playable

@@ -17,8 +17,8 @@ import torch
 
 from pixelq.cli import main
 from pixelq.cli.doctor import MOST_ROMS_NAMED, run
-from pixelq.device import compiler
 from pixelq.envs import list_games
+from pixelq.machine.device import compiler
 
 ROMS = Path(ale_py.roms.__file__).parent
 
@@ -149,7 +149,7 @@ def windows(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delattr(os, "sched_getaffinity", raising=False)
     monkeypatch.setattr("pixelq.runs.folder_lock.fcntl", None)
     monkeypatch.setattr("pixelq.runs.folder_lock.msvcrt", object())
-    monkeypatch.setattr("pixelq.memory.available_memory", lambda: None)
+    monkeypatch.setattr("pixelq.machine.memory.available_memory", lambda: None)
     real = os.open
 
     def opens_no_folder(path: Any, *args: Any, **options: Any) -> int:
@@ -222,7 +222,7 @@ def test_on_windows_the_compiler_is_microsofts(monkeypatch: pytest.MonkeyPatch) 
 
 
 def test_a_containers_quota_is_told(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pixelq.cores.cpu_quota", lambda: 1.5)
+    monkeypatch.setattr("pixelq.machine.cores.cpu_quota", lambda: 1.5)
     _, findings = run_doctor(capsys)
     assert findings["cores"][0]["detail"].endswith("; its container may use the time of 1.5")
 

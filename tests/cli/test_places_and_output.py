@@ -187,7 +187,7 @@ def refuse_writing(number: int, monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(path: Path, data: bytes) -> None:
         raise OSError(number, os.strerror(number), str(path))
 
-    monkeypatch.setattr("pixelq.atomic.write_bytes", refuse)
+    monkeypatch.setattr("pixelq.files.atomic.write_bytes", refuse)
 
 
 @pytest.fixture(scope="module")

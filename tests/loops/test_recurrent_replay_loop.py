@@ -17,7 +17,7 @@ from pixelq.config import Config
 from pixelq.errors import UserError
 from pixelq.learner.learner import Learner
 from pixelq.loops import recurrent_replay_loop, replay_loop
-from pixelq.memory import memory_needed
+from pixelq.machine.memory import memory_needed
 from pixelq.networks.unrolled_network import UnrolledNetwork
 from pixelq.policy import EpsilonGreedy
 from pixelq.recipes.choice import configure

@@ -14,7 +14,7 @@ import pixelq
 import small_runs
 from masked_games import ACTIONS, Doors
 from pixelq.errors import RunError, UserError
-from pixelq.memory import check_memory, memory_needed
+from pixelq.machine.memory import check_memory, memory_needed
 from pixelq.networks.heads import linear
 from pixelq.profiling.machine import play_rates
 from pixelq.profiling.recorded_play import RecordedPlay
@@ -184,12 +184,12 @@ def test_masks_are_counted_in_the_memory_that_a_run_needs(monkeypatch: pytest.Mo
     config = configured("replay", replay_capacity=10_000_000)
     space = Run(config).parts.envs.single_observation_space
     without = memory_needed(config, space)
-    monkeypatch.setattr("pixelq.memory.available_memory", lambda: without + 10_000_000)
+    monkeypatch.setattr("pixelq.machine.memory.available_memory", lambda: without + 10_000_000)
     check_memory(config, space, 0)
     check_memory(config, space, 8)  # a byte for each transition
     with pytest.raises(UserError, match="replay_capacity = 10000000: the run needs about"):
         check_memory(config, space, 9)
-    monkeypatch.setattr("pixelq.memory.available_memory", lambda: without + 1_000_000)
+    monkeypatch.setattr("pixelq.machine.memory.available_memory", lambda: without + 1_000_000)
     with pytest.raises(UserError, match="choose fewer transitions with --replay-capacity"):
         start(config, None)
 

@@ -16,7 +16,7 @@ from pixelq.checkpoints.store import CheckpointStore
 from pixelq.config import Config
 from pixelq.errors import UserError
 from pixelq.learner.learner import Learner
-from pixelq.memory import memory_needed
+from pixelq.machine.memory import memory_needed
 from pixelq.recipes.choice import configure
 from pixelq.replay import SealedBlock
 from pixelq.replay.array_store import ArrayStore
@@ -68,7 +68,7 @@ def test_a_run_that_just_fitted_into_memory_can_be_resumed(
     def available() -> int:
         return limit - (held() - before)
 
-    monkeypatch.setattr("pixelq.memory.available_memory", available)
+    monkeypatch.setattr("pixelq.machine.memory.available_memory", available)
     monkeypatch.setattr("pixelq.runs.session.available_memory", available)
     assert resume(Path("r"), steps=124).agent_steps == 124
     limit -= 1

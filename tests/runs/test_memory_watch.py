@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from pixelq.config import Config
 from pixelq.errors import RunError
-from pixelq.memory import transition_bytes
+from pixelq.machine.memory import transition_bytes
 from pixelq.recipes.choice import configure
 from pixelq.replay import Replay
 from pixelq.runs import memory_watch

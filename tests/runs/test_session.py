@@ -16,11 +16,11 @@ import pytest
 import torch
 
 import pixelq
-from pixelq.atomic import write_bytes
 from pixelq.checkpoints.policy_file import load_agent
 from pixelq.config import Config
-from pixelq.device import flushes_denormal
 from pixelq.errors import UserError
+from pixelq.files.atomic import write_bytes
+from pixelq.machine.device import flushes_denormal
 from pixelq.recipes.reading import read_config
 from pixelq.runs.evaluation import Evaluation
 from pixelq.runs.scores import Episode

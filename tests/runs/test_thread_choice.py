@@ -169,12 +169,12 @@ def chosen(config: Config) -> bool:
 def test_only_a_run_that_leaves_the_number_open_and_need_not_be_exact_chooses(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("pixelq.device.available_cores", lambda: 2)
+    monkeypatch.setattr("pixelq.machine.device.available_cores", lambda: 2)
     free = configure("CartPole-v1", overrides={"device": "cpu", "num_envs": 2, "batch_size": 2, "threads": 0})
     assert chosen(free)
     assert not chosen(dataclasses.replace(free, threads=2))
     assert not chosen(dataclasses.replace(free, deterministic=True))
-    monkeypatch.setattr("pixelq.device.available_cores", lambda: 1)
+    monkeypatch.setattr("pixelq.machine.device.available_cores", lambda: 1)
     assert not chosen(free)
 
 
@@ -199,7 +199,7 @@ def test_a_run_computes_with_the_number_chosen_and_its_checkpoint_says_which(
     monkeypatch.setattr(Learner, "update", timed_update)
     monkeypatch.setattr(Run, "count_step", timed_step)
     monkeypatch.setattr("pixelq.runs.run.ThreadChoice", on_this_clock)
-    monkeypatch.setattr("pixelq.device.available_cores", lambda: 2)
+    monkeypatch.setattr("pixelq.machine.device.available_cores", lambda: 2)
     config = small(
         "nips2013", threads=0, deterministic=False, eval_every=0, checkpoint_every=0, replay_start=8, steps=120
     )

@@ -8,8 +8,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from pixelq.atomic import write_bytes
 from pixelq.errors import UserError
+from pixelq.files.atomic import write_bytes
 
 
 class OtherFormatError(UserError):

@@ -15,10 +15,10 @@ import torch
 from gymnasium.spaces import Box
 from torch import Tensor
 
-from pixelq.atomic import write_bytes
 from pixelq.checkpoints.state_tree import tree_digest
 from pixelq.config import Config
 from pixelq.errors import UserError
+from pixelq.files.atomic import write_bytes
 from pixelq.image_and_numbers import ImageAndNumbers
 from pixelq.learner.learner import load_weights
 from pixelq.networks import Network, build_network, network_sizes

@@ -21,7 +21,6 @@ from typing import Any
 
 import safetensors.torch
 
-from pixelq.atomic import atomic_file, remove_temporaries, sync_file, sync_folder, write_bytes
 from pixelq.checkpoints.manifest import (
     FileRecord,
     Manifest,
@@ -38,7 +37,8 @@ from pixelq.checkpoints.reader import LoadedCheckpoint, read_checkpoint
 from pixelq.checkpoints.state_tree import split
 from pixelq.command_lines import command_line
 from pixelq.errors import UserError
-from pixelq.out_of_memory import as_memory_error
+from pixelq.files.atomic import atomic_file, remove_temporaries, sync_file, sync_folder, write_bytes
+from pixelq.machine.out_of_memory import as_memory_error
 from pixelq.replay import Replay, ReplaySnapshot
 from pixelq.replay.segments import write_segment
 

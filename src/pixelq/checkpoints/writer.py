@@ -6,8 +6,8 @@ import threading
 from pathlib import Path
 from typing import Any
 
-from pixelq.atomic import reason_of, remedy
 from pixelq.checkpoints.store import CheckpointStore, PendingCheckpoint
+from pixelq.files.atomic import reason_of, remedy
 from pixelq.replay import Replay
 
 

@@ -69,7 +69,7 @@ def main(argv: list[str] | None = None) -> int:
     except RuntimeError as error:
         if "torch" not in sys.modules:
             raise
-        from pixelq.out_of_memory import is_out_of_memory  # torch is loaded: not for the commands without it
+        from pixelq.machine.out_of_memory import is_out_of_memory  # torch is loaded: not for the commands without it
 
         if not is_out_of_memory(error):
             raise

@@ -31,7 +31,7 @@ Paths = Annotated[tuple[Path, ...], tyro.conf.arg(metavar="[PATH ...]", help_beh
 """Several paths, as `Positional[Paths]`."""
 
 Output = Annotated[str | None, tyro.conf.arg(metavar="{None}|PATH")]
-"""A place for what is written, for `pixelq.plain_files.output_path`: as it was typed, a last slash included."""
+"""A place for what is written, for `pixelq.files.plain_files.output_path`: as it was typed, a last slash included."""
 
 
 def parse(

@@ -13,7 +13,7 @@ from tyro.conf import Positional
 
 from pixelq.cli.arguments import Output, Paths, parse
 from pixelq.errors import UserError
-from pixelq.plain_files import output_path
+from pixelq.files.plain_files import output_path
 
 if TYPE_CHECKING:
     from pixelq.viewing.curves import RunCurves

@@ -96,7 +96,7 @@ def _torch() -> Finding:
 
 
 def _device(config: Config) -> list[Finding]:
-    from pixelq.device import choose_device, has_fast_bf16
+    from pixelq.machine.device import choose_device, has_fast_bf16
 
     try:
         device, reason = choose_device(config.device)
@@ -112,7 +112,7 @@ def _device(config: Config) -> list[Finding]:
 
 
 def _compiler(config: Config) -> list[Finding]:
-    from pixelq.device import check_compiler, choose_device
+    from pixelq.machine.device import check_compiler, choose_device
 
     try:
         if config.compile and choose_device(config.device)[0].type == "cpu":
@@ -123,7 +123,7 @@ def _compiler(config: Config) -> list[Finding]:
 
 
 def _cores() -> Finding:
-    from pixelq.cores import available_cores, cpu_quota
+    from pixelq.machine.cores import available_cores, cpu_quota
 
     mine, quota = available_cores(), cpu_quota()
     limit = "" if quota is None else f"; its container may use the time of {quota:g}"
@@ -133,7 +133,7 @@ def _cores() -> Finding:
 
 
 def _memory(config: Config) -> Finding:
-    from pixelq.memory import available_memory, memory_needed
+    from pixelq.machine.memory import available_memory, memory_needed
 
     needed, available = memory_needed(config), available_memory()
     needs = f"recipe {config.recipe} needs about {_gb(needed)}"
@@ -147,7 +147,7 @@ def _memory(config: Config) -> Finding:
 
 
 def _disk(config: Config) -> Finding:
-    from pixelq.memory import disk_needed, free_disk, nearest_folder
+    from pixelq.machine.memory import disk_needed, free_disk, nearest_folder
 
     folder = nearest_folder(Path("runs"))
     needed, free = disk_needed(config), free_disk(folder)
@@ -161,7 +161,7 @@ def _disk(config: Config) -> Finding:
 
 def _system() -> list[Finding]:
     """What this operating system cannot do and others can, a note each; Windows lacks all of it."""
-    from pixelq.memory import nearest_folder
+    from pixelq.machine.memory import nearest_folder
     from pixelq.runs.folder_lock import locked_by
     from pixelq.runs.signals import missing_signals
 

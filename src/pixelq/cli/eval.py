@@ -17,7 +17,7 @@ from pixelq.cli.arguments import Output, parse
 from pixelq.cli.policy_choice import chosen_policy
 from pixelq.cli.results import keep, kept
 from pixelq.errors import UserError
-from pixelq.plain_files import output_path
+from pixelq.files.plain_files import output_path
 from pixelq.recipes.unused import check_threads
 
 
@@ -80,7 +80,7 @@ def run(argv: list[str]) -> int:
 def evaluate_run(args: Args) -> tuple[dict[str, Any], Path]:
     """Play the games; return the results, and where they go if nobody says."""
     from pixelq.checkpoints.policy_file import load_agent
-    from pixelq.device import choose_device, prepare_cpu
+    from pixelq.machine.device import choose_device, prepare_cpu
     from pixelq.runs.game_report import report_games
     from pixelq.sharing.checkpoint_policy import playable
 

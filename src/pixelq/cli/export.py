@@ -15,7 +15,7 @@ from tyro.conf import Positional
 from pixelq.cli.arguments import Output, flags, parse
 from pixelq.cli.policy_choice import chosen_policy
 from pixelq.errors import UserError
-from pixelq.plain_files import output_path
+from pixelq.files.plain_files import output_path
 from pixelq.recipes.unused import check_threads
 
 if TYPE_CHECKING:
@@ -109,7 +109,7 @@ def _score(report: Mapping[str, Any]) -> str:
 
 def _export(args: Args, target: Path) -> tuple[Made, str]:
     """Write the export; the address where it was uploaded, empty if it was not."""
-    from pixelq.device import choose_device, prepare_cpu
+    from pixelq.machine.device import choose_device, prepare_cpu
     from pixelq.sharing.bundle import Choice, copied, fill, new_export
     from pixelq.sharing.measured import Wanted
     from pixelq.sharing.place import opened

@@ -12,7 +12,7 @@ from tyro.conf import Positional, arg
 from pixelq.cli.arguments import Output, parse
 from pixelq.command_lines import command_line
 from pixelq.errors import UserError
-from pixelq.plain_files import output_path
+from pixelq.files.plain_files import output_path
 from pixelq.recipes.keywords import checked_keywords, keywords_from_words
 
 LIBRARIES = ("sb3", "cleanrl")

@@ -10,7 +10,7 @@ from tyro.conf import Positional
 
 from pixelq.cli.arguments import Output, Paths, parse
 from pixelq.errors import UserError
-from pixelq.plain_files import output_path
+from pixelq.files.plain_files import output_path
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from tyro.conf import Positional
 from pixelq.cli.arguments import Output, Paths, parse
 from pixelq.cli.policy_choice import chosen_policy
 from pixelq.errors import UserError
-from pixelq.plain_files import names_folder, output_path
+from pixelq.files.plain_files import names_folder, output_path
 from pixelq.runs.signals import terminated_as_interrupted
 
 if TYPE_CHECKING:
@@ -73,7 +73,7 @@ def run(argv: list[str]) -> int:
     args = parse(Args, argv, "record")
     _check(args)
     # Imported late: torch, the emulator and PyAV take seconds, and a wrong argument should not wait for them.
-    from pixelq.device import choose_device
+    from pixelq.machine.device import choose_device
     from pixelq.sharing.checkpoint_policy import playable
     from pixelq.sharing.place import opened
     from pixelq.tabular.table_run import is_table_run

@@ -9,9 +9,9 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
-from pixelq import atomic
 from pixelq.errors import UserError
-from pixelq.plain_files import folders_for
+from pixelq.files import atomic
+from pixelq.files.plain_files import folders_for
 
 
 @contextmanager

@@ -6,10 +6,10 @@ from numbers import Integral
 from typing import TYPE_CHECKING, Any
 
 from pixelq.config import Config
-from pixelq.cores import available_cores
 from pixelq.envs.games import Game, list_games, resolve_game, rom_file
 from pixelq.envs.gymnasium_games import GymnasiumGame
 from pixelq.errors import UserError
+from pixelq.machine.cores import available_cores
 
 if TYPE_CHECKING:
     import numpy as np

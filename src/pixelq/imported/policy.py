@@ -14,16 +14,16 @@ from typing import Any
 import torch
 from gymnasium.spaces import Box
 
-from pixelq.atomic import remedy, sync_folder
 from pixelq.checkpoints.policy_file import save_policy
 from pixelq.config import Config
 from pixelq.envs import make_envs
 from pixelq.envs.games import Game, full_name, resolve_game
 from pixelq.errors import UserError
+from pixelq.files.atomic import remedy, sync_folder
+from pixelq.files.plain_files import folders_for
 from pixelq.imported.recognised import Recognised
 from pixelq.learner.learner import load_weights
 from pixelq.networks import Network, build_network
-from pixelq.plain_files import folders_for
 from pixelq.policy import Agent
 from pixelq.recipes.validation import validate
 from pixelq.recipes.values import overridden, with_all_options

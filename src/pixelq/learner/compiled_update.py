@@ -22,8 +22,8 @@ from torch.fx.experimental.proxy_tensor import make_fx
 from pixelq.errors import UserError
 from pixelq.learner.optimizers import set_learning_rate
 from pixelq.losses import BoundLoss
+from pixelq.machine.out_of_memory import is_out_of_memory
 from pixelq.networks import Network
-from pixelq.out_of_memory import is_out_of_memory
 from pixelq.replay.batch import Batch
 
 

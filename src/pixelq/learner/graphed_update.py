@@ -13,12 +13,12 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from pixelq.cuda_graph import captured
 from pixelq.errors import UserError
 from pixelq.learner.optimizers import set_learning_rate
-from pixelq.out_of_memory import is_out_of_memory
+from pixelq.machine.cuda_graph import captured
+from pixelq.machine.out_of_memory import is_out_of_memory
+from pixelq.machine.transfer import page_locked
 from pixelq.replay.batch import Batch
-from pixelq.transfer import page_locked
 
 WARM_UP = 3
 """Updates made kernel by kernel before one is captured, as PyTorch's notes have it: libraries start, the optimizer's

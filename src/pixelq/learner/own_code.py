@@ -10,7 +10,7 @@ from pathlib import Path
 import torch
 
 from pixelq.errors import UserError
-from pixelq.out_of_memory import is_out_of_memory
+from pixelq.machine.out_of_memory import is_out_of_memory
 
 _NOT_OWN = tuple(str(Path(file).parent) for file in (torch.__file__, Path(__file__).parent))
 """Folders of torch's code and of pixelq's."""

@@ -9,7 +9,7 @@ from gymnasium.spaces import Box
 from pixelq.config import Config
 from pixelq.loops import Require
 from pixelq.loops.minibatches import MINIBATCH_FIELDS
-from pixelq.memory import transition_bytes
+from pixelq.machine.memory import transition_bytes
 from pixelq.replay.ahead import minibatches
 from pixelq.schedules import crossed, epsilon_schedule, learning_rate_schedule
 from pixelq.variants import KINDS

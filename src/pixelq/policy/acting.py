@@ -11,10 +11,10 @@ import torch
 from torch import Tensor
 
 from pixelq.errors import UserError
+from pixelq.machine.transfer import to_device
 from pixelq.networks.network import Network
 from pixelq.networks.recurrent_network import RecurrentNetwork, RememberingNetwork
 from pixelq.policy.graphed_values import GraphedValues
-from pixelq.transfer import to_device
 
 Changes = Callable[[], int]
 """Counts how often a network's weights have changed."""

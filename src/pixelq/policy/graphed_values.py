@@ -6,9 +6,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from pixelq.cuda_graph import captured
+from pixelq.machine.cuda_graph import captured
+from pixelq.machine.out_of_memory import is_out_of_memory
 from pixelq.networks.network import Network
-from pixelq.out_of_memory import is_out_of_memory
 
 WARM_UP = 3
 """Calls of one shape before it is captured: libraries start, and others may ask only once or twice."""

@@ -10,9 +10,9 @@ from typing import Any
 
 import tomli_w
 
-from pixelq.atomic import write_bytes
 from pixelq.config import Config
 from pixelq.errors import UserError
+from pixelq.files.atomic import write_bytes
 from pixelq.recipes.validation import validate, validate_ranges
 from pixelq.recipes.values import FIELDS, RENAMED, config_from_values, in_tables, merged, plain_values
 from pixelq.typed_values import nearest

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from pixelq.transfer import to_device
+from pixelq.machine.transfer import to_device
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,9 +11,9 @@ import math
 import numpy as np
 import torch
 
+from pixelq.machine.transfer import staging, to_device
 from pixelq.replay.batch import Batch, Drawn
 from pixelq.replay.block_store import FRAMES_PER_BLOCK, BlockStore
-from pixelq.transfer import staging, to_device
 
 SPARE = 4 * 10**9
 """Bytes of a card that stay free for the network, its activations, the CUDA libraries and other programs."""

@@ -10,7 +10,7 @@ import torch
 from numpy.typing import DTypeLike
 
 from pixelq.errors import UserError
-from pixelq.out_of_memory import is_out_of_memory
+from pixelq.machine.out_of_memory import is_out_of_memory
 from pixelq.replay.array_store import ArrayStore
 from pixelq.replay.batch import Batch, Drawn
 from pixelq.replay.block_store import FRAMES_PER_BLOCK, BlockStore

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pixelq.atomic import remedy, write_bytes
 from pixelq.errors import UserError
-from pixelq.plain_files import folders_for, not_plain
+from pixelq.files.atomic import remedy, write_bytes
+from pixelq.files.plain_files import folders_for, not_plain
 
 MARK = '<meta name="generator" content="pixelq report">'
 """Stands near the beginning of every report."""

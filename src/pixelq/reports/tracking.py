@@ -13,8 +13,8 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from pixelq.atomic import remedy
 from pixelq.errors import UserError
+from pixelq.files.atomic import remedy
 from pixelq.reports.event_file import EventFile
 from pixelq.reports.growing_file import GrowingFile, check_unchanged
 

@@ -10,9 +10,9 @@ import secrets
 from pathlib import Path
 from typing import Any, Literal
 
-from pixelq.atomic import write_bytes
 from pixelq.config import Config
 from pixelq.errors import UserError
+from pixelq.files.atomic import write_bytes
 
 ID = "wandb-id"
 """File in the run's folder."""

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
-from pixelq.atomic import write_bytes
 from pixelq.config import Config
+from pixelq.files.atomic import write_bytes
 from pixelq.runs.evaluation import evaluate
 
 FILE = "baseline.csv"

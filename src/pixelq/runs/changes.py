@@ -7,8 +7,8 @@ import io
 from pathlib import Path
 from typing import Any
 
-from pixelq.atomic import write_bytes
 from pixelq.config import Config
+from pixelq.files.atomic import write_bytes
 
 FILE = "changes.csv"
 COLUMNS = ("agent_step", "field", "before", "after")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 
 from pixelq.config import Config
-from pixelq.device import choose_device
+from pixelq.machine.device import choose_device
 
 BY_DEVICE = -1
 WITH_GPU, WITHOUT_GPU = 500, 30

@@ -10,11 +10,11 @@ from contextlib import contextmanager
 import safetensors.torch
 import torch
 
-from pixelq.atomic import reason_of, write_bytes
 from pixelq.envs.seeded_episodes import EnvironmentFailedError
 from pixelq.errors import RunError, UserError
+from pixelq.files.atomic import reason_of, write_bytes
 from pixelq.learner.means import NotFiniteError
-from pixelq.out_of_memory import as_memory_error, is_out_of_memory
+from pixelq.machine.out_of_memory import as_memory_error, is_out_of_memory
 from pixelq.replay.batch import Batch
 from pixelq.runs.callbacks import CallbackFailedError
 from pixelq.runs.going_on import resume_line

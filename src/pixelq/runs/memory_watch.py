@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from typing import NamedTuple
 
-from pixelq.memory import ROW_BYTES
+from pixelq.machine.memory import ROW_BYTES
 from pixelq.replay import Replay
 from pixelq.replay.block_store import FRAMES_PER_BLOCK
 

@@ -10,14 +10,6 @@ import torch
 from gymnasium.spaces import Box
 
 from pixelq.config import Config
-from pixelq.device import (
-    TorchSettings,
-    check_compiler,
-    choose_device,
-    make_deterministic,
-    prepare_cpu,
-    prepare_cuda,
-)
 from pixelq.envs import make_envs
 from pixelq.envs.seeded_episodes import SeededEpisodes
 from pixelq.errors import UserError
@@ -26,7 +18,15 @@ from pixelq.learner import checked_learner
 from pixelq.learner.learner import Learner
 from pixelq.loops import has_replay
 from pixelq.loops.counters import Counters
-from pixelq.memory import check_memory
+from pixelq.machine.device import (
+    TorchSettings,
+    check_compiler,
+    choose_device,
+    make_deterministic,
+    prepare_cpu,
+    prepare_cuda,
+)
+from pixelq.machine.memory import check_memory
 from pixelq.networks import Network, build_network
 from pixelq.policy import EpsilonGreedy
 from pixelq.policy.acting import acting_with

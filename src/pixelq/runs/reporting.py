@@ -10,11 +10,11 @@ from collections.abc import Callable
 
 import numpy as np
 
-from pixelq.atomic import remedy, write_bytes
 from pixelq.checkpoints.kept_policies import kept_policy_folder
 from pixelq.checkpoints.policy_file import recorded_score, save_policy
 from pixelq.envs.seeded_episodes import EnvironmentFailedError
 from pixelq.errors import UserError
+from pixelq.files.atomic import remedy, write_bytes
 from pixelq.reports.progress import Progress
 from pixelq.reports.tracking import Tracker
 from pixelq.runs import baseline

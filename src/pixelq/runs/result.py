@@ -64,7 +64,7 @@ class Result:
             UserError: there is none yet.
         """
         from pixelq.checkpoints.policy_file import load_agent
-        from pixelq.device import choose_device
+        from pixelq.machine.device import choose_device
         from pixelq.sharing.checkpoint_policy import playable
 
         with handed_over(self.handed), playable(self.folder, _tell) as place:

@@ -9,13 +9,13 @@ from typing import Any
 import numpy as np
 import torch
 
-from pixelq.atomic import reason_of, remedy
 from pixelq.checkpoints.reader import LoadedCheckpoint
 from pixelq.checkpoints.store import CheckpointStore
 from pixelq.checkpoints.writer import CheckpointWriter
 from pixelq.config import Config
 from pixelq.errors import RunError
-from pixelq.memory import available_memory, free_swap, transition_bytes
+from pixelq.files.atomic import reason_of, remedy
+from pixelq.machine.memory import available_memory, free_swap, transition_bytes
 from pixelq.reports.progress import Progress
 from pixelq.reports.tracking import Tracker
 from pixelq.runs.callbacks import Callbacks

@@ -7,11 +7,11 @@ import re
 import time
 from pathlib import Path
 
-from pixelq.atomic import remove_temporaries, sync_folder
 from pixelq.checkpoints.kept_policies import FOLDER
 from pixelq.command_lines import command_line
 from pixelq.config import Config
 from pixelq.errors import UserError
+from pixelq.files.atomic import remove_temporaries, sync_folder
 from pixelq.recipes.reading import write_config
 from pixelq.runs.folder_lock import FolderLock
 

@@ -10,7 +10,7 @@ import numpy as np
 from pixelq.checkpoints.reader import LoadedCheckpoint, RefusedCheckpointError, StoredReplay
 from pixelq.envs.seeded_episodes import NotReproducedError
 from pixelq.errors import UserError
-from pixelq.out_of_memory import is_out_of_memory
+from pixelq.machine.out_of_memory import is_out_of_memory
 from pixelq.recipes.values import plain_values
 from pixelq.runs.arithmetic import arithmetic
 from pixelq.runs.parts import Parts

@@ -18,10 +18,10 @@ from pixelq.checkpoints.reader import LoadedCheckpoint, RefusedCheckpointError
 from pixelq.checkpoints.store import CheckpointStore
 from pixelq.command_lines import command_line
 from pixelq.config import Config
-from pixelq.device import choose_device, default_threads
 from pixelq.errors import UserError
 from pixelq.learner.trial import try_first_update
-from pixelq.memory import available_memory, free_disk
+from pixelq.machine.device import choose_device, default_threads
+from pixelq.machine.memory import available_memory, free_disk
 from pixelq.recipes.reading import read_config, write_config
 from pixelq.recipes.validation import validate
 from pixelq.recipes.values import FIELDS, TYPES, config_from_values, overridden

@@ -15,10 +15,10 @@ from typing import Any
 
 import tomli_w
 
-from pixelq.atomic import write_bytes
 from pixelq.command_lines import command_line
 from pixelq.config import Config
 from pixelq.errors import UserError
+from pixelq.files.atomic import write_bytes
 from pixelq.recipes.validation import validate
 from pixelq.recipes.values import config_from_values, plain_values
 from pixelq.runs.folder_lock import FolderLock

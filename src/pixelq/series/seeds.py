@@ -14,10 +14,10 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from pixelq.atomic import write_bytes
 from pixelq.command_lines import command_line
 from pixelq.config import Config
 from pixelq.errors import UserError
+from pixelq.files.atomic import write_bytes
 from pixelq.recipes.validation import validate
 from pixelq.runs.scores import WINDOW
 from pixelq.series.folder import SeriesFolder, field, new_folder, plain_name, read_series

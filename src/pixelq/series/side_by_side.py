@@ -16,9 +16,9 @@ from typing import Literal
 import pixelq
 from pixelq.command_lines import IMPORTED
 from pixelq.config import Config
-from pixelq.cores import available_cores
 from pixelq.errors import UserError
-from pixelq.memory import available_memory, memory_needed
+from pixelq.machine.cores import available_cores
+from pixelq.machine.memory import available_memory, memory_needed
 from pixelq.recipes.reading import read_config
 from pixelq.runs.folder_lock import FolderLock
 from pixelq.runs.signals import stopped_by_signals

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from pixelq.atomic import write_bytes
+from pixelq.files.atomic import write_bytes
 from pixelq.series.suite_curves import even_steps, percents
 from pixelq.series.suite_scores import Cell, Compared, Row, Scale
 

@@ -16,11 +16,11 @@ from typing import Any
 
 import torch
 
-from pixelq.atomic import atomic_file, remedy, sync_file, sync_folder
 from pixelq.checkpoints.policy_file import config_beside, load_agent, read_facts
 from pixelq.config import Config
 from pixelq.errors import UserError
-from pixelq.plain_files import folders_for
+from pixelq.files.atomic import atomic_file, remedy, sync_file, sync_folder
+from pixelq.files.plain_files import folders_for
 from pixelq.policy import Agent
 from pixelq.recipes.reading import write_config
 from pixelq.runs.signals import terminated_as_interrupted

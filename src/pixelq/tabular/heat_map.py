@@ -12,8 +12,8 @@ from matplotlib.collections import PolyCollection
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 
-from pixelq.atomic import atomic_file
 from pixelq.errors import UserError
+from pixelq.files.atomic import atomic_file
 from pixelq.tabular.game import TabularGame
 from pixelq.tabular.maps import Direction, Panel
 from pixelq.tabular.optimality import optimal_actions

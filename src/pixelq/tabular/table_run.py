@@ -27,8 +27,8 @@ import safetensors
 import safetensors.numpy
 import tomli_w
 
-from pixelq.atomic import remedy, sync_folder, write_bytes
 from pixelq.errors import RunError, UserError
+from pixelq.files.atomic import remedy, sync_folder, write_bytes
 from pixelq.runs.evaluation import Evaluation
 from pixelq.tabular.game import TabularGame, open_game
 from pixelq.tabular.optimality import Optimality

@@ -13,7 +13,7 @@ import numpy as np
 from gymnasium.wrappers import RenderCollection
 
 from pixelq.errors import UserError
-from pixelq.plain_files import check_plain, check_writable
+from pixelq.files.plain_files import check_plain, check_writable
 from pixelq.tabular.episodes import Step, play
 from pixelq.tabular.game import TabularGame
 from pixelq.tabular.policies import Player, TableAgent

@@ -11,9 +11,9 @@ from matplotlib.figure import Figure
 from matplotlib.text import Text
 from matplotlib.ticker import FuncFormatter, MaxNLocator, NullFormatter
 
-from pixelq.atomic import atomic_file
 from pixelq.errors import UserError
-from pixelq.plain_files import check_plain, folders_for
+from pixelq.files.atomic import atomic_file
+from pixelq.files.plain_files import check_plain, folders_for
 
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00", "#6a3d9a", "#555555")
 """One colour per group of runs (Okabe and Ito's palette, which colour-blind readers can tell apart)."""

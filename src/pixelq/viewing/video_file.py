@@ -16,9 +16,9 @@ import numpy as np
 from av.video.reformatter import ColorRange, Colorspace
 from PIL import Image
 
-from pixelq.atomic import sync_file
 from pixelq.errors import UserError
-from pixelq.plain_files import check_plain, folders_for
+from pixelq.files.atomic import sync_file
+from pixelq.files.plain_files import check_plain, folders_for
 from pixelq.viewing.gif_file import COLOURS, FASTEST, MOST_COLOURS, GifFile
 
 ENDINGS = (".mp4", ".gif")

@@ -14,14 +14,14 @@ import torch
 
 import pixelq
 import small_learners
-from pixelq.device import prepare_cuda
 from pixelq.learner.graphed_update import WARM_UP, GraphedUpdate
 from pixelq.learner.means import NotFiniteError
+from pixelq.machine.device import prepare_cuda
+from pixelq.machine.transfer import to_device
 from pixelq.policy import EpsilonGreedy
 from pixelq.replay import Batch, Replay
 from pixelq.replay.ahead import minibatches
 from pixelq.replay.device_frames import SPARE, has_room
-from pixelq.transfer import to_device
 from small_learners import CPU, batch
 
 pytestmark = [pytest.mark.gpu, pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")]
@@ -277,7 +277,8 @@ except UserError as error:
 
 def test_a_loss_that_waits_is_refused_with_what_to_do():
     """In a process of its own, because a capture that failed leaves the device in disorder."""
-    path = [str(Path(__file__).parent), str(Path(pixelq.__file__).parents[1])]
+    here = Path(__file__).parent
+    path = [str(here), str(here.parent), str(Path(pixelq.__file__).parents[1])]
     done = subprocess.run([sys.executable, "-c", WAITING.format(path=path)], capture_output=True, text=True)
     assert "--deterministic updates without a graph" in done.stdout, done.stderr
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pixelq.cores import available_cores, cpu_quota
+from pixelq.machine.cores import available_cores, cpu_quota
 
 
 def write_quota(folder: Path, version: int, quota: str, period: int = 100_000) -> None:
@@ -54,7 +54,7 @@ def test_a_file_that_says_nothing_sets_no_limit(tmp_path: Path, text: str) -> No
 @given(quota=st.none() | st.floats(0.01, 200))
 def test_threads_are_the_quota_rounded_up_and_never_more_than_cores_nor_none(quota: float | None) -> None:
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr("pixelq.cores.cpu_quota", lambda: quota)
+        patched.setattr("pixelq.machine.cores.cpu_quota", lambda: quota)
         patched.setattr(os, "sched_getaffinity", lambda pid: set(range(8)), raising=False)
         assert available_cores() == (8 if quota is None else min(8, math.ceil(quota)))
         patched.delattr(os, "sched_getaffinity")

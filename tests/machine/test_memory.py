@@ -10,7 +10,7 @@ from gymnasium.spaces import Box
 
 from pixelq.config import Config
 from pixelq.errors import UserError
-from pixelq.memory import (
+from pixelq.machine.memory import (
     BASE,
     _container_available,
     _meminfo,
@@ -94,7 +94,7 @@ def test_vectors_lie_in_the_replay_as_they_are() -> None:
 
 
 def test_a_game_is_asked_before_a_run_is_refused_for_its_memory(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pixelq.memory.available_memory", lambda: BASE + 500 * 10**6)
+    monkeypatch.setattr("pixelq.machine.memory.available_memory", lambda: BASE + 500 * 10**6)
     config = dataclasses.replace(Config(), torso="mlp", frame_stack=1, replay_capacity=10**6)
     check_memory(config, None)
     check_memory(config, Box(-1, 1, (1, 8)))
@@ -136,7 +136,7 @@ def test_a_loop_of_ones_own_may_say_what_it_keeps_by_any_name(
 
 
 def test_a_network_is_not_made_before_it_is_known_to_fit(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr("pixelq.memory.available_memory", lambda: 64 * GB)
+    monkeypatch.setattr("pixelq.machine.memory.available_memory", lambda: 64 * GB)
     made: list[int] = []
     monkeypatch.setattr("pixelq.runs.parts.initial_network", lambda *given: made.append(1))
     folder = tmp_path / "run"

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from pixelq import atomic
-from pixelq.atomic import atomic_file, remove_temporaries, write_bytes
+from pixelq.files import atomic
+from pixelq.files.atomic import atomic_file, remove_temporaries, write_bytes
 from small_runs import python
 
 
@@ -58,7 +58,7 @@ def test_a_process_killed_in_the_midst_leaves_the_old_file_and_a_temporary_that_
     code = """
 import os, signal, sys
 from pathlib import Path
-from pixelq.atomic import atomic_file
+from pixelq.files.atomic import atomic_file
 with atomic_file(Path(sys.argv[1]) / "x") as file:
     file.write(b"half"); file.flush(); os.kill(os.getpid(), signal.SIGKILL)
 """

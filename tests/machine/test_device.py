@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from pixelq.device import (
+from pixelq.errors import UserError
+from pixelq.machine.device import (
     TorchSettings,
     available_cores,
     choose_device,
@@ -20,7 +21,6 @@ from pixelq.device import (
     prepare_cpu,
     prepare_cuda,
 )
-from pixelq.errors import UserError
 
 HAS_CUDA = torch.cuda.is_available()
 HAS_MPS = torch.backends.mps.is_available()
@@ -177,7 +177,7 @@ def test_what_a_run_sets_in_torch_can_be_put_back_and_what_was_set_before_stays(
 FAULTS = """
 import resource
 import torch
-from pixelq.device import keep_freed_memory
+from pixelq.machine.device import keep_freed_memory
 keep_freed_memory()
 faults = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_minflt
 update = lambda: [torch.zeros(size, dtype=torch.uint8) for size in [8_000_000] * 6] and None

@@ -6,7 +6,7 @@ import math
 import os
 from pathlib import Path
 
-from pixelq.cgroups import MOUNTED, OWN, group_folders
+from pixelq.machine.cgroups import MOUNTED, OWN, group_folders
 
 
 def available_cores() -> int:

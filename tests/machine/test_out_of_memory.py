@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from pixelq.cli import main
-from pixelq.out_of_memory import as_memory_error, is_out_of_memory
+from pixelq.machine.out_of_memory import as_memory_error, is_out_of_memory
 
 
 def test_what_torchs_allocator_raises_is_a_lack_of_memory() -> None:

@@ -11,10 +11,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pixelq.atomic import write_bytes
 from pixelq.cli import main
 from pixelq.errors import UserError
-from pixelq.plain_files import check_plain, folders_for, not_plain, output_path
+from pixelq.files.atomic import write_bytes
+from pixelq.files.plain_files import check_plain, folders_for, not_plain, output_path
 from pixelq.sharing.bundle import check_free
 from pixelq.tabular.video import check_video
 

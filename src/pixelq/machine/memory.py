@@ -11,9 +11,9 @@ import numpy as np
 from gymnasium.spaces import Box
 
 from pixelq import loops
-from pixelq.cgroups import MOUNTED, OWN, group_folders
 from pixelq.config import Config
 from pixelq.errors import UserError
+from pixelq.machine.cgroups import MOUNTED, OWN, group_folders
 from pixelq.networks import network_sizes
 from pixelq.networks.observations import likely_observations
 from pixelq.variants import KINDS, option_values

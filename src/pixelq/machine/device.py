@@ -13,8 +13,8 @@ from typing import Literal, get_args
 
 import torch
 
-from pixelq.cores import available_cores
 from pixelq.errors import UserError
+from pixelq.machine.cores import available_cores
 
 DeviceName = Literal["auto", "cpu", "cuda", "mps", "vulkan"]
 

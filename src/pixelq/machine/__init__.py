@@ -1,0 +1,1 @@
+"""This machine: its cores, memory and GPU, and what tensors are computed with."""
