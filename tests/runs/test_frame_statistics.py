@@ -25,7 +25,7 @@ REPLAY = {
     "train_every": 8, "optimizer": "adam", "loss": "double", "steps": 120, "frame_stack": 1,
 }  # fmt: skip
 SEQUENCES = {"memory": "lstm", "units": 4, "sequence_length": 4, "burn_in": 2, "sequence_every": 3, "batch_size": 8}
-WITH_A_TARGET = {"replay": REPLAY, "recurrent_replay": REPLAY | SEQUENCES}
+WITH_A_TARGET = {"replay": REPLAY, "overlapped": REPLAY, "recurrent_replay": REPLAY | SEQUENCES}
 """The loops that learn with a target network, each with fields for a game of a few numbers."""
 
 
