@@ -108,6 +108,13 @@ def test_a_loss_may_need_states_that_differ_and_an_end() -> None:
     tried(loss="mine")
 
 
+@pytest.mark.parametrize("number", [torch.nan, torch.inf])
+def test_a_loss_that_is_not_finite_is_refused_with_how_often(number: float) -> None:
+    register("loss", "mine", loss=changed(lambda found: found._replace(loss=found.loss * number)), Options=Options)
+    line = refused(lambda: tried(loss="mine"))
+    assert line.startswith("loss 'mine': it is NaN or infinite for 8 of 8 transitions of drawn states")
+
+
 def test_in_games_with_action_masks_a_loss_is_tried_with_masks() -> None:
     register("loss", "mine", loss=asks_the_head)
     tried(loss="mine")

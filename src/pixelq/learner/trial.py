@@ -67,9 +67,16 @@ def try_first_update(config: Config, network: Network, device: torch.device, mas
 
 def _checked(config: Config, loss: Any, batch: Batch) -> Loss:
     try:
-        return checked_loss(loss, batch)
+        found = checked_loss(loss, batch)
     except UserError as error:
         raise UserError(f"loss {config.loss!r}: {error}") from None
+    wrong = int((~torch.isfinite(found.loss)).sum())
+    if wrong:
+        raise UserError(
+            f"loss {config.loss!r}: it is NaN or infinite for {wrong} of {len(found.loss)} transitions of drawn "
+            "states, tried before the run: look for a logarithm, a root or a division"
+        )
+    return found
 
 
 @torch.no_grad()
