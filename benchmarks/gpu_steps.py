@@ -139,15 +139,17 @@ class Runs:
 
 
 def throughput(setting: Setting) -> dict[str, Case]:
-    """The work of `cleanrl`; the best way with every number of environments first, then the others with the most."""
+    """The work of `cleanrl`; what departs from the best way in one thing first, then all ways, as far as time goes."""
     runs, most = Runs(setting), setting.sizes.envs[0]
     best = Way("bf16", graphed=True, place=PLACES[0], loop="overlapped")
     ways = [(most, best), (most, dataclasses.replace(best, loop="replay"))]
     ways += [(most, dataclasses.replace(best, arithmetic=other)) for other in ARITHMETICS[1:]]
     ways += [(most, dataclasses.replace(best, place=PLACES[1])), (most, dataclasses.replace(best, graphed=False))]
     ways += [(n, best) for n in setting.sizes.envs[1:]]
+    every = itertools.product(setting.sizes.envs, ARITHMETICS, (True, False), PLACES, ("overlapped", "replay"))
+    ways += [(n, Way(*way)) for n, *way in every]
     cases: dict[str, Case] = {}
-    for n, way in ways:
+    for n, way in dict.fromkeys(ways):
         cases.setdefault(f"emulator alone, {n}", functools.partial(emulator, setting, runs, "cleanrl", n))
         cases[way.in_words(n)] = functools.partial(cleanrl, setting, runs, n, way)
     return cases
