@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import traceback
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -12,7 +13,7 @@ import torch
 from pixelq.errors import UserError
 from pixelq.machine.out_of_memory import is_out_of_memory
 
-_NOT_OWN = tuple(str(Path(file).parent) for file in (torch.__file__, Path(__file__).parent))
+_NOT_OWN = tuple(f"{Path(file).parent}{os.sep}" for file in (torch.__file__, Path(__file__).parent))
 """Folders of torch's code and of pixelq's."""
 
 

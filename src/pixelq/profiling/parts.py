@@ -35,27 +35,36 @@ Around = Callable[[str], AbstractContextManager[Any]]
 def wrapped_parts(around: Around) -> Iterator[None]:
     """Inside the block, every call of a part in this process runs inside `around(part)`; after the block no longer.
 
-    Methods of a part may call each other; then one `around(part)` is inside another.
+    Methods of a part may call each other; then only the outermost call does.
     """
     originals: list[tuple[type, str, Any]] = []
     try:
         for part, places in PARTS.items():
+            within = threading.local()
             for owner, names in places:
                 for name in names:
                     # On the class, because Python looks up `__call__` there and nowhere else.
                     originals.append((owner, name, vars(owner)[name]))
-                    setattr(owner, name, _wrapped(vars(owner)[name], part, around))
+                    setattr(owner, name, _wrapped(vars(owner)[name], part, around, within))
         yield
     finally:
         for owner, name, original in originals:
             setattr(owner, name, original)
 
 
-def _wrapped(method: Callable[..., Any], part: str, around: Around) -> Callable[..., Any]:
+def _wrapped(method: Callable[..., Any], part: str, around: Around, within: threading.local) -> Callable[..., Any]:
+    """`within` is the part's: whether this thread is in a call of it."""
+
     @functools.wraps(method)
     def call(*args: Any, **options: Any) -> Any:
-        with around(part):
+        if getattr(within, "call", False):
             return method(*args, **options)
+        within.call = True
+        try:
+            with around(part):
+                return method(*args, **options)
+        finally:
+            within.call = False
 
     return call
 

@@ -166,19 +166,18 @@ class Replay:
         Raises:
             UserError: there is no whole transition yet.
         """
-        return self._batch(self._drawn(batch_size, generator))
+        return self.batch(self.draw(batch_size, generator))
 
     def draw(self, size: int, generator: np.random.Generator) -> Drawn:
-        """What `sample` does first: choose `size` transitions, for `batch`.
-
-        Raises:
-            UserError: as `sample`.
-        """
-        return self._drawn(size, generator)
+        """What `sample` does first: choose `size` transitions, for `batch`; raises what `sample` does."""
+        envs, positions, rows, steps, weight = self._draw(size, generator)
+        return self._described(envs, positions, rows, steps, weight / weight.max())
 
     def batch(self, drawn: Drawn) -> Batch:
         """The batch of transitions that were drawn; nothing may have been added since."""
-        return self._batch(drawn)
+        if self._on_device is not None:
+            return self._on_device.batch(drawn, self.stack)
+        return batch_in_memory(self._frames, self.frame_shape, self._rows.written, drawn, self.stack, self.n_step)
 
     def learned(self, rows: torch.Tensor, priority: torch.Tensor) -> None:
         """Tell the sampler what an update found; a GPU is waited for only if the sampler wants to know.
@@ -304,15 +303,6 @@ class Replay:
             "frames_per_block": FRAMES_PER_BLOCK,
         }
 
-    def _drawn(self, size: int, generator: np.random.Generator) -> Drawn:
-        envs, positions, rows, steps, weight = self._draw(size, generator)
-        return self._described(envs, positions, rows, steps, weight / weight.max())
-
-    def _batch(self, drawn: Drawn) -> Batch:
-        if self._on_device is not None:
-            return self._on_device.batch(drawn, self.stack)
-        return batch_in_memory(self._frames, self.frame_shape, self._rows.written, drawn, self.stack, self.n_step)
-
     def _draw(
         self, batch_size: int, generator: np.random.Generator
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
@@ -359,14 +349,9 @@ class Replay:
         return np.maximum(self._rows.written - self.rows_per_env, 0)
 
     def _append(
-        self,
-        envs: np.ndarray,
-        frames: np.ndarray,
-        action: np.ndarray | int,
-        reward: np.ndarray | float,
-        flags: np.ndarray | int,
-        action_mask: np.ndarray | None,
-    ) -> None:
+        self, envs: np.ndarray, frames: np.ndarray, action: np.ndarray | int, reward: np.ndarray | float,
+        flags: np.ndarray | int, action_mask: np.ndarray | None,
+    ) -> None:  # fmt: skip
         positions = self._rows.written[envs]
         if action_mask is not None and self._masks is None:
             self._masks = MaskRing(self.num_envs, self._rows.size, action_mask.shape[1])
