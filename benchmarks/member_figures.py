@@ -3,7 +3,7 @@
     python benchmarks/member_figures.py results/minatar/curves.csv docs/pictures/members
 
 A panel for each game: mean and range of the seeds' training scores (last 100 games) against agent steps; the suite's
-first algorithm is grey.
+first algorithm is grey, and has a figure of its own.
 """
 
 import argparse
@@ -39,7 +39,7 @@ def read_curves(path: Path) -> tuple[np.ndarray, Runs]:
 
 
 def draw(first: str, algorithm: str, steps: np.ndarray, runs: Runs) -> Figure:
-    """One algorithm beside the first."""
+    """One algorithm beside the first, or the first alone."""
     figure = Figure(figsize=(11, 3.1), layout="constrained")
     for panel, game in zip(figure.subplots(1, len(runs[algorithm]), squeeze=False)[0], runs[algorithm], strict=True):
         style(panel, x="agent steps", y="")
@@ -47,7 +47,8 @@ def draw(first: str, algorithm: str, steps: np.ndarray, runs: Runs) -> Figure:
         panel.set_title(game.removeprefix("MinAtar/").removesuffix("-v0"), fontsize=11, loc="left")
         if game in runs[first]:
             draw_line(panel, steps, runs[first][game], GREY, first)
-        draw_line(panel, steps, runs[algorithm][game], COLOURS[1], algorithm)
+        if algorithm != first:
+            draw_line(panel, steps, runs[algorithm][game], COLOURS[1], algorithm)
     figure.axes[0].set_ylabel("points", fontsize=11)
     figure.axes[0].legend(fontsize=10, framealpha=0.85, edgecolor="none")
     return figure
@@ -67,8 +68,8 @@ def main() -> None:
     args = parser.parse_args()
     steps, runs = read_curves(args.curves)
     args.out.mkdir(parents=True, exist_ok=True)
-    first, *others = runs
-    for algorithm in others:
+    first = next(iter(runs))
+    for algorithm in runs:
         path = args.out / f"{plain_name(algorithm).replace('_', '-')}.png"
         draw(first, algorithm, steps, runs).savefig(path, dpi=80)
         print(path)

@@ -31,6 +31,9 @@ METRICS = "metrics.json"
 PLOT_SECONDS = 60.0
 """At least this long between plots: drawing one takes half a second of the training's time."""
 
+NEAR = 0.05
+"""Part of a head's range of returns, from either end: a mean Q within it is near that end."""
+
 
 class Reporting:
     """Reads the parts of a run; nothing here changes what the run learns.
@@ -50,7 +53,7 @@ class Reporting:
         self._tracker, self._progress, self._asked_to_stop = tracker, progress, asked_to_stop
         self._epsilon, self._learning_rate = epsilon_schedule(self._config), learning_rate_schedule(self._config)
         self._last_row = (parts.counters.agent_steps, parts.clock.seconds)
-        self._plotted = time.monotonic()
+        self._plotted, self._told_of_limits = time.monotonic(), False
         if recorded_score(folder.best) is None:  # without the file, the next policy that is measured is the best
             parts.evaluations.best_score = -math.inf
 
@@ -77,9 +80,27 @@ class Reporting:
         self._tracker.write("progress.csv", row)
         self._tracker.flush()
         self._progress.show(row)
+        self._tell_of_limits(mean_q)
         if config.eval_every == 0 and parts.scores.window_full and self._is_best_mean():
             parts.evaluations.best_after = counters.episodes
             self._keep(parts.scores.mean, "mean of the last 100 training games")
+
+    def _tell_of_limits(self, mean_q: float) -> None:
+        """Say once in a session that Q comes near the highest or lowest return that the head can express."""
+        limits = getattr(self._parts.learner.network.head, "limits", None)
+        if limits is None or self._told_of_limits or not math.isfinite(mean_q):
+            return
+        low, high = limits
+        margin = NEAR * (high - low)
+        if low + margin <= mean_q <= high - margin:
+            return
+        self._told_of_limits = True
+        end, which, option = (high, "highest", "--v-max") if mean_q > high - margin else (low, "lowest", "--v-min")
+        self._progress.say(
+            f"Q is {mean_q:.3g}, and {end:g} is the {which} return that the head {self._config.head} can express: "
+            f"what lies beyond is learned as if it were {end:g}; begin anew with another {option}, or with clipped or "
+            "scaled rewards"
+        )
 
     def _is_best_mean(self) -> bool:
         """Of equals the last, as in evaluations; but only if a game has ended since, or it is the same mean again."""

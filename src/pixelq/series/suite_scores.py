@@ -145,7 +145,7 @@ def scale_of(table: Table2D, human: Mapping[str, tuple[float, float]]) -> Scale 
         return None
     runs = {game: np.concatenate([scores[game] for scores in table.values() if game in scores]) for game in games}
     ends = {game: (float(scores.min()), float(scores.max())) for game, scores in runs.items()}
-    return Scale("min-max: 0 and 1 are the lowest and the highest of the compared runs of a game", ends)
+    return Scale("min-max: 0 and 1 are a game's lowest and highest run at the agent step compared", ends)
 
 
 def human_ends(cells: Sequence[Cell]) -> dict[str, tuple[float, float]]:

@@ -35,4 +35,8 @@ class Head(Protocol):
     #
     #     def distribution(self, output: Tensor) -> tuple[Tensor, Tensor]
     #
-    # returns and their probabilities, float32 `(B, A, k)` both: for pictures.
+    # returns and their probabilities, float32 `(B, A, k)` both: for pictures;
+    #
+    #     limits: tuple[float, float]
+    #
+    # the lowest and the highest return that it can express, where these are the recipe's: a run says when Q comes near.

@@ -55,6 +55,7 @@ class Head(nn.Module):
         """Return of the first atom."""
         self.last = options.v_max - (0.5 * self.step if edges else 0.0)
         """Return of the last atom."""
+        self.limits = (self.first, self.last)
         self.output = layers.streams(features, num_actions, options.atoms, hidden)
         self.register_buffer("support", torch.linspace(self.first, self.last, self.atoms), persistent=False)
 
