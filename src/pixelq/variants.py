@@ -285,8 +285,10 @@ class Kind:
             names = getattr(variant, said, ())
             if not isinstance(names, tuple | list) or not all(isinstance(one, str) for one in names):
                 raise UserError(f"{self.name} {name!r}: its {said} must be a tuple of names, not {names!r}")
-        if not isinstance(given := getattr(variant, "GIVES", ""), str):
-            raise UserError(f"{self.name} {name!r}: its GIVES must be one text, not {given!r}")
+        for said, kinds in (("GIVES", str), ("DOUBLE", str), ("MUNCHAUSEN", str), ("NEEDS_TARGET", (bool, str))):
+            if not isinstance(value := getattr(variant, said, ""), kinds):
+                what = "one text" if kinds is str else "True or an option's name"
+                raise UserError(f"{self.name} {name!r}: its {said} must be {what}, not {value!r}")
         if not isinstance(options := getattr(variant, "HEAD_OPTIONS", {}), Mapping):
             raise UserError(f"{self.name} {name!r}: its HEAD_OPTIONS must be a table of options, not {options!r}")
 
@@ -317,7 +319,7 @@ KINDS: dict[str, Kind] = {
             "loss",
             "loss_options",
             frozenset({"penalty"}),
-            says=("HEADS", "HEAD_OPTIONS", "TAKES", "LOOPS", "NEEDS_TARGET", "returns"),
+            says=("HEADS", "HEAD_OPTIONS", "TAKES", "LOOPS", "NEEDS_TARGET", "DOUBLE", "MUNCHAUSEN", "returns"),
         ),
         Kind(
             "sampler",

@@ -1,6 +1,7 @@
 """One update of the fast learner held to a plain reference, and the target network's rules."""
 
 import copy
+import dataclasses
 
 import numpy as np
 import pytest
@@ -199,3 +200,20 @@ def test_an_update_is_made_whatever_is_observed(torso, shape, norm, precision):
     for p, was in zip(one.network.parameters(), before, strict=True):
         assert p.grad.stride() == p.stride()
         assert not torch.equal(p, was)
+
+
+def test_rows_that_are_no_transitions_are_in_no_mean_of_the_curves():
+    kept, beside = batch(seed=0).map(lambda x: x[:8]), batch(seed=1).map(lambda x: x[:4])
+    beside = dataclasses.replace(beside, return_n=beside.return_n + 1e6, weight=torch.zeros(4))
+    both = Batch(
+        **{
+            field.name: None
+            if (one := getattr(kept, field.name)) is None
+            else torch.cat([one, getattr(beside, field.name)])
+            for field in dataclasses.fields(Batch)
+        }
+    )
+    alone, together = learner(), learner()
+    alone.update(kept, 0.0)
+    together.update(both, 0.0)
+    assert together.take_means() == pytest.approx(alone.take_means(), rel=1e-5)

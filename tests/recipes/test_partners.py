@@ -94,7 +94,14 @@ def test_a_loop_may_give_something_new_for_a_loss_that_takes_it() -> None:
 
 
 @pytest.mark.parametrize(
-    ("kind", "said"), [("loss", {"TAKES": "rollouts"}), ("loop", {"GIVES": ("rollouts",)}), ("loss", {"HEADS": (1,)})]
+    ("kind", "said"),
+    [
+        ("loss", {"TAKES": "rollouts"}),
+        ("loop", {"GIVES": ("rollouts",)}),
+        ("loss", {"HEADS": (1,)}),
+        ("loss", {"DOUBLE": 1}),
+        ("loss", {"NEEDS_TARGET": ["double"]}),
+    ],
 )
 def test_what_is_said_in_another_form_is_one_line(kind: str, said: dict[str, Any]) -> None:
     line = refused(lambda: register(kind, "mine", **{KINDS[kind].part: nothing}, **said))

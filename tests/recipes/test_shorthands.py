@@ -4,12 +4,16 @@ import dataclasses
 
 import pytest
 
+from own_variants import as_it_was, nothing
 from pixelq.cli import main
 from pixelq.errors import UserError
 from pixelq.recipes.choice import configure
 from pixelq.recipes.reading import read_recipe
 from pixelq.recipes.shorthands import SHORTHANDS
 from pixelq.recipes.validation import validate
+from pixelq.variants import register
+
+__all__ = ["as_it_was"]
 
 
 def chosen(recipe="dopamine", **overrides):
@@ -96,6 +100,35 @@ def test_the_command_line_takes_them_in_any_order_and_beside_a_named_loss(tmp_pa
     config = read_recipe(str(run / "config.toml"))
     assert (config.loss, config.streams, config.n_step) == ("double", "dueling", 3)
     assert config.loss_options == {"error": "squared"}
+
+
+def test_losses_of_ones_own_name_their_forms_with_double_and_munchausen(as_it_was):
+    register("loss", "my_double", loss=nothing, NEEDS_TARGET=True, DOUBLE="my_double")
+    register("loss", "mine", loss=nothing, DOUBLE="my_double", MUNCHAUSEN="munchausen")
+    assert chosen(loss="mine", double=True).loss == "my_double"
+    assert chosen(loss="my_double", double=True).loss == "my_double"
+    assert chosen(loss="mine", munchausen=True).loss == "munchausen"
+    with pytest.raises(UserError, match="takes them all; it goes with --loss dqn or iqn or mine"):
+        chosen(loss="my_double", munchausen=True)
+
+
+def test_an_option_that_the_other_loss_lacks_is_not_dropped_in_silence():
+    assert chosen(loss="iqn", kappa=0.5, munchausen=True).loss_options["kappa"] == 0.5
+    with pytest.raises(UserError, match="double = True does not go with --loss m_iqn, which has no such option"):
+        chosen("iqn", loss_options={"double": True}, munchausen=True)
+
+
+@pytest.mark.parametrize("needs", [True, "twice"])
+def test_a_loss_that_needs_a_target_network_is_refused_in_every_loop_without_one(as_it_was, needs):
+    options = dataclasses.make_dataclass("Options", [("twice", bool, True)], frozen=True)
+    register("loss", "mine", loss=nothing, NEEDS_TARGET=needs, Options=options)
+    for recipe in ("nips2013", "default", "cleanrl-pqn"):
+        config = chosen(recipe, loss="mine")
+        with pytest.raises(UserError, match="target network"):
+            validate(config)
+    validate(chosen("dopamine", loss="mine"))
+    if needs == "twice":
+        validate(chosen("default", loss="mine", twice=False))
 
 
 def test_no_short_name_is_a_field():

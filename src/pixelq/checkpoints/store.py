@@ -89,7 +89,7 @@ class CheckpointStore:
         Args:
             agent_steps: names the checkpoint.
             state: nested dictionaries of numbers, arrays and tensors.
-            replay: None in the parallel loop.
+            replay: None in a loop without one.
             logs: files whose lengths are in the state.
 
         Raises:

@@ -118,7 +118,9 @@ class Learner:
             self._average_into(self.target_network, self._config.target_tau)
         if self.averaged_network is not self.network:
             self._average_into(self.averaged_network, self._config.averaged_network_tau)
-        self._sums += torch.stack([loss.detach().mean(), q.mean()])
+        # A row of weight 0 is no transition (the last frame of an episode within a sequence).
+        counted = (batch.weight > 0).to(q.dtype)
+        self._sums += torch.stack([loss.detach() @ counted, q @ counted]) / counted.sum().clamp(min=1)
         return priority
 
     def _step_in_training(self, batch: Batch) -> Tensor:
@@ -145,7 +147,7 @@ class Learner:
                 self._average_into(copied, 1.0)
 
     def take_means(self) -> tuple[float, float]:
-        """Mean loss and mean Q(s, a) of the updates since the last call; NaN if there was none."""
+        """Mean loss and mean Q(s, a) over the transitions of the updates since the last call; NaN if there was none."""
         updates, self._summed_updates = self._summed_updates, 0
         return taken_means(self._sums, updates)
 

@@ -1,4 +1,4 @@
-"""What a run counts. The loop alone changes it; everything periodic asks it."""
+"""What a run counts. The loop changes it, itself or by `Run.count_step`; everything periodic asks it."""
 
 from __future__ import annotations
 

@@ -16,11 +16,13 @@ from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
 from pixelq.envs.seeded_episodes import EnvironmentFailedError
-from pixelq.loops.replay_loop import GIVES, HAS_REPLAY, OWN_FIELDS, check, kept_bytes, learns_from, updates_per_step
+from pixelq.loops import replay_loop
+from pixelq.loops.replay_loop import GIVES, HAS_REPLAY, OWN_FIELDS, check, kept_bytes, updates_per_step
 from pixelq.replay.ahead import minibatches
 from pixelq.schedules import crossed, epsilon_schedule, learning_rate_schedule
 
 if TYPE_CHECKING:
+    from pixelq.config import Config
     from pixelq.runs.run import Run
 
 Result = TypeVar("Result")
@@ -97,3 +99,8 @@ def in_a_thread(call: Callable[[], Result]) -> Future[Result]:
 # --- what the loop needs ----------------------------------------------------------------------------------------------
 
 WITH_MEMORY = "recurrent_replay"
+
+
+def learns_from(config: Config, sampler: str) -> str:
+    """As the replay loop, but when it does."""
+    return f"{replay_loop.learns_from(config, sampler)}, one iteration later"

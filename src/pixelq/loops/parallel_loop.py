@@ -10,7 +10,7 @@ from gymnasium.spaces import Box
 
 from pixelq.config import Config
 from pixelq.loops import Require
-from pixelq.loops.minibatches import MINIBATCH_FIELDS
+from pixelq.loops.minibatch_fields import MINIBATCH_FIELDS
 from pixelq.loops.rollout import Rollout
 from pixelq.losses import bound_loss
 from pixelq.schedules import epsilon_schedule, learning_rate_schedule
@@ -80,7 +80,7 @@ def check(config: Config, require: Require) -> None:
     )
     require(config.sampler == "uniform", "sampler", "uniform in the parallel loop, which has no replay to sample from")
     require(config.target == "none", "target", "none in the parallel loop (it bootstraps from the network itself)")
-    require(config.optimizer != "obgd", "optimizer", "one that takes minibatches, not obgd, in the parallel loop")
+    require(config.optimizer != "obgd", "optimizer", f"one that takes minibatches, not obgd, in the {config.loop} loop")
 
 
 def kept_bytes(config: Config, observed: Box) -> dict[str, int]:

@@ -8,11 +8,10 @@ from gymnasium.spaces import Box
 
 from pixelq.config import Config
 from pixelq.loops import Require
-from pixelq.loops.minibatches import MINIBATCH_FIELDS
+from pixelq.loops.minibatch_fields import MINIBATCH_FIELDS
 from pixelq.machine.memory import transition_bytes
 from pixelq.replay.ahead import minibatches
 from pixelq.schedules import crossed, epsilon_schedule, learning_rate_schedule
-from pixelq.variants import KINDS
 
 if TYPE_CHECKING:
     from pixelq.runs.run import Run
@@ -107,13 +106,7 @@ def check(config: Config, require: Require) -> None:
         "replay_capacity",
         f"at least 4 x num_envs x (stack + n_step) = {4 * least}",
     )
-    needs_target = getattr(KINDS["loss"].find(config.loss), "NEEDS_TARGET", False)
-    require(
-        not needs_target or config.target != "none",
-        "target",
-        f"hard or soft for the {config.loss} loss, whose target network values what the network chooses",
-    )
-    require(config.optimizer != "obgd", "optimizer", "one that takes minibatches, not obgd, in the replay loop")
+    require(config.optimizer != "obgd", "optimizer", f"one that takes minibatches, not obgd, in the {config.loop} loop")
 
 
 def kept_bytes(config: Config, observed: Box) -> dict[str, int]:

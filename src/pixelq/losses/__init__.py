@@ -9,7 +9,10 @@ A file may also say
 - `TAKES`: what it can learn from, of what loops give (`GIVES` in `pixelq.loops`); without it,
   `("transitions", "rollouts")`;
 - `LOOPS`: names of loops, instead: it takes what these give, and is let into these whatever they say;
-- `NEEDS_TARGET = True`: it is another one without a target network;
+- `NEEDS_TARGET`: True, or the name of an option that makes it so: it is another one without a target network;
+- `DOUBLE`: the loss that is this one with Double DQN's choice of the next action; its own name if it has that choice.
+  Without it, and without an option `double`, `--double` is refused;
+- `MUNCHAUSEN`: the same for the Munchausen term and `--munchausen`;
 - `returns(played, options)`: targets of a whole rollout, `(T, N)`, which the parallel loops then hand to `loss` as
   `batch.return_n`; without it, they hand over single agent steps, as the replay loop does with n = 1.
 """

@@ -15,6 +15,7 @@ from pixelq.replay.batch import Batch
 __all__ = ["HEADS", "CategoricalOptions", "Options", "cross_entropy", "loss", "of_action", "projected"]
 
 HEADS = ("categorical",)
+NEEDS_TARGET = "double"
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ __all__ = ["Options", "double_q_target", "loss"]
 TAKES = ("transitions",)
 NEEDS_TARGET = True
 """Without a target network this is the target of dqn."""
+DOUBLE = "double"
 
 
 def double_q_target(return_n: Tensor, discount_n: Tensor, next_q: Tensor, next_q_target: Tensor) -> Tensor:

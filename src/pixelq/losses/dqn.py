@@ -12,6 +12,9 @@ from pixelq.replay.batch import Batch
 
 __all__ = ["Options", "loss", "q_learning_target"]
 
+DOUBLE = "double"
+MUNCHAUSEN = "munchausen"
+
 
 def q_learning_target(return_n: Tensor, discount_n: Tensor, next_q: Tensor) -> Tensor:
     """y_j (Mnih et al. 2013, equation 2; 2015, algorithm 1).

@@ -16,6 +16,7 @@ from pixelq.replay.batch import Batch
 __all__ = ["HEADS", "Options", "fraction_gradient", "loss"]
 
 HEADS = ("fraction_proposal",)
+NEEDS_TARGET = "double"
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,7 @@ from pixelq.replay.batch import Batch
 __all__ = ["HEADS", "HEAD_OPTIONS", "Options", "gaussian_histogram", "loss", "two_hot"]
 
 HEADS = ("categorical",)
+NEEDS_TARGET = "double"
 HEAD_OPTIONS = {"ends": "edges"}
 """A histogram has bins, and its N + 1 edges go from v_min to v_max (appendix A)."""
 

@@ -16,6 +16,8 @@ from pixelq.replay.batch import Batch
 __all__ = ["HEADS", "Options", "SampledQuantileOptions", "loss", "next_quantiles"]
 
 HEADS = ("implicit_quantile",)
+NEEDS_TARGET = "double"
+MUNCHAUSEN = "m_iqn"
 
 
 @dataclass(frozen=True)

@@ -22,6 +22,7 @@ from pixelq.replay.batch import Batch
 __all__ = ["HEADS", "Options", "loss", "soft_quantiles"]
 
 HEADS = ("implicit_quantile",)
+MUNCHAUSEN = "m_iqn"
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,8 @@ from pixelq.replay.batch import Batch
 
 __all__ = ["MunchausenOptions", "Options", "bonus", "log_policy", "loss", "munchausen_target", "soft_value"]
 
+MUNCHAUSEN = "munchausen"
+
 
 @dataclass(frozen=True)
 class MunchausenOptions:

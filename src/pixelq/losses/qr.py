@@ -15,6 +15,7 @@ from pixelq.replay.batch import Batch
 __all__ = ["HEADS", "Options", "QuantileOptions", "loss", "quantile_regression"]
 
 HEADS = ("quantile",)
+NEEDS_TARGET = "double"
 
 
 @dataclass(frozen=True)

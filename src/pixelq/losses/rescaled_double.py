@@ -21,6 +21,7 @@ __all__ = ["Options", "loss", "rescaled", "rescaled_double_target", "unscaled"]
 TAKES = ("transitions",)
 NEEDS_TARGET = True
 """Without a target network this is the target of a single network."""
+DOUBLE = "rescaled_double"
 
 
 @dataclass(frozen=True)

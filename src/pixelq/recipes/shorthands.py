@@ -15,20 +15,15 @@ from pixelq.errors import UserError
 from pixelq.loops import has_replay, with_memory, without_memory
 from pixelq.recipes.partners import learns_head
 from pixelq.recipes.values import overridden
-from pixelq.variants import KINDS
-
-MUNCHAUSEN = {"dqn": "munchausen", "iqn": "m_iqn"}
-"""Losses by the ones they add the Munchausen term to."""
+from pixelq.variants import KINDS, option_values
 
 
 def _double(config: Config) -> dict[str, Any]:
-    if config.loss in ("double", "rescaled_double"):
-        return {}
     if "double" in _options(config.loss):
         return {"loss_options": {"double": True}}
-    if config.loss == "dqn":
-        return _another_loss(config, "double")
-    if not has_replay(config):
+    if (doubled := _named_by(config.loss, "DOUBLE")) is not None:
+        return _another_loss(config, doubled)
+    if config.target == "none":
         raise UserError(f"--double needs a target network, and the {config.loop} loop has none; leave it out")
     raise UserError(
         f"--double does not go with --loss {config.loss}: its target chooses no next action with one network to value "
@@ -37,16 +32,15 @@ def _double(config: Config) -> dict[str, Any]:
 
 
 def _munchausen(config: Config) -> dict[str, Any]:
-    if config.loss in MUNCHAUSEN.values():
-        return {}
-    if config.loss not in MUNCHAUSEN:
-        why = "it has no form with the Munchausen term"
-        if config.loss == "double":
-            why = "it chooses one next action, and Munchausen's target takes them all"
-        raise UserError(
-            f"--munchausen does not go with --loss {config.loss}: {why}; it goes with --loss {' or '.join(MUNCHAUSEN)}"
-        )
-    return _another_loss(config, MUNCHAUSEN[config.loss])
+    if (with_term := _named_by(config.loss, "MUNCHAUSEN")) is not None:
+        return _another_loss(config, with_term)
+    why = "it has no form with the Munchausen term"
+    if _named_by(config.loss, "DOUBLE") == config.loss:
+        why = "it chooses one next action, and Munchausen's target takes them all"
+    plain = [name for name in KINDS["loss"].names() if _named_by(name, "MUNCHAUSEN") not in (None, name)]
+    raise UserError(
+        f"--munchausen does not go with --loss {config.loss}: {why}; it goes with --loss {' or '.join(plain)}"
+    )
 
 
 def _prioritized(config: Config) -> dict[str, Any]:
@@ -147,9 +141,29 @@ def split(given: Mapping[str, Any]) -> tuple[dict[str, bool], dict[str, Any]]:
     )
 
 
+def _named_by(loss: str, said: str) -> str | None:
+    """The loss that another one names as its form with something more; None: it names none."""
+    try:
+        named: str | None = getattr(KINDS["loss"].find(loss), said, None)
+    except UserError:  # an installed one that cannot be imported, and is not chosen here
+        return None
+    return named
+
+
 def _another_loss(config: Config, loss: str) -> dict[str, Any]:
-    """Another loss, with what was said of options that it has too."""
-    kept = {name: value for name, value in config.loss_options.items() if name in _options(loss)}
+    """Another loss, with what was said of options.
+
+    Raises:
+        UserError: it lacks an option of which something else than the default was said.
+    """
+    if loss == config.loss:
+        return {}
+    known = _options(loss)
+    usual = option_values(KINDS["loss"].read_options(config.loss, {}))
+    for name, value in config.loss_options.items():
+        if name not in known and value != usual.get(name):
+            raise UserError(f"{name} = {value} does not go with --loss {loss}, which has no such option; leave it out")
+    kept = {name: value for name, value in config.loss_options.items() if name in known}
     return {"loss": loss, "loss_options": kept}
 
 

@@ -157,12 +157,23 @@ def _validate_variants(config: Config, require: loops.Require) -> None:
         raise UserError(
             f"loss = {config.loss} learns a head {' or '.join(heads)}, not {config.head}; use --head {heads[0]}"
         )
-    if config.loss_options.get("double") and config.target == "none":
-        raise UserError(
-            "double = True needs a target network, which values what the network chooses; use --target hard or soft in "
-            "the replay loop, else --no-double"
-        )
     loops.check(config, require)
+    _validate_target(config, require)
+
+
+def _validate_target(config: Config, require: loops.Require) -> None:
+    """A loss that is another one without a target network has one."""
+    needs = getattr(KINDS["loss"].find(config.loss), "NEEDS_TARGET", False)
+    if config.target != "none" or not needs:
+        return
+    if needs is True:
+        require(False, "target", f"hard or soft for the {config.loss} loss, which needs a target network")
+    if config.loss_options.get(needs):
+        flag = needs.replace("_", "-")
+        raise UserError(
+            f"{needs} = True needs a target network, which values what the network chooses; use --target hard or soft "
+            f"in a loop that has one, else --no-{flag}"
+        )
 
 
 def _given(config: Config) -> str:

@@ -86,7 +86,7 @@ class Callback:
         """Before the first agent step of this session, new or resumed."""
 
     def on_iteration(self, training: Training) -> bool | None:
-        """After each turn of the loop: an agent step in every environment, or, without a replay, a rollout."""
+        """After each turn of the loop: an agent step in every environment, or in PQN's loops a rollout."""
 
     def on_episode(self, training: Training, row: Row) -> bool | None:
         """After the turn in which a training game ended; `row` as in episodes.csv (`score`, `length`, ...)."""
