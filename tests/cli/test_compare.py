@@ -1,10 +1,12 @@
 import dataclasses
+from pathlib import Path
 
 import pytest
 from matplotlib.text import Text
 
 from pixelq.cli import main
 from pixelq.config import Config
+from pixelq.recipes.header import read_header
 from pixelq.recipes.reading import read_recipe, write_config
 from pixelq.viewing.plots import BAND_NAMES
 
@@ -69,6 +71,40 @@ def test_same_protocol_is_said_only_where_every_setting_agrees(tmp_path, referen
     output = " ".join(capsys.readouterr().out.split())
     assert "differs in initial weights, precision, environments, target network, runs" in output
     assert "same protocol" not in output
+
+
+def test_beside_a_library_the_settings_are_the_same_and_its_recipe_says_what_still_differs(
+    tmp_path, monkeypatch, capsys
+):
+    monkeypatch.setattr("pixelq.viewing.comparison_figure.draw_comparison", lambda *args: None)
+    monkeypatch.setattr("pixelq.viewing.figures.write_figure", lambda figure, out: ())
+    cleanrl = vars(read_recipe("cleanrl")) | {"game": "pong"}
+    del cleanrl["sticky_actions"]
+    runs = [str(make_run(tmp_path / f"s{seed}", [-21] * 9, **cleanrl | {"seed": seed})) for seed in range(3)]
+    for run in runs:  # `make_run` plays with sticky actions
+        (config := Path(run) / "config.toml").write_text(config.read_text().replace("actions = 0.25", "actions = 0.0"))
+    assert main(["compare", *runs, "--reference", "cleanrl", "--agents", "CleanRL DQN"]) == 0
+    output = " ".join(capsys.readouterr().out.replace("│", " ").split())
+    assert "same settings; what still differs is listed in recipe cleanrl" in output
+    for point in read_header("cleanrl").differences:
+        assert f"protocol: recipe cleanrl: {point}" in output
+    assert "same protocol" not in output
+
+
+def test_where_the_runs_go_on_beyond_the_last_row_the_references_next_point_is_named(
+    tmp_path, reference, monkeypatch, capsys
+):
+    monkeypatch.setattr("pixelq.viewing.comparison_figure.draw_comparison", lambda *args: None)
+    monkeypatch.setattr("pixelq.viewing.figures.write_figure", lambda figure, out: ())
+    run = make_run(tmp_path / "run", [-21, -19] * 4)
+    points = {4: "", 9: "The runs go on; the reference's next point is at 9 million frames."}
+    for point, words in (points | {None: "The runs go on; the reference's last point is here."}).items():
+        more = f"pong,DQN (Adam + MSE in JAX),{point},1,1,1,5\n" if point else ""
+        reference.write_text(CURVES + more)
+        assert main(["compare", str(run), "--reference", str(reference)]) == 0
+        output = " ".join(capsys.readouterr().out.split())
+        assert words in output
+        assert ("The runs go on" in output) is bool(words)
 
 
 def test_a_reference_of_unknown_protocol_is_not_called_the_same(tmp_path, reference, capsys):

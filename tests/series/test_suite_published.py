@@ -4,14 +4,24 @@ import dataclasses
 import math
 
 import numpy as np
+import pytest
 from matplotlib.colors import to_hex
 
 from pixelq.recipes.choice import configure
 from pixelq.recipes.reading import read_recipe
 from pixelq.series.suite_figure import PUBLISHED, Drawn, Mark, draw_suite
-from pixelq.series.suite_published import PublishedAgent, agents_at, protocol_differences, score_table
+from pixelq.series.suite_published import (
+    PublishedAgent,
+    agents_at,
+    protocol_differences,
+    score_table,
+    where_read,
+)
 from pixelq.series.suite_scores import Row
 from pixelq.viewing import reference
+from pixelq.viewing.comparison import GameComparison
+from pixelq.viewing.curves import RunCurves
+from pixelq.viewing.equal_steps import at_equal_steps
 from pixelq.viewing.protocol import ASPECTS, PLAYED_WITH
 
 DOPAMINE = read_recipe("dopamine")
@@ -22,16 +32,48 @@ def one_agent(label="Dopamine's DQN", protocol=DOPAMINE):
 
 
 def test_agents_stand_beside_a_suite_at_the_frames_of_its_games_if_each_has_a_curve():
-    agents = agents_at({"pong": 500_000, "breakout": 500_000}, [DOPAMINE])
+    agents, left_out = agents_at({"pong": 500_000, "breakout": 500_000}, [DOPAMINE])
+    assert left_out == []
     assert {agent.label for agent in agents} >= {"Dopamine's Rainbow", "Dopamine's DQN (Adam + MSE in JAX)"}
     rainbow = next(agent for agent in agents if agent.label == "Dopamine's Rainbow")
     curve = reference.read_curves(reference.DOPAMINES_CURVES, "breakout")["Rainbow"]
     assert rainbow.means["breakout"] == curve.at(2)
     assert rainbow.means.keys() == {"pong", "breakout"}
-    assert agents_at({"pong": 200_000}, [DOPAMINE]) == []  # not yet a million frames
-    assert agents_at({"pong": 500_000, "surround": 500_000}, [DOPAMINE]) == []
-    skips = [DOPAMINE, dataclasses.replace(DOPAMINE, frame_skip=1)]
-    assert agents_at({"pong": 500_000}, skips) == []
+
+
+def test_beyond_twenty_million_frames_suite_and_compare_read_the_same_published_value(tmp_path):
+    default = read_recipe("default")
+    assert default.steps * default.frame_skip == 26_000_000  # Dopamine's points are 20 and 30 there
+    agents, _ = agents_at({"qbert": default.steps}, [default])
+    agent = next(one for one in agents if "Adam" in one.label)
+    curve = reference.read_curves(reference.DOPAMINES_CURVES, "qbert")["DQN (Adam + MSE in JAX)"]
+    at = dict(zip(curve.million_frames.tolist(), curve.mean.tolist(), strict=True))
+    assert agent.means["qbert"] == pytest.approx(0.4 * at[20] + 0.6 * at[30])
+    assert agent.between["qbert"] == (20, 30)
+    assert where_read([agent]).endswith("in a straight line between its points at 20 and 30 million frames.")
+    steps = np.array([default.steps], np.float64)
+    games = {"agent_step": steps, "score": np.array([4000.0])}
+    run = RunCurves(tmp_path, dataclasses.replace(default, game="qbert"), games, {"agent_steps": steps}, {})
+    table = at_equal_steps([GameComparison("qbert", {"qbert default": [run]}, [curve])])
+    (published,) = (row for row in table.rows if row.published)
+    assert published.score.value == agent.means["qbert"]
+
+
+@pytest.mark.parametrize(
+    ("at", "skips", "words"),
+    [
+        ({"pong": 200_000}, (4,), "of pong its points go from 1 to 190 million frames, these are 0.8"),
+        ({"pong": 49_000_000}, (4,), "of pong its points go from 1 to 190 million frames, these are 196"),
+        ({"pong": 500_000, "surround": 500_000}, (4,), "there is no curve of surround"),
+        ({"pong": 500_000}, (4, 1), "an agent step here has 1, 4 frames"),
+    ],
+)
+def test_where_no_published_agent_stands_beside_a_suite_it_is_said_why(at, skips, words):
+    configs = [dataclasses.replace(DOPAMINE, frame_skip=skip) for skip in skips]
+    agents, (said,) = agents_at(at, configs)
+    assert agents == []
+    assert said.startswith("published, but not beside these runs: Dopamine's ")
+    assert words in said
 
 
 def test_of_play_both_sides_are_said_and_of_learning_the_names():

@@ -83,6 +83,26 @@ def test_atari_5_is_human_normalized_and_stands_beside_the_published_at_the_same
     assert (tmp_path / "suite.svg").is_file()
 
 
+@pytest.mark.parametrize(
+    ("steps", "words"),
+    [
+        (6_500_000, "many frames, in a straight line between its points at 20 and 30 million frames."),
+        (100_000, "of pong its points go from 1 to 190 million frames, these are 0.4"),
+    ],
+)
+def test_a_suite_says_where_published_agents_were_read_or_why_none_stands_there(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, steps: int, words: str
+) -> None:
+    monkeypatch.setattr("pixelq.series.suite_report.write_figure", lambda figure, out: ())
+    cell = written_run(tmp_path, "default", "pong", 1, {steps: 10.0}, configure("pong", "default", {"steps": steps}))
+    report_suite(tmp_path, "one", [cell])
+    shown = " ".join(capsys.readouterr().out.split())
+    assert words in shown
+    published = {row["algorithm"] for row in rows_of(tmp_path / "aggregates.csv")} - {"default"}
+    assert ("published: Dopamine's Rainbow" in published) is (steps > 250_000)
+    assert ("published, but not beside these runs: Dopamine's" in shown) is (steps < 250_000)
+
+
 def minatar_cells(folder: Path, scores: dict[str, dict[str, list[dict[int, float]]]]) -> list[Cell]:
     config = configure("MinAtar/Breakout-v0", "minatar-dqn", {"steps": 1000})
     return [

@@ -8,8 +8,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pixelq.config import Config
+from pixelq.recipes.header import read_header
 from pixelq.recipes.reading import read_recipe
-from pixelq.viewing.comparison import GameComparison, differences, group_means, means_by, means_per_million
+from pixelq.viewing.comparison import (
+    GameComparison,
+    differences,
+    group_means,
+    means_by,
+    means_per_million,
+    same_words,
+    still_differing,
+)
 from pixelq.viewing.comparison_figure import draw_comparison
 from pixelq.viewing.curves import RunCurves, read_run
 from pixelq.viewing.emulator_frames import has_emulator, said_frames
@@ -160,9 +169,54 @@ def test_a_paper_s_score_is_a_level_and_one_far_off_is_only_named(make_run):
 def test_a_curve_of_a_library_has_the_protocol_of_its_recipe(make_run):
     own = {name: value for name, value in vars(read_recipe("cleanrl")).items() if name != "game"}
     same = [read_run(make_run(f"s{seed}", [1], game="pong", **own | {"seed": seed})) for seed in range(5)]
-    assert differences([beside(*same, references=[BY_STEPS])]) == ["pong cleanrl and CleanRL DQN: the same protocol."]
+    assert differences([beside(*same, references=[BY_STEPS])]) == [
+        "pong cleanrl and CleanRL DQN: the same settings; what still differs is listed in recipe cleanrl."
+    ]
     (sentence,) = differences([beside(same[0], references=[BY_STEPS]), beside(same[1], references=[BY_STEPS])])
     assert sentence.endswith("they differ in runs 1 (reference: 5).")
+
+
+def test_what_still_differs_from_a_library_is_what_its_recipes_file_says():
+    told = still_differing([BY_STEPS, CURVE, dataclasses.replace(BY_STEPS, agent="CleanRL C51", recipe="cleanrl-c51")])
+    header = read_header("cleanrl")
+    assert len(header.differences) > 1
+    first, *points = told[: 1 + len(header.differences)]
+    assert first.startswith("whatever its settings, a run differs from CleanRL DQN in what recipe cleanrl lists. Sour")
+    assert points == [f"recipe cleanrl: {point}" for point in header.differences]
+    assert any(text.startswith("recipe cleanrl-c51: [T] holds the probabilities") for text in told)
+    assert still_differing([CURVE]) == []  # Dopamine's own settings are known, and are no recipe's
+    of_a_recipe_without = dataclasses.replace(BY_STEPS, recipe="dopamine-c51")
+    assert still_differing([of_a_recipe_without]) == []
+    assert same_words(of_a_recipe_without) == "the same settings, by recipe dopamine-c51"
+    assert same_words(CURVE) == "the same protocol"
+
+
+def test_a_run_has_its_dots_where_the_reference_has_no_points(make_run):
+    run = read_run(make_run("run", np.arange(1.0, 27.0), every=250_000))
+    thin = np.array([1, 2, 20, 30])
+    curve = dataclasses.replace(CURVE, million_frames=thin, mean=thin * 1.0, low=thin - 1.0, high=thin + 1.0)
+    axes = draw_comparison([beside(run, references=[curve])]).axes[0]
+    (dots,) = (line.get_xydata() for line in axes.lines if line.get_label() == "pong default")
+    np.testing.assert_array_equal(dots, np.stack([np.arange(1, 27)] * 2, axis=1))
+
+
+def test_a_grey_band_is_explained_only_where_one_is_drawn(make_run):
+    run = read_run(make_run("run", [1, 3, 5, 7], every=125_000))
+    unknown = np.full(20, np.nan)
+    late = np.where(np.arange(20) < 10, np.nan, CURVE.low)
+    some = np.where(np.arange(20) < 1, np.nan, CURVE.low)
+    cases = {
+        "all": (CURVE.low, ", grey band = lowest to highest run."),
+        "none": (unknown, "."),
+        "only beyond the picture": (late, "."),
+        "some": (some, ", grey band = lowest to highest run where they are known."),
+    }
+    for name, (low, words) in cases.items():
+        curve = dataclasses.replace(CURVE, low=low, high=low + 3)
+        figure = draw_comparison([beside(run, references=[curve])])
+        caption = " ".join(figure.texts[1].get_text().split())
+        assert f"Reference: mean of its runs{words}" in caption, name
+        assert bool(figure.axes[0].collections) == ("grey band" in words), name
 
 
 def test_a_game_without_an_emulator_is_drawn_against_agent_steps_beside_a_curve_at_as_many(make_run):

@@ -1,3 +1,4 @@
+import dataclasses
 import math
 
 import numpy as np
@@ -38,6 +39,26 @@ def test_all_are_measured_where_the_least_far_run_is_and_human_normalized(make_r
     assert (published.name, published.published, published.score.value) == ("DQN", True, -10)
     assert published.normalized.value == pytest.approx(normalized(-10, PONG))
     assert table.left_out == []
+
+
+def test_a_published_curve_is_read_between_its_points_which_are_named_and_beyond_them_that_is_said(make_run):
+    run = read_run(make_run("run", np.arange(8.0), every=125_000))
+    late = dataclasses.replace(CURVE, agent="C51", million_frames=np.array([2.0, 40.0]))
+    table = at_equal_steps(compared(run, references=[CURVE, late]), at=375_000)
+    (published,) = (row for row in table.rows if row.published)
+    assert (published.score.value, published.between) == (-15, (1, 2))
+    assert table.published.endswith("agent steps, in a straight line between its points at 1 and 2 million frames.")
+    assert table.unpublished == ["C51 of pong: its points go from 2 to 40 million frames, these are 1.5"]
+    table = at_equal_steps(compared(run, references=[CURVE]), at=500_000)
+    assert table.published == "Published: means of its training games at as many agent steps."
+    assert at_equal_steps(compared(run)).published == ""
+    pole = read_run(make_run("pole", np.arange(8.0), every=125_000, game="CartPole-v1", frame_skip=1))
+    table = at_equal_steps(compared(pole, references=[CURVE]), at=375_000)
+    assert table.published.endswith("between its points at 250,000 and 500,000 agent steps.")
+    table = at_equal_steps(compared(pole, references=[CURVE]), at=1_000_000)
+    assert table.unpublished == [
+        "DQN of CartPole-v1: its points go from 250,000 to 500,000 agent steps, these are 1,000,000"
+    ]
 
 
 def test_another_agent_step_may_be_named_and_runs_that_are_not_there_are_told(make_run):

@@ -107,6 +107,22 @@ def test_each_difference_in_protocol_is_named(change: dict[str, Any], name: str,
     assert differing(dataclasses.replace(DOPAMINE, **change)) == {name: words}
 
 
+@pytest.mark.parametrize("recipe", ["cleanrl-rainbow", "prioritized"])
+def test_the_length_of_a_run_counts_where_its_sampler_goes_by_it(recipe: str) -> None:
+    whole = read_recipe(recipe)
+    short = dataclasses.replace(whole, steps=1_000_000)
+    (differs,) = (aspect for aspect in protocol(short, whole) if aspect.differs)
+    assert differs.name == "learned from"
+    assert differs.run.endswith("; the run's 1,000,000 agent steps decide how sampler prioritized draws")
+    assert f"{whole.steps:,} agent steps decide" in differs.reference
+
+
+def test_the_length_of_a_run_is_no_difference_where_nothing_goes_by_it() -> None:
+    steady = read_recipe("dopamine-rainbow")  # prioritized, with a constant beta
+    for whole in (DOPAMINE, steady):
+        assert not any(aspect.differs for aspect in protocol(dataclasses.replace(whole, steps=1_000_000), whole))
+
+
 def test_the_wrappers_openings_differ_at_the_start_and_after_a_lost_life() -> None:
     assert differing(dataclasses.replace(DOPAMINE, wrapper_openings=True)) == {
         "a lost life": "no signal, then a no-op, FIRE and action 2",
@@ -134,6 +150,7 @@ USED_WITH: dict[str, dict[str, Any]] = {
     "output_gain": {"initialisation": "he"},
     "target_tau": {"target": "soft"},
     "rmsprop_decay": {"optimizer": "rmsprop"},
+    "adadelta_decay": {"optimizer": "adadelta"},
     "weight_decay": {"optimizer": "adamw"},
     "learning_rate_steps": {"learning_rate_end": 0.0},
     "gradient_clip_at": {"gradient_clip": "norm"},

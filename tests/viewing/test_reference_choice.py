@@ -1,9 +1,14 @@
 import csv
+import dataclasses
+import re
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from pixelq.errors import UserError
+from pixelq.recipes.choice import configure
 from pixelq.recipes.reading import read_recipe, recipe_names
 from pixelq.viewing.curves import read_run
 from pixelq.viewing.protocol import PUBLISHED
@@ -14,8 +19,11 @@ from pixelq.viewing.reference import (
     read_scores,
     read_shipped_scores,
     score_differences,
+    value_at,
 )
 from pixelq.viewing.reference_choice import Choice, compared
+
+DOPAMINES_DQN = read_curves(PUBLISHED / "dopamine_curves.csv", "qbert")["DQN (Adam + MSE in JAX)"]
 
 
 def run(make_run, game, **config):
@@ -31,6 +39,37 @@ def test_atari_has_dopamines_curves_and_other_games_nothing_unless_one_is_named(
     assert notes == []
     _, (note,) = compared(runs, Choice("dopamine"))
     assert "no curve of CartPole-v1" in note
+
+
+def run_of(make_run, recipe, options):
+    """A run on Breakout with all that a recipe says."""
+    return read_run(make_run(recipe, [1.0, 2.0], **dataclasses.asdict(configure("breakout", recipe, options))))
+
+
+@pytest.mark.parametrize(
+    ("recipe", "options", "agent"),
+    [
+        ("dopamine", {}, "DQN (Adam + MSE in JAX)"),
+        ("default", {}, "DQN (Adam + MSE in JAX)"),
+        ("dopamine", {"loss": "double"}, "DQN (Adam + MSE in JAX)"),  # of which Dopamine has none
+        ("dopamine-c51", {}, "C51"),
+        ("cleanrl-c51", {}, "C51"),
+        ("dopamine-rainbow", {}, "Rainbow"),
+        ("rainbow", {}, "Rainbow"),
+        ("dopamine-iqn", {}, "IQN"),
+        ("dopamine-quantile", {}, "Quantile (JAX)"),
+    ],
+)
+def test_where_no_agent_is_named_a_run_stands_beside_dopamines_of_its_member(recipe, options, agent, make_run):
+    (breakout,), _ = compared([run_of(make_run, recipe, options)], Choice("dopamine"))
+    assert [curve.agent for curve in breakout.references] == [agent]
+
+
+def test_runs_of_several_members_stand_beside_each_ones_agent_once(make_run):
+    names = ["dopamine-c51", "dopamine", "c51"]
+    runs = [run_of(make_run, name, {}) for name in names]
+    (breakout,), _ = compared(runs, Choice("dopamine"))
+    assert [curve.agent for curve in breakout.references] == ["C51", "DQN (Adam + MSE in JAX)"]
 
 
 def test_cleanrl_gives_the_curves_of_the_runs_kind_of_loop_or_its_final_scores(make_run):
@@ -123,6 +162,15 @@ def test_pqn_on_breakout_is_what_was_read_off_by_eye():
     assert np.isnan(curve.at(41))
 
 
+def test_the_table_of_the_shipped_files_names_each_and_no_other():
+    rows = [line for line in (PUBLISHED / "README.md").read_text(encoding="utf-8").splitlines() if line[:2] == "| "][1:]
+    files = [re.match(r"\| \[?`([^`]+)`", row)[1] for row in rows]
+    assert [name for name in files if not (PUBLISHED / name).is_file()] == []
+    assert {name for name in files if "/" not in name} == {
+        file.name for file in PUBLISHED.iterdir() if file.suffix in (".csv", ".toml")
+    }
+
+
 def test_every_row_of_the_shipped_scores_says_whether_it_is_of_a_paper():
     with (PUBLISHED / "published_scores.csv").open(newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
@@ -142,7 +190,27 @@ def test_a_curve_by_agent_steps_lies_at_its_frames_and_needs_no_band(tmp_path):
         read_curves(file, "breakout")
 
 
-def test_by_millions_a_curve_has_the_value_of_the_last_whole_million():
-    dopamine = read_curves(PUBLISHED / "dopamine_curves.csv", "pong")["DQN (Adam + MSE in JAX)"]
-    assert dopamine.at(2.9) == dopamine.mean[1]
-    assert np.isnan(dopamine.at(0.99))
+@pytest.mark.parametrize("by_million", [True, False])
+@given(share=st.floats(0, 1), i=st.integers(0, 35))
+def test_between_two_points_a_curve_lies_on_a_straight_line_and_names_them(share, i, by_million):
+    curve = dataclasses.replace(DOPAMINES_DQN, by_million=by_million)
+    begin, end = curve.million_frames[[i, i + 1]].tolist()
+    at = begin + share * (end - begin)
+    value = value_at(curve, at)
+    assert value.between in ((begin, end), (begin, begin), (end, end))
+    assert (value.between[0] == value.between[1]) == (min(at - begin, end - at) <= 1e-9)
+    for found, points in ((value.mean, curve.mean), (value.low, curve.low), (value.high, curve.high)):
+        assert found == pytest.approx(np.interp(at, curve.million_frames, points))
+    assert curve.at(at) == value.mean
+
+
+def test_on_a_point_a_curve_has_its_value_whatever_its_neighbours_lack_and_beyond_its_ends_none():
+    dopamine = DOPAMINES_DQN
+    assert dopamine.at(3) == dopamine.mean[2]
+    assert [value_at(dopamine, beyond) for beyond in (0.99, 190.1, 200)] == [None] * 3
+    assert dopamine.at(190) == dopamine.mean[-1]
+    assert np.isnan([dopamine.at(0.99), dopamine.at(200)]).all()
+    lacking = dataclasses.replace(dopamine, low=np.where(dopamine.million_frames == 3, dopamine.low, np.nan))
+    assert value_at(lacking, 3).low == dopamine.low[2]
+    assert np.isnan(value_at(lacking, 3.5).low)
+    assert np.isfinite(value_at(lacking, 3.5).mean)

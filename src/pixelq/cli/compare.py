@@ -35,7 +35,8 @@ class Args:
     None: Dopamine's curves and all scores for Atari games; runs of other games are drawn alone. A CSV has game, agent,
     million_frames (or agent_steps), mean_return, min_run, max_run, runs."""
     agents: tuple[str, ...] = ()
-    """Agents of the reference to show; none: Dopamine's DQN, of CleanRL those with the runs' kind of loop."""
+    """Agents of the reference to show; none: Dopamine's of the runs' member of the family (else its DQN), of CleanRL
+    those with the runs' kind of loop."""
     scores: Path | None = None
     """CSV of published final scores; none: published_scores.csv beside the curves, if it is there."""
     at: int | None = None

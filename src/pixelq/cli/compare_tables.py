@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+import numpy as np
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
@@ -14,8 +15,11 @@ from pixelq.viewing.comparison import (
     GameComparison,
     agent_steps,
     aspects,
+    beside_recipe,
     differences,
     group_means,
+    same_words,
+    still_differing,
 )
 from pixelq.viewing.curves import Band, RunCurves
 from pixelq.viewing.emulator_frames import has_emulator
@@ -37,6 +41,8 @@ def print_tables(console: Console, comparisons: Sequence[GameComparison], equal:
         if equal.left_out:
             text = f"left out, not as far (--at names another agent step): {', '.join(equal.left_out)}"
             console.print(text, markup=False, highlight=False)
+        for text in equal.unpublished:
+            console.print(f"published, but not at these agent steps: {text}", markup=False, highlight=False)
     pairs = [(label, members, curve) for one in comparisons for label, members in one.groups.items()
              for curve in one.references]  # fmt: skip
     if len(comparisons) == 1 and len(pairs) <= MOST_PROTOCOLS:
@@ -45,6 +51,8 @@ def print_tables(console: Console, comparisons: Sequence[GameComparison], equal:
     else:
         for text in differences(comparisons):
             console.print(f"protocol: {text}", markup=False, highlight=False)
+    for text in still_differing([curve for one in comparisons for curve in one.references]):
+        console.print(f"protocol: {text}", markup=False, highlight=False)
     for one in comparisons:
         for label, members in one.groups.items():
             console.print(_score_table(one.game, label, members, one.scores))
@@ -53,7 +61,9 @@ def print_tables(console: Console, comparisons: Sequence[GameComparison], equal:
 def _curve_table(one: GameComparison, band: Band) -> Table:
     counted = "that ended in each million frames" if one.by_million else "(the last 100) by then"
     several = any(len(members) > 1 for members in one.groups.values())
-    spread = f"in brackets: {BAND_WORDS[band]}; references: lowest to highest run" if several else ""
+    banded = any(np.isfinite(curve.low).any() for curve in one.references)
+    of_references = "; references: lowest to highest run" if banded else ""
+    spread = f"in brackets: {BAND_WORDS[band]}{of_references}" if several else ""
     table = Table(title=f"{escape(one.game)}: mean score of the training games {counted}", caption=spread or None)
     for name in ("million frames", "agent steps") if one.has_frames else ("agent steps",):
         table.add_column(name, justify="right")
@@ -72,7 +82,18 @@ def _curve_table(one: GameComparison, band: Band) -> Table:
         table.add_row(*frames, f"{million * MILLION / FRAMES_OF_A_STEP:,.0f}", *cells)
     if not table.rows:
         table.caption = f"No run has played {_amount(points[0], one.has_frames)} yet."
+    elif further := _further(points, one):
+        table.caption = f"{spread}. {further}" if spread else further
     return table
+
+
+def _further(points: np.ndarray, one: GameComparison) -> str:
+    """Why the runs go on for more than a million frames behind the last row, in a sentence; empty: they do not."""
+    last, following = points[points <= one.furthest][-1], points[points > one.furthest]
+    if one.furthest < last + 1:
+        return ""
+    what = f"next point is at {_amount(following[0], one.has_frames)}" if len(following) else "last point is here"
+    return f"The runs go on; the reference's {what}."
 
 
 def _amount(million: float, has_frames: bool) -> str:
@@ -116,7 +137,7 @@ def _equal_table(equal: EqualSteps) -> Table:
     told = {
         "Human-normalized: 0 is a random agent, 1 a human.": has_humans,
         equal.spread: bool(equal.spread),
-        "Published: means of its training games at as many agent steps.": any(row.published for row in equal.rows),
+        equal.published: bool(equal.published),
     }
     table.caption = " ".join(sentence for sentence, is_there in told.items() if is_there) or None
     return table
@@ -135,7 +156,7 @@ def _protocol_table(label: str, curve: ReferenceCurve, found: Sequence[Aspect] |
             f"The protocol of {curve.label} is not known here: only scores are compared, whatever they were made with."
         )
     differing = [aspect.name for aspect in found if aspect.differs]
-    verdict = f"differs in {', '.join(differing)}" if differing else "same protocol"
+    verdict = f"differs in {', '.join(differing)}" if differing else same_words(curve).removeprefix("the ")
     title = f"Protocol of the training scores: {label} and {curve.label}"
     table = Table(title=escape(title), caption=escape(verdict))
     for name in ("", "run", "reference", ""):
@@ -157,7 +178,7 @@ def _score_table(game: str, label: str, members: Sequence[RunCurves], scores: Se
     sticky = f", sticky actions {members[0].config.sticky_actions:g}" if has_emulator(game) else ""
     for run in members:
         config, games, tests = run.config, run.episodes["score"][-100:], run.evaluations
-        name, recipe = escape(run.folder.name), escape(config.recipe)
+        name, recipe = escape(run.folder.name), escape(run.name)
         if len(games):
             how = f"training games, mean of the last {len(games)}{sticky}"
             table.add_row(name, recipe, f"{agent_steps(run):,.0f}", f"{games.mean():,.2f}", how, "")
@@ -172,6 +193,7 @@ def _score_table(game: str, label: str, members: Sequence[RunCurves], scores: Se
         table.add_row(
             *(escape(row.source), escape(row.algorithm), f"{row.agent_steps:,}", f"{row.score:,g}{spread}"),
             escape(row.protocol),
-            escape("; ".join(score_differences(members[0].config, row)) or "same protocol"),
+            # That nothing is to be said happens only of one that has a recipe's settings.
+            escape("; ".join(score_differences(members[0].config, row)) or f"same settings{beside_recipe(row.recipe)}"),
         )
     return table

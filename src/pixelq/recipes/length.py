@@ -7,6 +7,9 @@ from pixelq.errors import UserError
 from pixelq.loops import has_replay
 from pixelq.variants import KINDS
 
+LEARNING_RATE = "the learning rate"
+"""As `decided_by_length` names it."""
+
 
 def decided_by_length(config: Config) -> list[str]:
     """What `config.steps` decides beside the run's end, in words; empty: nothing.
@@ -16,7 +19,7 @@ def decided_by_length(config: Config) -> list[str]:
     """
     decided = []
     if config.learning_rate_end is not None and not config.learning_rate_steps:
-        decided.append("the learning rate")
+        decided.append(LEARNING_RATE)
     if _sampler_plans(config):
         decided.append(f"how sampler {config.sampler} draws")
     return decided

@@ -76,8 +76,8 @@ def _collected(reader: RunReader, name: str) -> ReportRun:
         if not reader.damage.startswith("config.toml"):
             problems.insert(0, str(error))
     if config is not None:
-        tables = (reader.table(table) for table in ("episodes", "progress", "evaluations"))
-        curves = RunCurves(reader.folder, config, *tables)
+        episodes, progress, evaluations = (reader.table(table) for table in ("episodes", "progress", "evaluations"))
+        curves = RunCurves(reader.folder, config, episodes, progress, evaluations, reader.label)
     try:
         evaluation = _evaluation(reader.folder / "eval.json")
     except (OSError, ValueError, RecursionError):

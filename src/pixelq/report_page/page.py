@@ -25,8 +25,8 @@ from pixelq.report_page.sections import (
 )
 from pixelq.report_page.tables import configuration_table, equal_table, evaluations_table, notices, runs_table
 from pixelq.report_page.writing import MARK
-from pixelq.viewing.comparison import GameComparison, differences
-from pixelq.viewing.equal_steps import at_equal_steps
+from pixelq.viewing.comparison import GameComparison, differences, still_differing
+from pixelq.viewing.equal_steps import EqualSteps, at_equal_steps
 from pixelq.viewing.reference import NoCurveError
 from pixelq.viewing.reference_choice import Choice, compared
 from pixelq.viewing.run_groups import by_game, grouped
@@ -64,7 +64,7 @@ def report(folder: Path, settings: Settings) -> tuple[str, list[ReportRun]]:
         for one, of_game in zip(comparisons, charts, strict=True)
     ]
     equal = at_equal_steps(comparisons)
-    left_out = f"Not as far, so left out: {', '.join(equal.left_out)}." if equal and equal.left_out else ""
+    left_out = _left_out(equal) if equal else ""
     media = found_media(folder, runs, settings.videos_limit)
     main = [
         notices(runs, [cut, *told] if cut else told),
@@ -94,12 +94,19 @@ def _beside(readable: Sequence[ReportRun], choice: Choice) -> tuple[list[GameCom
         return [GameComparison(game, groups) for game, groups in by_game(grouped(curves)).items()], []
 
 
+def _left_out(equal: EqualSteps) -> str:
+    """What is not in the table of scores, in sentences; empty: nothing is left out."""
+    runs = [f"Not as far, so left out: {', '.join(equal.left_out)}."] if equal.left_out else []
+    return " ".join([*runs, *(f"Published, but not at these agent steps: {text}." for text in equal.unpublished)])
+
+
 def _differences(comparisons: Sequence[GameComparison]) -> list[Html | None]:
     configurations = configuration_table(comparisons)
     found: list[Html | None] = [
         configurations or element("p", "The runs have one configuration, besides the seed."),
     ]
     if sentences := differences(comparisons):
+        sentences += still_differing([curve for one in comparisons for curve in one.references])
         found += [element("h3", "Protocol beside the published one"), words(sentences)]
     return found
 

@@ -44,7 +44,7 @@ def runs_table(runs: Sequence[ReportRun], anchors: Mapping[str, str]) -> Html:
         link = element("a", run.name, href=f"#{anchors[run.name]}")
         state = "damaged" if run.damage else run.state
         rows.append([
-            link, _of(told["game"]), _of(told["recipe"]), _of(told["seed"]),
+            link, _of(told["game"]), _of(told["label"] or told["recipe"]), _of(told["seed"]),
             element("span", state, class_=f"state {state}"),
             whole(steps), number(steps * skip / MILLION), whole(told["games"]), number(told["score"]),
             number(_normalized(told["score"], config)), number(told["best"]),
@@ -80,8 +80,7 @@ def equal_table(equal: EqualSteps) -> Html:
     ]  # fmt: skip
     told = f"At {where}: mean of the last 100 training games by then"
     told += f". {equal.spread}" if equal.spread else ""
-    if any(row.published for row in equal.rows):
-        told = f"{told.rstrip('.')}. Published: means of its training games at as many agent steps"
+    told = f"{told.rstrip('.')}. {equal.published}" if equal.published else told
     return table(told.rstrip("."), *_known(columns, rows, "Million frames", "Human-normalized"))
 
 

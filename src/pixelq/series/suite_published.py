@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from rich.markup import escape
 from rich.table import Table
 
 from pixelq.config import Config
 from pixelq.errors import UserError
-from pixelq.viewing.comparison import reference_protocol
+from pixelq.viewing.comparison import beside_recipe, reference_protocol
 from pixelq.viewing.protocol import PLAYED_WITH, Aspect, protocol
 from pixelq.viewing.reference import (
     DOPAMINES_CURVES,
     MILLION,
     PublishedScore,
+    between_words,
+    no_value_words,
     read_curves,
     read_shipped_scores,
     score_differences,
+    value_at,
 )
 
 
@@ -29,34 +32,59 @@ class PublishedAgent:
     label: str
     """With its source."""
     means: dict[str, float]
-    """Game -> mean training return of its runs in the last million frames until there, in points."""
+    """Game -> mean training return of its runs at the frames of the suite's runs, in points."""
     protocol: Config | None
     """What it was made with; None: not known."""
+    between: dict[str, tuple[float, float]] = field(default_factory=dict)
+    """Game -> the points of its curve that the mean lies between, in million frames."""
 
 
-def agents_at(at: Mapping[str, int], configs: Sequence[Config]) -> list[PublishedAgent]:
-    """Dopamine's agents at the same frames; none where a game has no curve, or none that is so short.
+def where_read(agents: Sequence[PublishedAgent]) -> str:
+    """What the values of published agents are, in a sentence."""
+    lines = between_words(between for agent in agents for between in agent.between.values())
+    return f"Published: mean of its runs' training games at as many frames{lines}."
+
+
+def agents_at(at: Mapping[str, int], configs: Sequence[Config]) -> tuple[list[PublishedAgent], list[str]]:
+    """Dopamine's agents that have a value of every game at the same frames.
 
     Args:
         at: game, as a person named it -> agent step at which its runs are compared.
         configs: of the runs.
+
+    Returns:
+        the agents, and which are left out and why, a sentence each: a game has no curve, or none with points before
+        and after.
     """
+    agents, left_out = _agents_at(at, configs)
+    return agents, [f"published, but not beside these runs: {text}" for text in left_out]
+
+
+def _agents_at(at: Mapping[str, int], configs: Sequence[Config]) -> tuple[list[PublishedAgent], list[str]]:
     skips = {config.frame_skip for config in configs}
     if len(skips) > 1:
-        return []
+        told = ", ".join(map(str, sorted(skips)))
+        return [], [f"Dopamine's agents: an agent step here has {told} frames, so there is no one number of frames"]
     found: dict[str, PublishedAgent] = {}
+    lacking: dict[str, list[str]] = {}
+    """Why -> the agents that have no value of a game."""
     for game, step in at.items():
-        million = int(step * max(skips) // MILLION)
+        frames = step * max(skips) / MILLION
         try:
             curves = read_curves(DOPAMINES_CURVES, game)
-        except UserError:  # no curve of this game
-            return []
+        except UserError:
+            return [], [f"Dopamine's agents: there is no curve of {game}"]
         for curve in curves.values():
-            there = curve.million_frames == million
-            if there.any():
-                agent = found.setdefault(curve.label, PublishedAgent(curve.label, {}, reference_protocol(curve)))
-                agent.means[game] = float(curve.mean[there][0])
-    return [agent for agent in found.values() if agent.means.keys() == at.keys()]
+            agent = found.setdefault(curve.label, PublishedAgent(curve.label, {}, reference_protocol(curve)))
+            value = value_at(curve, frames)
+            if value is None:
+                lacking.setdefault(f"of {game} {no_value_words(curve, frames)}", []).append(curve.label)
+                continue
+            agent.means[game], agent.between[game] = value.mean, value.between
+        for label in found.keys() - {curve.label for curve in curves.values()}:
+            lacking.setdefault(f"there is no curve of {game}", []).append(label)
+    told_of = [f"{', '.join(labels)}: {why}" for why, labels in lacking.items()]
+    return [agent for agent in found.values() if agent.means.keys() == at.keys()], told_of
 
 
 def protocol_differences(agents: Sequence[PublishedAgent], runs: Mapping[str, Sequence[Config]]) -> list[str]:
@@ -140,10 +168,14 @@ def score_table(runs: Mapping[str, Sequence[Config]]) -> tuple[Table, list[str]]
     for (source, algorithm, steps, protocol_words), of_games in rows.items():
         game, one = next(iter(of_games.items()))  # a source says of all its games how they were played
         differences = dict.fromkeys(words for config in runs[game] for words in score_differences(config, one))
-        beside = f"beside these runs: {'; '.join(differences)}" if differences else "as these runs"
+        beside = f"beside these runs: {'; '.join(differences)}" if differences else _same(one.recipe)
         told[f"protocol: {source}: {protocol_words}; {beside}"] = None
         shown.add_row(escape(source), escape(algorithm), f"{steps:,}", *(_points(of_games.get(name)) for name in runs))
     return shown, list(told)
+
+
+def _same(recipe: str) -> str:
+    return f"the same settings as these runs{beside_recipe(recipe)}"
 
 
 def _points(score: PublishedScore | None) -> str:

@@ -20,7 +20,12 @@ from pixelq.series.seeds import points
 from pixelq.series.suite_curves import Curve, draw_curves, even_steps, interquartile_curve, percents, run_curve
 from pixelq.series.suite_figure import Drawn, Mark, draw_suite
 from pixelq.series.suite_files import write_aggregates, write_curves, write_scores
-from pixelq.series.suite_published import agents_at, protocol_differences, score_table
+from pixelq.series.suite_published import (
+    agents_at,
+    protocol_differences,
+    score_table,
+    where_read,
+)
 from pixelq.series.suite_scores import (
     IQM,
     MEDIAN,
@@ -79,9 +84,11 @@ def report_suite(folder: Path, name: str, cells: Sequence[Cell]) -> None:
     if not whole:
         return
     rows = aggregates(whole, scale)
-    agents = agents_at({game: held.at[game] for game in scale.ends}, list(configs.values())) if scale.of_humans else []
+    at = {game: held.at[game] for game in scale.ends} if scale.of_humans else {}
+    agents, left_out = agents_at(at, list(configs.values()))
     published = published_rows(scale, agents)
-    console.print(_aggregate_table(scale, rows, published, held))
+    console.print(_aggregate_table(scale, rows, published, held, where_read(agents)))
+    _say(console, left_out)
     of_algorithms = {a: [config for (one, _), config in configs.items() if one == a] for a in whole}
     _say(console, protocol_differences(agents, of_algorithms))
     write_aggregates(folder / "aggregates.csv", [*rows, *published], held.step)
@@ -191,7 +198,9 @@ def _raw_table(name: str, table: Table2D, held: Compared) -> Table:
     return shown
 
 
-def _aggregate_table(scale: Scale, rows: Sequence[Row], published: Sequence[Row], held: Compared) -> Table:
+def _aggregate_table(
+    scale: Scale, rows: Sequence[Row], published: Sequence[Row], held: Compared, of_published: str
+) -> Table:
     shown = Table(title=f"Aggregates at {held.where} ({scale.name})")
     statistics = list(dict.fromkeys(row.statistic for row in rows))
     shown.add_column("algorithm", overflow="fold")
@@ -210,7 +219,7 @@ def _aggregate_table(scale: Scale, rows: Sequence[Row], published: Sequence[Row]
     if PREDICTED in statistics:
         shown.caption += f" The predicted median errs by about {atari5.RELATIVE_ERROR:.0%} (Aitchison et al. 2022)."
     if published:
-        shown.caption += " Published: the games that ended in the million frames until there, mean of the runs."
+        shown.caption += f" {of_published}"
     return shown
 
 

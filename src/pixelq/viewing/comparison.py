@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from pixelq.config import Config
+from pixelq.recipes.header import read_header
 from pixelq.recipes.reading import read_recipe
 from pixelq.runs.scores import WINDOW
 from pixelq.viewing.curves import Band, RunCurves, mean_and_band, moving_mean
@@ -123,6 +124,36 @@ def reference_protocol(curve: ReferenceCurve) -> Config | None:
     return read_recipe(curve.recipe) if known is None and curve.recipe else known
 
 
+def recipe_of(curve: ReferenceCurve) -> str:
+    """The recipe whose settings stand for a published curve's; empty: its own are known, or none."""
+    return curve.recipe if published_protocol(curve.agent) is None else ""
+
+
+def same_words(curve: ReferenceCurve) -> str:
+    """What is said of runs that differ from a published curve in no setting."""
+    recipe = recipe_of(curve)
+    return f"the same settings{beside_recipe(recipe)}" if recipe else "the same protocol"
+
+
+def beside_recipe(recipe: str) -> str:
+    """Behind what is said of settings that are those of a recipe: where to read in what it differs from its source."""
+    listed = bool(read_header(recipe).differences)
+    return f"; what still differs is listed in recipe {recipe}" if listed else f", by recipe {recipe}"
+
+
+def still_differing(curves: Sequence[ReferenceCurve]) -> list[str]:
+    """What still differs between published curves and any run of their recipes, as the recipes' files say."""
+    told: list[str] = []
+    for recipe in dict.fromkeys(recipe_of(curve) for curve in curves):
+        header = read_header(recipe) if recipe else None
+        if header is not None and header.differences:
+            agents = ", ".join(dict.fromkeys(curve.label for curve in curves if recipe_of(curve) == recipe))
+            listed = f"whatever its settings, a run differs from {agents} in what recipe {recipe} lists"
+            told.append(f"{listed}. {header.sources}".rstrip())
+            told += [f"recipe {recipe}: {point}" for point in header.differences]
+    return told
+
+
 def aspects(members: Sequence[RunCurves], curve: ReferenceCurve) -> list[Aspect] | None:
     """A group's protocol beside a reference's; None where that is not known."""
     reference = reference_protocol(curve)
@@ -146,4 +177,4 @@ def _difference(members: Sequence[RunCurves], curve: ReferenceCurve) -> str:
     if found is None:
         return "the reference's protocol is not known here"
     parts = [f"{aspect.name} {aspect.run} (reference: {aspect.reference})" for aspect in found if aspect.differs]
-    return f"they differ in {'; '.join(parts)}" if parts else "the same protocol"
+    return f"they differ in {'; '.join(parts)}" if parts else same_words(curve)

@@ -72,8 +72,10 @@ def _explained(comparisons: Sequence[GameComparison], band: Band) -> str:
     parts.append("Thin lines: mean of the last 100 training games.")
     if any(len(members) > 1 for one in comparisons for members in one.groups.values()):
         parts.append(f"Coloured bands: {BAND_WORDS[band]}.")
-    if any(one.references for one in comparisons):
-        parts.append("Reference: mean of its runs, grey band = lowest to highest run where they are known.")
+    if drawn := [(curve, one) for one in comparisons if _has_games(one) for curve in one.references]:
+        known = np.concatenate([np.isfinite(curve.low[_shown(curve, one)]) for curve, one in drawn])
+        band_words = ", grey band = lowest to highest run" + ("" if known.all() else " where they are known")
+        parts.append(f"Reference: mean of its runs{band_words if known.any() else ''}.")
     told = {curve.how.partition(" within")[0] for one in comparisons for curve in one.references if curve.how}
     return " ".join([*parts, *(f"{how[:1].upper()}{how[1:]}." for how in sorted(told))])
 
@@ -84,7 +86,7 @@ def _draw_panel(axes: Axes, comparison: GameComparison, band: Band, *, titled: b
     what = "million frames (emulator)" if comparison.has_frames else "agent steps"
     style(axes, x=what, y=f"{comparison.game}: {score}" if titled else score)
     furthest = comparison.furthest
-    if not any(len(run.episodes["score"]) for run in comparison.runs):
+    if not _has_games(comparison):
         say(axes, "no finished game yet")
         return
     _draw_references(axes, comparison)
@@ -107,22 +109,37 @@ def _unit(comparison: GameComparison) -> float:
     return 1.0 if comparison.has_frames else MILLION / FRAMES_OF_A_STEP
 
 
+def _has_games(comparison: GameComparison) -> bool:
+    """Whether a run has finished a game; else nothing is drawn."""
+    return any(len(run.episodes["score"]) for run in comparison.runs)
+
+
+def _shown(curve: ReferenceCurve, comparison: GameComparison) -> slice:
+    """The points of a reference that are drawn: one beyond the end of the runs, so that the line reaches the edge."""
+    return slice(0, int(np.searchsorted(curve.million_frames, comparison.furthest)) + 1)
+
+
+def _has_band(curve: ReferenceCurve, comparison: GameComparison) -> bool:
+    """Whether a reference's lowest and highest run are known of a point that is drawn."""
+    return bool(np.isfinite(curve.low[_shown(curve, comparison)]).any())
+
+
 def _draw_references(axes: Axes, comparison: GameComparison) -> None:
-    furthest = comparison.furthest
     for dashes, curve in zip(cycle(("-", "--", ":", "-.")), comparison.references, strict=False):
         first = float(curve.million_frames[0])
-        if furthest < first:  # the runs end before it begins: its first value, as the level that is to be reached
-            if np.isfinite(curve.low[0]):
+        has_band = _has_band(curve, comparison)
+        if comparison.furthest < first:  # the runs end before it begins: its first value, as the level to be reached
+            if has_band:
                 axes.axhspan(curve.low[0], curve.high[0], color="#888888", alpha=0.25, linewidth=0)
             axes.axhline(
                 curve.mean[0], linestyle=dashes, color="#333333", linewidth=1.6,
                 label=f"{_named(curve)}, its first value, at {_amount(first, comparison)}",
             )  # fmt: skip
             continue
-        # One point beyond the end of the runs, so that the line reaches the edge.
-        shown = slice(0, int(np.searchsorted(curve.million_frames, furthest)) + 1)
+        shown = _shown(curve, comparison)
         x = curve.million_frames[shown] * _unit(comparison)
-        axes.fill_between(x, curve.low[shown], curve.high[shown], color="#888888", alpha=0.25, linewidth=0)
+        if has_band:
+            axes.fill_between(x, curve.low[shown], curve.high[shown], color="#888888", alpha=0.25, linewidth=0)
         axes.plot(
             x, curve.mean[shown], dashes, color="#333333", marker="s", markersize=5 if len(x) < 30 else 2.5,
             linewidth=1.6, label=_named(curve),
@@ -146,7 +163,7 @@ def _draw_group(
         x = run.episodes["agent_step"] * frames_of_a_step(run.config) / MILLION * _unit(comparison)
         axes.plot(x, moving_mean(run.episodes["score"], 100), color=colour, linewidth=0.9, alpha=0.6)
     if comparison.by_million:
-        x = comparison.references[0].million_frames
+        x = np.arange(1.0, np.floor(comparison.furthest) + 1)  # also those of which the reference has no point
     else:
         x = np.linspace(0, min(million_frames(run) for run in members), POINTS)
     mean, low, high = group_means(members, x, by_million=comparison.by_million, band=band)

@@ -14,6 +14,7 @@ from pixelq.config import Config
 from pixelq.errors import UserError
 from pixelq.recipes.reading import read_config
 from pixelq.runs.scores import WINDOW
+from pixelq.viewing.run_label import read_label
 
 Table = dict[str, np.ndarray]
 """Column name -> float64 `(rows,)`; an empty cell is NaN."""
@@ -45,6 +46,13 @@ class RunCurves:
     episodes: Table
     progress: Table
     evaluations: Table
+    label: str = ""
+    """What it is called in place of its recipe (`run_label`); empty: its recipe's name."""
+
+    @property
+    def name(self) -> str:
+        """What it is called beside its game."""
+        return self.label or self.config.recipe
 
 
 def read_run(folder: Path) -> RunCurves:
@@ -64,6 +72,7 @@ def read_run(folder: Path) -> RunCurves:
         episodes=read_table(folder / "episodes.csv", EPISODE_COLUMNS),
         progress=read_table(folder / "progress.csv", PROGRESS_COLUMNS),
         evaluations=read_table(folder / "evaluations.csv", EVALUATION_COLUMNS),
+        label=read_label(folder),
     )
 
 

@@ -47,7 +47,7 @@ def draw_episodes(run: RunCurves, baseline: Table) -> Figure:
         _draw(axes, run.episodes[column], baseline[column])
     panels[-1].set_xlabel("training game", fontsize=11)
     config = run.config
-    title = f"{config.game}, recipe {config.recipe}, seed {config.seed}"
+    title = f"{config.game}, {run.label or f'recipe {config.recipe}'}, seed {config.seed}"
     figure.text(0.08, 0.955, title, fontsize=14, fontweight="bold", va="center")
     words = f"Dots: single games, as they were trained on. {said_frames(config)}".rstrip()
     figure.text(0.08, 0.022, words, fontsize=10, color=GREY)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -13,7 +13,7 @@ from pixelq.runs.evaluation import random_and_human_of
 from pixelq.series.statistics import Aggregate, bootstrap_interval, interquartile_mean, median
 from pixelq.viewing.comparison import GameComparison, agent_steps
 from pixelq.viewing.curves import RunCurves, mean_and_band, mean_score_at
-from pixelq.viewing.reference import FRAMES_OF_A_STEP, MILLION
+from pixelq.viewing.reference import FRAMES_OF_A_STEP, MILLION, between_words, no_value_words, value_at
 from pixelq.viewing.run_groups import unlike
 
 LEAST_SHARE = 0.5
@@ -57,6 +57,8 @@ class Row:
     """By then; NaN over all games, and in a game without an emulator."""
     statistic: str = ""
     """Over all games: which."""
+    between: tuple[float, float] | None = None
+    """Of a published agent on one game: the points of its curve that the score lies between, in million frames."""
 
 
 @dataclass(frozen=True)
@@ -68,6 +70,21 @@ class EqualSteps:
     rows: list[Row]
     left_out: list[str]
     """Runs that are not as far, or have no finished game by then, and how far they are."""
+    unpublished: list[str] = field(default_factory=list)
+    """Published agents whose curves say nothing of these agent steps, and why, each in words."""
+
+    @property
+    def published(self) -> str:
+        """What the scores of published agents are, in a sentence; empty: there are none."""
+        found = [row for row in self.rows if row.published]
+        lines = "".join(
+            between_words(
+                (row.between for row in found if row.between and math.isnan(row.million_frames) is not in_frames),
+                in_frames=in_frames,
+            )
+            for in_frames in (True, False)
+        )
+        return f"Published: means of its training games at as many agent steps{lines}." if found else ""
 
     @property
     def spread(self) -> str:
@@ -101,7 +118,9 @@ def at_equal_steps(comparisons: Sequence[GameComparison], at: float | None = Non
         if at is None
         else [float(at)] * len(comparisons)
     )
-    rows, missing = [], {id(run) for run in runs}
+    rows: list[Row] = []
+    unpublished: list[str] = []
+    missing = {id(run) for run in runs}
     for one, step in zip(comparisons, steps, strict=True):
         names = algorithms(one)
         for label, members in one.groups.items():
@@ -112,24 +131,38 @@ def at_equal_steps(comparisons: Sequence[GameComparison], at: float | None = Non
             if len(known):
                 frames = step * members[0].config.frame_skip / MILLION if one.has_frames else math.nan
                 rows.append(_row(one.game, names[label], known, ends, step, frames))
-        # Whatever mode the runs play, the published agents played the game itself.
-        ends = random_and_human_of(dataclasses.replace(one.runs[0].config, env_kwargs={}))
-        for curve in one.references:
-            frames = step * FRAMES_OF_A_STEP / MILLION
-            value = curve.at(frames)
-            if math.isfinite(value):
-                there = Estimate(_normalized(np.array(value), ends).item())
-                told = frames if one.has_frames else math.nan
-                rows.append(Row(one.game, curve.label, True, curve.runs, Estimate(value), there, step, told))
+        published, lacking = _published_rows(one, step)
+        rows += published
+        unpublished += lacking
     if not any(not row.published for row in rows):
         return None
     how_far = {run: f"{far:,.0f}" if far else "no finished game" for run, far in reached.items()}
     left_out = [f"{run.folder} ({how_far[id(run)]})" for run in runs if id(run) in missing]
     kept = [run for run in runs if id(run) not in missing]
     if len(set(steps)) > 1:
-        return EqualSteps(None, rows, left_out)
+        return EqualSteps(None, rows, left_out, unpublished)
     rows += _over_games(comparisons, kept, steps[0], rows)
-    return EqualSteps(steps[0], rows, left_out)
+    return EqualSteps(steps[0], rows, left_out, unpublished)
+
+
+def _published_rows(one: GameComparison, step: float) -> tuple[list[Row], list[str]]:
+    """The published agents of a game at an agent step, and in words those that have no value there."""
+    # Whatever mode the runs play, the published agents played the game itself.
+    ends = random_and_human_of(dataclasses.replace(one.runs[0].config, env_kwargs={}))
+    frames = step * FRAMES_OF_A_STEP / MILLION
+    rows: list[Row] = []
+    lacking: list[str] = []
+    for curve in one.references:
+        value = value_at(curve, frames)
+        if value is None:
+            why = no_value_words(curve, frames, in_frames=one.has_frames)
+            lacking.append(f"{curve.label} of {one.game}: {why}")
+            continue
+        normalized = Estimate(_normalized(np.array(value.mean), ends).item())
+        told = frames if one.has_frames else math.nan
+        score = Estimate(value.mean)
+        rows.append(Row(one.game, curve.label, True, curve.runs, score, normalized, step, told, between=value.between))
+    return rows, lacking
 
 
 def step_of(reached: Sequence[float]) -> float:

@@ -20,6 +20,7 @@ from pixelq import loops
 from pixelq.config import Config
 from pixelq.errors import UserError
 from pixelq.recipes.epsilon_fields import EPSILON_FIELDS, used_fields
+from pixelq.recipes.length import LEARNING_RATE, decided_by_length
 from pixelq.recipes.values import FIELDS, config_from_values, merged
 from pixelq.schedules import epsilon_schedule, final_epsilon
 from pixelq.short_numbers import short
@@ -37,7 +38,9 @@ UNIMPORTANT = frozenset(
         *("log_every", "device", "threads", "compile", "deterministic", "track", "keep_policies"),
     }
 )
-"""Fields that change no training game: how long a run is, what it tests, what it reports, where it computes."""
+"""Fields that change no training game: how long a run is, what it tests, what it reports, where it computes.
+
+Where something that is learned goes by the run's length (`decided_by_length`), `steps` are told with it."""
 
 
 @dataclass(frozen=True)
@@ -209,6 +212,8 @@ def _optimizer(config: Config) -> str:
     told += f", eps {short(config.optimizer_eps)}"
     if config.optimizer == "rmsprop":
         told += f", decay {short(config.rmsprop_decay)}"
+    elif config.optimizer == "adadelta":
+        told += f", decay {short(config.adadelta_decay)}"
     elif (config.adam_beta1, config.adam_beta2) != (0.9, 0.999):
         told += f", betas {short(config.adam_beta1)} and {short(config.adam_beta2)}"
     if config.optimizer == "adamw":
@@ -221,7 +226,9 @@ def _optimizer(config: Config) -> str:
 
 
 def _data(config: Config) -> str:
-    return loops.learns_from(config, _variant(config, "sampler")) + _options(config, "loop", defaults=True)
+    told = loops.learns_from(config, _variant(config, "sampler")) + _options(config, "loop", defaults=True)
+    by_length = [part for part in decided_by_length(config) if part != LEARNING_RATE]  # which the optimizer tells of
+    return f"{told}; the run's {config.steps:,} agent steps decide {', '.join(by_length)}" if by_length else told
 
 
 def _target(config: Config) -> str:
@@ -258,7 +265,8 @@ ASPECTS: dict[str, tuple[tuple[str, ...], Callable[[Config], str]]] = {
     "optimizer": (
         (
             *("optimizer", "learning_rate", "learning_rate_end", "learning_rate_steps", "optimizer_eps", "amsgrad"),
-            *("rmsprop_decay", "adam_beta1", "adam_beta2", "weight_decay", "gradient_clip", "gradient_clip_at"),
+            *("rmsprop_decay", "adadelta_decay", "adam_beta1", "adam_beta2", "weight_decay"),
+            *("gradient_clip", "gradient_clip_at"),
         ),
         _optimizer,
     ),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,6 +20,8 @@ from pixelq.viewing.protocol import PUBLISHED, protocol
 CURVE_COLUMNS = ("game", "agent", "million_frames", "mean_return", "min_run", "max_run", "runs")
 """Of a file of curves. `agent_steps` may stand for `million_frames`, and `recipe` and `how` may follow."""
 MILLION = 1_000_000
+SAME_POINT = 1e-9
+"""Million frames by which two that are the same may be apart, from arithmetic."""
 FRAMES_OF_A_STEP = 4
 """Frames of an agent step in every published curve that is here."""
 DOPAMINES_CURVES = PUBLISHED / "dopamine_curves.csv"
@@ -63,14 +65,74 @@ class ReferenceCurve:
         return f"{self.source}'s {self.agent}" if self.source else self.agent
 
     def at(self, million_frames: float) -> float:
-        """Mean at so many frames, in points; NaN before its first and after its last point.
+        """Mean at so many frames, in points, see `value_at`; NaN before its first and after its last point."""
+        value = value_at(self, million_frames)
+        return math.nan if value is None else value.mean
 
-        By millions it is that of the last million that is over by then, else between two points.
-        """
-        if self.by_million:
-            i = int(np.searchsorted(self.million_frames, million_frames + 1e-9)) - 1
-            return float(self.mean[i]) if i >= 0 and million_frames < self.million_frames[i] + 1 else math.nan
-        return float(np.interp(million_frames, self.million_frames, self.mean, math.nan, math.nan))
+
+@dataclass(frozen=True)
+class PublishedValue:
+    """What a published curve says at some frames."""
+
+    mean: float
+    """Over the runs, in points."""
+    low: float
+    """The lowest run, in points; NaN where it is not known."""
+    high: float
+    """The highest run, in points; NaN where it is not known."""
+    between: tuple[float, float]
+    """The neighbouring points of the curve, in million frames; one of them twice where it lies there."""
+
+
+def value_at(curve: ReferenceCurve, million_frames: float) -> PublishedValue | None:
+    """A published curve's value at so many frames, in a straight line between its two neighbouring points.
+
+    Every table that has a published value at a run's frames has this one.
+
+    Returns:
+        the value; None before the curve's first and after its last point.
+    """
+    points = curve.million_frames
+    nearest = int(np.abs(points - million_frames).argmin())
+    if abs(points[nearest] - million_frames) <= SAME_POINT:
+        at = float(points[nearest])
+        mean, low, high = (float(values[nearest]) for values in (curve.mean, curve.low, curve.high))
+        return PublishedValue(mean, low, high, (at, at))
+    right = int(np.searchsorted(points, million_frames))
+    if right in (0, len(points)):
+        return None
+    begin, end = float(points[right - 1]), float(points[right])
+    share = (million_frames - begin) / (end - begin)
+    mean, low, high = (
+        float((1 - share) * values[right - 1] + share * values[right]) for values in (curve.mean, curve.low, curve.high)
+    )
+    return PublishedValue(mean, low, high, (begin, end))
+
+
+def no_value_words(curve: ReferenceCurve, million_frames: float, *, in_frames: bool = True) -> str:
+    """Why a curve says nothing of so many frames: `its points go from 1 to 190 million frames, these are 200`."""
+    first, last, here = (_count(x, in_frames) for x in (*curve.million_frames[[0, -1]].tolist(), million_frames))
+    return f"its points go from {first} to {last} {_unit(in_frames)}, these are {here}"
+
+
+def between_words(between: Iterable[tuple[float, float]], *, in_frames: bool = True) -> str:
+    """Between which points values were read, as the end of a sentence; empty: each lies on one.
+
+    Args:
+        between: of each value, see `PublishedValue.between`.
+        in_frames: told in million frames; else in agent steps, of a game that has no frames.
+    """
+    pairs = sorted({(begin, end) for begin, end in between if begin < end})
+    told = "; ".join(f"{_count(begin, in_frames)} and {_count(end, in_frames)}" for begin, end in pairs)
+    return f", in a straight line between its points at {told} {_unit(in_frames)}" if told else ""
+
+
+def _count(million_frames: float, in_frames: bool) -> str:
+    return f"{million_frames:.4g}" if in_frames else f"{million_frames * MILLION / FRAMES_OF_A_STEP:,.0f}"
+
+
+def _unit(in_frames: bool) -> str:
+    return "million frames" if in_frames else "agent steps"
 
 
 @dataclass(frozen=True)

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+from pixelq.config import Config
 from pixelq.envs import Game, resolve_game
 from pixelq.errors import UserError
 from pixelq.recipes.reading import read_recipe
 from pixelq.viewing.comparison import GameComparison
 from pixelq.viewing.curves import RunCurves
-from pixelq.viewing.protocol import PUBLISHED
+from pixelq.viewing.protocol import PUBLISHED, published_protocol
 from pixelq.viewing.reference import (
     NoCurveError,
     PublishedScore,
@@ -24,8 +26,10 @@ from pixelq.viewing.reference import (
 from pixelq.viewing.run_groups import by_game, grouped
 
 DOPAMINE, PAPERS, CLEANRL = NAMES = ("dopamine", "papers", "cleanrl")
-USUAL_AGENTS = ("DQN (Adam + MSE in JAX)",)
-"""Of Dopamine's agents, where none is named."""
+USUAL_AGENT = "DQN (Adam + MSE in JAX)"
+"""Of Dopamine's agents, where none is named and none is the runs' member of the family."""
+MEMBER = ("loss", "n_step", "sampler")
+"""Fields that say which member of the family an agent is."""
 
 
 @dataclass(frozen=True)
@@ -96,10 +100,25 @@ def _curves(choice: Choice, game: str, runs: Sequence[RunCurves]) -> list[Refere
         loops = {run.config.loop for run in runs}
         alike = [curve for curve in curves.values() if read_recipe(curve.recipe).loop in loops]
         return alike or list(curves.values())
-    usual = [curves[agent] for agent in USUAL_AGENTS if agent in curves]
+    usual = [curves[agent] for agent in _usual_agents(curves, runs) if agent in curves]
     if not usual:
         raise UserError(f"--agents: name one that the reference has, {', '.join(map(repr, curves))}")
     return usual
+
+
+def _usual_agents(curves: Iterable[str], runs: Sequence[RunCurves]) -> list[str]:
+    """Dopamine's agent of each run's member of the family: C51 beside runs of C51; of those without one, its DQN."""
+    usual = published_protocol(USUAL_AGENT)
+    assert usual is not None
+    agents = {_member(usual): USUAL_AGENT}
+    for agent in curves:
+        if (known := published_protocol(agent)) is not None:
+            agents.setdefault(_member(known), agent)
+    return list(dict.fromkeys(agents.get(_member(run.config), USUAL_AGENT) for run in runs))
+
+
+def _member(config: Config) -> tuple[Any, ...]:
+    return tuple(getattr(config, field) for field in MEMBER)
 
 
 def _curve_file(choice: Choice) -> Path:

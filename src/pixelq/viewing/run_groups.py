@@ -21,24 +21,25 @@ _NOT_LEARNING = {
 def grouped(runs: Sequence[RunCurves]) -> dict[str, list[RunCurves]]:
     """Runs that differ only in their seed (and in fields that do not affect learning), by label.
 
-    A label is game and recipe, followed by the fields in which groups of the same game and recipe differ; no two groups
-    have the same one. Values are the same however they are written: keywords in any order, -10 and -10.0.
+    A label is game and recipe (or what the run's folder calls it, see `run_label`), followed by the fields in which
+    groups of the same game and name differ; no two groups have the same one. Values are the same however they are
+    written: keywords in any order, -10 and -10.0.
     """
     groups: dict[tuple[Any, ...], list[RunCurves]] = {}
     names = [name for name in FIELDS if name not in _NOT_LEARNING]
     for run in runs:
-        groups.setdefault(tuple(_compared_by(run.config, name) for name in names), []).append(run)
+        groups.setdefault((*(_compared_by(run.config, name) for name in names), run.label), []).append(run)
     labels: dict[str, list[RunCurves]] = {}
     for key, members in groups.items():
         config = members[0].config
         rivals = [
             other
             for other, (first, *_) in groups.items()
-            if other != key and (first.config.game, first.config.recipe) == (config.game, config.recipe)
+            if other != key and (first.config.game, first.name) == (config.game, members[0].name)
         ]
         fields = [name for i, name in enumerate(names) if any(other[i] != key[i] for other in rivals)]
         told = "".join(f", {name}={getattr(config, name)}" for name in fields)
-        labels[unlike(f"{config.game} {config.recipe}{told}", labels)] = members
+        labels[unlike(f"{config.game} {members[0].name}{told}", labels)] = members
     return labels
 
 

@@ -17,6 +17,7 @@ import numpy as np
 from pixelq.recipes.values import FIELDS
 from pixelq.runs.scores import WINDOW
 from pixelq.viewing.curves import EPISODE_COLUMNS, EVALUATION_COLUMNS, PROGRESS_COLUMNS, moving_mean
+from pixelq.viewing.run_label import read_label
 from pixelq.web.growing_table import GrowingTable, open_regular
 from pixelq.web.reference_band import published_band
 from pixelq.web.training_now import is_training
@@ -46,6 +47,8 @@ class RunReader:
         self.version = 0
         """Rises whenever something has changed."""
         self.config: dict[str, Any] = {}
+        self.label = ""
+        """What the run is called in place of its recipe; empty: its recipe's name."""
         self.training = False
         self._damage = ""
         self._config_seen: tuple[int, int, int] | None = None
@@ -62,9 +65,10 @@ class RunReader:
         with self._lock:
             changed = [table.refresh() for table in self._tables.values()]
             self._read_config()
+            self.label = read_label(self.folder)
             self.training = is_training(self.folder, self.quiet_seconds())
             self._finished_at = self._final_steps()
-            told = (self.state, self.damage, self.config)
+            told = (self.state, self.damage, self.config, self.label)
             if any(changed) or told != self._told:
                 self._told = told
                 self.version += 1
@@ -116,6 +120,7 @@ class RunReader:
                 "name": self.name,
                 "state": self.state,
                 "damage": self.damage,
+                "label": self.label or None,
                 **{field: self.config.get(field) for field in ("game", "recipe", "seed", "steps")},
                 "agent_steps": self.agent_steps,
                 "games": len(scores),

@@ -88,7 +88,7 @@ const progressOf = (run) => (run.steps > 0 ? Math.min(1, run.agent_steps / run.s
 
 function drawTable() {
   const wanted = $("filter").value.trim().toLowerCase();
-  const matching = runs.filter((run) => `${run.name} ${run.game} ${run.recipe}`.toLowerCase().includes(wanted));
+  const matching = runs.filter((run) => `${run.name} ${run.game} ${run.label ?? ""} ${run.recipe}`.toLowerCase().includes(wanted));
   const value = (run) => (sort.key === "progress" ? progressOf(run) : run[sort.key]);
   matching.sort((a, b) => {
     const [x, y] = [value(a), value(b)];
@@ -115,7 +115,7 @@ function element(name, properties = {}, ...children) {
 
 function row(run) {
   const link = element("a", { href: `#/run/${encodeURIComponent(run.name)}`, textContent: run.name });
-  const about = [run.game, run.recipe, run.seed == null ? null : `seed ${run.seed}`].filter((part) => part != null).join(" · ");
+  const about = [run.game, run.label ?? run.recipe, run.seed == null ? null : `seed ${run.seed}`].filter((part) => part != null).join(" · ");
   const name = element("td", { className: "run" }, link, element("span", { className: "under", textContent: about }));
   if (run.damage) name.append(element("span", { className: "warn", textContent: run.damage }));
   const picture = document.createElementNS("http://www.w3.org/2000/svg", "svg");
@@ -167,7 +167,7 @@ function showRun(message) {
   curves = message;
   const run = message.run;
   if (introduction === null) $("run-title").textContent = run.game ?? run.name;
-  const about = [run.recipe, run.seed == null ? null : `seed ${run.seed}`, run.name].filter((part) => part != null);
+  const about = [run.label ?? run.recipe, run.seed == null ? null : `seed ${run.seed}`, run.name].filter((part) => part != null);
   $("run-name").textContent = about.join(" · ");
   $("run-state").textContent = run.state;
   $("run-state").className = `state ${run.state}`;
