@@ -16,9 +16,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+from pixelq.viewing.run_label import FILE
+
 KEPT = (
     *("config.toml", "episodes.csv", "progress.csv", "evaluations.csv", "baseline.csv", "eval.json"),
-    *("plots/progress.png", "plots/episodes.png"),
+    *("plots/progress.png", "plots/episodes.png", FILE),
 )
 POLICY = ("policy.safetensors", "metrics.json")
 
@@ -51,8 +53,8 @@ def current_commit() -> str:
     return subprocess.run(git, capture_output=True, text=True, check=False).stdout.strip()
 
 
-def keep(run: Path, result: Path, command: str, commit: str, note: str) -> None:
-    """Copy the proof and write `proof.json`."""
+def keep(run: Path, result: Path, command: str, commit: str, note: str, label: str = "") -> None:
+    """Copy the proof and write `proof.json`; with a label also `label.txt`, which plots and tables name the run by."""
     result.mkdir(parents=True, exist_ok=True)
     for name in KEPT:
         if (run / name).is_file():
@@ -62,6 +64,8 @@ def keep(run: Path, result: Path, command: str, commit: str, note: str) -> None:
         if (best / name).is_file():
             shutil.copy(best / name, result / name)
     proof = {"command": command, "commit": commit, "policy": best.name, "note": note, "machine": machine()}
+    if label:
+        (result / FILE).write_text(f"{label}\n", encoding="utf-8")
     (result / "proof.json").write_text(json.dumps(proof, indent=1) + "\n")
 
 
@@ -72,10 +76,11 @@ def main() -> None:
     parser.add_argument("--command", required=True, help="the command that repeats it")
     parser.add_argument("--commit", help="commit of the code that made the run; default: the current one")
     parser.add_argument("--note", default="", help="what a reader must know: sessions, load of the machine, ...")
+    parser.add_argument("--label", default="", help="what plots and tables call the run in place of its recipe")
     args = parser.parse_args()
     if not (args.run / "config.toml").is_file():
         sys.exit(f"{args.run}: not a run folder")
-    keep(args.run, args.result, args.command, args.commit or current_commit(), args.note)
+    keep(args.run, args.result, args.command, args.commit or current_commit(), args.note, args.label)
 
 
 if __name__ == "__main__":

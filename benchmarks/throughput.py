@@ -26,7 +26,6 @@ from __future__ import annotations
 
 import argparse
 import importlib.metadata
-import itertools
 import json
 import platform
 import re
@@ -48,6 +47,7 @@ from pixelq.profiling.recorded_play import RecordedPlay
 from pixelq.profiling.timed_run import TimedRun, Timing
 from pixelq.recipes.choice import configure
 from pixelq.replay import ReplaySnapshot
+from turns import in_turn
 
 CASES = (
     *("sb3-1", "sb3-8", "float32-1", "float32-8", "bf16-1", "bf16-8"),
@@ -134,7 +134,7 @@ def take_turns(contenders: dict[str, Contender], transitions: int, args: argpars
         contender.train_for(args.seconds / 4)
     order = list(contenders)
     for i in range(args.rounds):
-        for case in itertools.islice(itertools.cycle(order), i % len(order), i % len(order) + len(order)):
+        for case in in_turn(order, i):
             done = contenders[case].train_for(args.seconds)
             outcomes[case].rounds.append(done.agent_steps_per_second)
             outcomes[case].updates_per_agent_step = done.updates / done.agent_steps

@@ -2,14 +2,16 @@
 
     python benchmarks/update_costs.py --json results/throughput/update-costs.json
 
-All members take turns on the same batches of real play, so that whatever else the machine does falls on all of them.
-Milliseconds are medians over the rounds, and the ratio is the median of the ratios to DQN's within rounds. One thread,
-and processor time by default: what other programs take is not counted.
+All members take turns on the same batches of real play, so that whatever else the machine does falls on all of them,
+and each round begins with another member. Milliseconds and updates a second are medians over the rounds. The ratio is
+the median of the ratios to DQN's within rounds, so it is not that of the two medians beside it. One thread, and
+processor time by default: what other programs take is not counted.
 
 Where a member's recipe has another network or other batches, its name says so and microseconds for each transition
-stand beside: PQN's minibatches have 256 transitions, Stream Q(lambda) learns from one. Of prioritized replay what its
-sampler does between two updates is measured. n-step returns cost nothing in an update. With the defaults on a quiet
-core about half an hour. On a GPU `benchmarks/gpu_check.py` measures.
+stand beside: PQN's minibatches have 256 transitions, Stream Q(lambda) learns from one, and R2D2, whose own minibatch
+is 64 sequences of 80, here from 4. Of prioritized replay what its sampler does between two updates is measured. n-step
+returns cost nothing in an update. With the defaults on a quiet core about half an hour. On a GPU
+`benchmarks/gpu_check.py` measures.
 """
 
 from __future__ import annotations
@@ -21,7 +23,7 @@ import shlex
 import statistics
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -41,6 +43,7 @@ from pixelq.replay import Batch
 from pixelq.replay.samplers.prioritized import Options, Sampler
 from pixelq.variants import KINDS
 from sum_tree import SPARE, Filled
+from turns import in_turn
 from update_steps import LR, real_batches
 
 IQN: dict[str, Any] = {"loss": "iqn", "head": "implicit_quantile", "taus": 8, "target_taus": 8}
@@ -55,6 +58,7 @@ RAINBOW: dict[str, Any] = {
 SMALL = {"torso": "plain", "channels": [32, 64], "kernels": [5, 5], "strides": [5, 5], "hidden": [256]}
 KEPT = 1_000_000
 """Transitions in the prioritized sampler."""
+RATIO = "the median of the ratios to DQN's within rounds, not the ratio of the two medians"
 
 
 class Member(NamedTuple):
@@ -90,6 +94,7 @@ MEMBERS: dict[str, Member] = {
     "rainbow, not dueling": Member({**RAINBOW, "streams": "plain"}),
     "data-efficient rainbow": Member({**RAINBOW, **SMALL}),
     "double, lstm, sequences of 8": Member({"loss": "double", "memory": "lstm", "units": 512, "frame_stack": 1}),
+    "r2d2, 4 sequences of 80": Member({}, "r2d2", 320),
     "btr": Member({}, "btr"),
     "pqn, default": Member({}, "default", 256),
     "pqn, cleanrl-pqn": Member({}, "cleanrl-pqn", 256),
@@ -160,9 +165,26 @@ def measure(names: list[str], precision: str, batch_size: int, rounds: int, upda
     for update, batches in members.values():
         for batch in batches[:5]:
             update(batch)
-    found: dict[str, list[float]] = {name: [] for name in names}
-    for _ in range(rounds):
-        for name, (update, batches) in members.items():
+    return take_turns(members, rounds, clock)
+
+
+def take_turns(
+    members: Mapping[str, tuple[Callable[[Any], object], Sequence[Any]]], rounds: int, clock: Callable[[], float]
+) -> dict[str, list[float]]:
+    """Let every member learn from all of its batches in each round, which begins with another of them.
+
+    Args:
+        members: by name an update, and what it is made of one after the other.
+        rounds: how many.
+        clock: seconds.
+
+    Returns:
+        milliseconds of an update, by member and round.
+    """
+    found: dict[str, list[float]] = {name: [] for name in members}
+    for i in range(rounds):
+        for name in in_turn(list(members), i):
+            update, batches = members[name]
             begun = clock()
             for batch in batches:
                 update(batch)
@@ -182,8 +204,8 @@ def main() -> None:
     threads = prepare_cpu(args.threads)
     clock = time.process_time if threads == 1 else time.perf_counter
     names = ["dqn", *(name for name in MEMBERS if name != "dqn" and (not args.only or name in args.only))]
-    table = Table(title=f"One update, {threads} threads")
-    for heading in ("", "precision", "transitions", "ms", "times DQN's", "µs a transition"):
+    table = Table(title=f"One update, {threads} threads", caption=f"times DQN's: {RATIO}")
+    for heading in ("", "precision", "transitions", "ms", "updates/s", "times DQN's", "µs a transition"):
         table.add_column(heading, justify="left" if heading in ("", "precision") else "right")
     rows = []
     for precision in ("float32", "bf16"):
@@ -193,14 +215,17 @@ def main() -> None:
             ms = statistics.median(times)
             size = MEMBERS[name].transitions or args.batch_size
             row = {"member": name, "precision": precision, "transitions": size, "ms": ms, "ratio": ratio}
-            rows.append({**row, "rounds_ms": times})
-            table.add_row(name, precision, str(size), f"{ms:.2f}", f"{ratio:.2f}", f"{1e3 * ms / size:.0f}")
-    Console().print(table)
+            rows.append({**row, "updates_per_second": 1e3 / ms, "rounds_ms": times})
+            cells = (f"{ms:.2f}", f"{1e3 / ms:,.1f}", f"{ratio:.2f}", f"{1e3 * ms / size:.0f}")
+            table.add_row(name, precision, str(size), *cells)
+    Console(width=120).print(table)
     if args.json:
         report = {
             "command": shlex.join(["python", "benchmarks/update_costs.py", *sys.argv[1:]]),
             "machine": machine(),
             "threads": threads,
+            "ratio": RATIO,
+            "order": "each round begins with another member",
             "rows": rows,
         }
         args.json.parent.mkdir(parents=True, exist_ok=True)

@@ -1,9 +1,13 @@
 """Updates, samples and target copies of recipes, counted in short real runs with the counts of agent steps scaled down.
 
-Beside them stands the counting of the source's own loop, in its own units (agent steps, or emulator frames).
+Beside them stands the counting of the source's own loop, in its own units (agent steps, or emulator frames). CleanRL's
+and Dopamine's loops make their first update only beyond the count at which ours does: see `made_at_the_start`.
 """
 
+import re
+import tomllib
 from collections.abc import Callable
+from importlib import resources
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -13,6 +17,7 @@ import torch
 
 from pixelq.learner.learner import Learner
 from pixelq.recipes.choice import configure
+from pixelq.recipes.header import read_header
 from pixelq.recipes.reading import read_recipe, recipe_names
 from pixelq.replay import Batch
 from pixelq.runs.run import Run
@@ -69,12 +74,58 @@ def counted(monkeypatch: pytest.MonkeyPatch) -> Counted:
 def of_agent_steps(
     train_every: int, target_every: int, learning_starts: int, starts_by: int = 1_000
 ) -> Callable[[], Counted]:
-    """A loop that counts agent steps, as Dopamine's, CleanRL's, Kaixhin's and Lapan's (0: no target network)."""
+    """A loop that counts agent steps and learns from `learning_starts` on, as Kaixhin's and Lapan's (0: no target
+    network); ours, where no code was published (nips2013, double-notebook) or ours has other units (drqn)."""
 
     def loop() -> Counted:
         steps = range(learning_starts // starts_by, STEPS + 1)
         every = target_every // COPIES_BY
         return Counted([t for t in steps if t % train_every == 0], [t for t in steps if every and t % every == 0], [])
+
+    return loop
+
+
+def cleanrl(train_frequency: int, target_network_frequency: int, learning_starts: int) -> Callable[[], Counted]:
+    """The loop of CleanRL's dqn_atari.py, c51_atari.py and rainbow_atari.py.
+
+    Its `global_step` begins at 0 and is the number of the agent step that has just been played: one has been played
+    more. It ends here with that of our last one.
+    """
+
+    def loop() -> Counted:
+        found = Counted([], [], [])
+        for global_step in range(STEPS + 1):
+            if global_step > learning_starts // 1_000:
+                if global_step % train_frequency == 0:
+                    found.updates.append(global_step)
+                if global_step % (target_network_frequency // COPIES_BY) == 0:
+                    found.copies.append(global_step)
+        return found
+
+    return loop
+
+
+def dopamine(
+    update_period: int, target_update_period: int, min_replay_history: int, starts_by: int = 1_000
+) -> Callable[[], Counted]:
+    """The loop of Dopamine's agents, and of those built on them: `_train_step` of DQNAgent and JaxDQNAgent.
+
+    It is called at a game's begin, and after every agent step but a game's last: so `training_steps` are the agent
+    steps that were played before. What the replay counts beside the transitions, some for each game, is left out: a
+    thousandth of the start holds no game. The headers of the recipes name it.
+    """
+
+    def loop() -> Counted:
+        found = Counted([], [], [])
+        training_steps = add_count = 0
+        while training_steps <= STEPS:
+            if add_count > min_replay_history // starts_by:
+                if training_steps % update_period == 0:
+                    found.updates.append(training_steps)
+                if training_steps % (target_update_period // COPIES_BY) == 0:
+                    found.copies.append(training_steps)
+            training_steps, add_count = training_steps + 1, add_count + 1
+        return found
 
     return loop
 
@@ -92,8 +143,31 @@ def of_frames(learn_period: int, target_period: int, least_replay: int) -> Calla
     return loop
 
 
-STARTS_BY = {"data-efficient-rainbow": 50}
-"""What the first update's agent step is divided by, where a thousandth would hold no transition of 20 steps."""
+MINATAR = ("minatar-dqn", "minatar-quantile", "minatar-iqn", "minatar-rainbow")
+STARTS_BY = dict.fromkeys(["data-efficient-rainbow", *MINATAR], 50)
+"""What the first update's agent step is divided by, where a thousandth would hold no transition of 20 steps, or is less
+than an update's agent steps."""
+
+SAMPLES = {"drqn": 32 * 10}
+"""Transitions of an update, where they are not 32: sequences times their length."""
+
+BEYOND_THE_START: dict[str, Callable[[], Counted]] = {
+    "iqn": dopamine(4, 10_000, 50_000),
+    "dopamine": dopamine(4, 8_000, 20_000),
+    "dopamine-c51": dopamine(4, 8_000, 20_000),
+    "dopamine-quantile": dopamine(4, 8_000, 20_000),
+    "dopamine-iqn": dopamine(4, 8_000, 20_000),
+    "dopamine-rainbow": dopamine(4, 8_000, 20_000),
+    "hl-gauss": dopamine(4, 8_000, 20_000),
+    "munchausen": dopamine(4, 8_000, 20_000),
+    "m-iqn": dopamine(4, 8_000, 20_000),
+    "fqf": dopamine(4, 10_000, 50_000),
+    **dict.fromkeys(MINATAR, dopamine(4, 1_000, 1_000, 50)),
+    "cleanrl": cleanrl(4, 1_000, 80_000),
+    "cleanrl-c51": cleanrl(4, 10_000, 80_000),
+    "cleanrl-rainbow": cleanrl(4, 8_000, 80_000),
+}
+"""Loops that learn first beyond the count that their settings name."""
 
 SOURCES: dict[str, Callable[[], Counted]] = {
     "nature2015": of_frames(16, 40_000, 50_000),
@@ -103,32 +177,33 @@ SOURCES: dict[str, Callable[[], Counted]] = {
     "prioritized": of_frames(16, 120_000, 50_000),
     "c51": of_frames(16, 40_000, 50_000),
     "qr-dqn": of_frames(16, 40_000, 50_000),
-    "iqn": of_agent_steps(4, 10_000, 50_000),
     "rainbow": of_frames(16, 32_000, 20_000),
     "data-efficient-rainbow": of_agent_steps(1, 2_000, 1_600, 50),
-    "dopamine": of_agent_steps(4, 8_000, 20_000),
-    "dopamine-c51": of_agent_steps(4, 8_000, 20_000),
-    "dopamine-quantile": of_agent_steps(4, 8_000, 20_000),
-    "dopamine-iqn": of_agent_steps(4, 8_000, 20_000),
-    "dopamine-rainbow": of_agent_steps(4, 8_000, 20_000),
-    "hl-gauss": of_agent_steps(4, 8_000, 20_000),
-    "munchausen": of_agent_steps(4, 8_000, 20_000),
-    "m-iqn": of_agent_steps(4, 8_000, 20_000),
-    "cleanrl": of_agent_steps(4, 1_000, 80_000),
-    "cleanrl-c51": of_agent_steps(4, 10_000, 80_000),
-    "cleanrl-rainbow": of_agent_steps(4, 8_000, 80_000),
     "lapan-pong": of_agent_steps(1, 1_000, 10_000),
     "double-notebook": of_agent_steps(4, 1_200, 75_000),
     "nips2013": of_agent_steps(4, 0, 50_000),
-    "fqf": of_agent_steps(4, 10_000, 50_000),
-    "minatar-dqn": of_agent_steps(4, 1_000, 1_000),
-    "minatar-quantile": of_agent_steps(4, 1_000, 1_000),
-    "minatar-iqn": of_agent_steps(4, 1_000, 1_000),
-    "minatar-rainbow": of_agent_steps(4, 1_000, 1_000),
+    "drqn": of_agent_steps(1, 10_000, 50_000),
+    **BEYOND_THE_START,
 }
 """DQN Zoo's flags; gin files of Dopamine (iqn: the ICML one), Munchausen RL, FQF and "Revisiting Rainbow"; Args of
-CleanRL; Kaixhin's README for its data-efficient Rainbow; the notebook, Lapan's book. HL-Gauss is Dopamine's C51,
-and the papers of noisy and dueling take over DQN's and Double DQN's."""
+CleanRL; Kaixhin's README for its data-efficient Rainbow; DRQN's dqn_main.cpp; the notebook, Lapan's book. HL-Gauss
+is Dopamine's C51, and the papers of noisy and dueling take over DQN's and Double DQN's."""
+
+
+def made_at_the_start(recipe: str, start: int, every: int) -> list[int]:
+    """The one update, or target copy, that ours makes at agent step `start` and the source does not, if one is due."""
+    return [start] if recipe in BEYOND_THE_START and start % every == 0 else []
+
+
+@pytest.mark.parametrize("recipe", BEYOND_THE_START)
+def test_a_recipe_that_learns_sooner_than_its_source_says_so(recipe: str) -> None:
+    names = [recipe]
+    while base := tomllib.loads(resources.files("pixelq.recipes").joinpath(f"{names[-1]}.toml").read_text()).get(
+        "base"
+    ):
+        names.append(base)
+    told = [text for name in names for text in read_header(name).differences]
+    assert any("learns first" in text and re.search(r"here (at|after) [\d,]+", text) for text in told)
 
 
 @pytest.mark.parametrize("recipe", SOURCES)
@@ -140,10 +215,10 @@ def test_updates_and_target_copies_come_when_the_sources_do(recipe: str, in_fold
         "target_every": max(1, config.target_every // COPIES_BY), "stop_score": None,
     }  # fmt: skip
     start(configure("breakout", recipe, SMALL | fields), Path("r"))
-    expected = SOURCES[recipe]()
-    assert counted.updates == expected.updates
-    assert counted.copies == expected.copies
-    assert counted.samples == [32] * len(expected.updates)
+    source, begin = SOURCES[recipe](), fields["replay_start"]
+    assert counted.updates == [*made_at_the_start(recipe, begin, config.train_every), *source.updates]
+    assert counted.copies == [*made_at_the_start(recipe, begin, fields["target_every"]), *source.copies]
+    assert counted.samples == [SAMPLES.get(recipe, 32)] * len(counted.updates)
 
 
 def test_btrs_updates_are_as_many_as_steps_of_all_its_environments_and_the_target_is_every_500ths(
