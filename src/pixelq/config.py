@@ -130,11 +130,12 @@ class Config:
     gamma: float = 0.99
     """Discount per agent step."""
     n_step: int = 1
-    """Rewards summed before bootstrapping, in agent steps (replay loop)."""
+    """Rewards summed before bootstrapping, in agent steps (loops with a replay)."""
 
     # --- optimizer ----------------------------------------------------------------------------------------------
-    optimizer: Literal["rmsprop", "adam", "adamw", "radam", "obgd"] = "adam"
-    """rmsprop is centred, as in the 2015 paper; obgd bounds the step against overshooting (stream loop)."""
+    optimizer: Literal["rmsprop", "adam", "adamw", "radam", "adadelta", "obgd"] = "adam"
+    """rmsprop is centred, as in the 2015 paper; adadelta has the step size in the mean of its steps, as DRQN's code;
+    obgd bounds the step against overshooting (stream loop)."""
     learning_rate: float = 1e-4
     """Step size at the start."""
     learning_rate_end: float | None = None
@@ -142,9 +143,11 @@ class Config:
     learning_rate_steps: int = 0
     """Length of the linear decay, in agent steps; 0: the whole run."""
     optimizer_eps: float = 1e-8
-    """Added to the denominator (inside the root for rmsprop, as in the 2015 paper's code)."""
+    """Added to the denominator (inside the root for rmsprop, as in the 2015 paper's code; inside both of adadelta)."""
     rmsprop_decay: float = 0.95
     """Decay of RMSProp's running averages of the gradient and its square."""
+    adadelta_decay: float = 0.95
+    """Decay of Adadelta's running averages of the squared gradient and the squared step."""
     adam_beta1: float = 0.9
     """Decay of Adam's running mean of the gradient."""
     adam_beta2: float = 0.999
@@ -166,7 +169,7 @@ class Config:
     batch_size: int = 32
     """Transitions per update."""
     train_every: int = 4
-    """Agent steps per update (replay loop)."""
+    """Agent steps per update (loops with a replay)."""
     sampler: str = "uniform"
     """How minibatches are drawn from the replay: uniform, prioritized (arXiv 1511.05952), or one of your own."""
     sampler_options: dict[str, Any] = field(default_factory=dict)
@@ -199,9 +202,9 @@ class Config:
 
     # --- parallel loop (PQN) ------------------------------------------------------------------------------------
     rollout_length: int = 32
-    """Agent steps of each environment between updates (parallel loop)."""
+    """Agent steps of each environment between updates (PQN's loops)."""
     epochs: int = 2
-    """Passes over each rollout (parallel loop)."""
+    """Passes over each rollout (PQN's loops)."""
 
     # --- the run ------------------------------------------------------------------------------------------------
     load: str = ""

@@ -64,7 +64,7 @@ SENSIBLE: dict[str, list[str]] = {
     ],
     "minibatches": [
         "--reduction sum", "--optimizer adamw --weight-decay 0.01", "--optimizer radam",
-        "--optimizer rmsprop --rmsprop-decay 0.9", "--optimizer adam --amsgrad",
+        "--optimizer rmsprop --rmsprop-decay 0.9", "--optimizer adam --amsgrad", "--optimizer adadelta",
         "--gradient-clip norm --gradient-clip-at 1", "--gradient-clip value --gradient-clip-at 0.5",
         "--averaged-network-tau 0.1", "--num-envs 2",
     ],
@@ -100,7 +100,8 @@ WILD: dict[str, list[str]] = {
             *("train_every", "target_every", "replay_start", "replay_capacity", "rollout_length", "epochs"),
             *("epsilon_begin", "epsilon_steps", "learning_rate_steps", "eval_every", "eval_episodes", "episodes"),
             *("checkpoint_every", "log_every", "seed", "num_envs", "gamma", "learning_rate", "learning_rate_end"),
-            *("optimizer_eps", "rmsprop_decay", "adam_beta1", "adam_beta2", "weight_decay", "gradient_clip_at"),
+            *("optimizer_eps", "rmsprop_decay", "adadelta_decay", "adam_beta1", "adam_beta2", "weight_decay"),
+            "gradient_clip_at",
             *("target_tau", "averaged_network_tau", "epsilon_start", "epsilon_end", "eval_epsilon", "sticky_actions"),
             *("stop_score", "trace_lambda", "max_frames_per_episode", "baseline_episodes", "hidden", "output_gain"),
         ),

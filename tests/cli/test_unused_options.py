@@ -26,6 +26,7 @@ UNUSED = {
     "pong --target-every 100": "--target hard",
     "car-racing --target-every 100": "--target hard",
     "pong --recipe cleanrl --rmsprop-decay 0.5": "optimizer rmsprop",
+    "pong --recipe cleanrl --adadelta-decay 0.5": "optimizer adadelta",
     "pong --recipe cleanrl --weight-decay 0.1": "optimizer adamw",
     "pong --amsgrad": "adam and adamw",
     "pong --recipe nature2015 --adam-beta1 0.5": "adam, adamw and radam",

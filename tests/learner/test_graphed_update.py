@@ -40,7 +40,7 @@ def lasting(one):
 
 
 @pytest.mark.parametrize("target", ["none", "hard", "soft"])
-@pytest.mark.parametrize("optimizer", ["rmsprop", "adam", "adamw", "radam"])
+@pytest.mark.parametrize("optimizer", ["rmsprop", "adam", "adamw", "radam", "adadelta"])
 def test_after_the_first_update_all_that_lasts_is_changed_in_place(optimizer, target):
     one = learner(
         optimizer=optimizer, target=target, amsgrad=True, weight_decay=0.01, precision="bf16", averaged_network_tau=0.1
@@ -177,7 +177,7 @@ def assert_same_weights(one, other):
         torch.testing.assert_close(a, b, rtol=1e-6, atol=1e-7)
 
 
-@pytest.mark.parametrize("optimizer", ["rmsprop", "radam"])
+@pytest.mark.parametrize("optimizer", ["rmsprop", "radam", "adadelta"])
 def test_a_graph_is_fed_every_field_of_the_batch_and_the_learning_rate(graphed, optimizer):
     ours, plain = graphed(optimizer=optimizer), learner(optimizer=optimizer)
     for i in range(WARM_UP + 5):

@@ -103,7 +103,7 @@ def test_acting_while_learning_sees_every_change_that_the_learner_makes(precisio
             assert (q != before).any()
 
 
-@pytest.mark.parametrize("optimizer", ["rmsprop", "adam", "adamw", "radam"])
+@pytest.mark.parametrize("optimizer", ["rmsprop", "adam", "adamw", "radam", "adadelta"])
 def test_a_restored_learner_goes_on_identically(optimizer):
     fields = {"optimizer": optimizer, "optimizer_eps": 0.01, "averaged_network_tau": 0.1}
     a, b = learner(**fields), learner(seed=9, **fields)
@@ -135,7 +135,7 @@ def test_weights_of_another_shape_or_not_finite_are_refused_and_change_nothing()
     assert tree_digest(one.state_dict()) == before
 
 
-@pytest.mark.parametrize("optimizer", ["rmsprop", "adam", "adamw", "radam"])
+@pytest.mark.parametrize("optimizer", ["rmsprop", "adam", "adamw", "radam", "adadelta"])
 def test_a_frozen_torso_stays_and_a_learner_with_one_can_be_restored(optimizer):
     fields = {"optimizer": optimizer, "optimizer_eps": 0.01, "gradient_clip": "norm"}
     a, b = learner(**fields), learner(seed=9, **fields)

@@ -31,11 +31,15 @@ def test_centred_rmsprop_follows_the_2015_formula():
         assert torch.allclose(theta, expected, atol=1e-7)
 
 
-@pytest.mark.parametrize("name", ["rmsprop", "adam", "adamw", "radam"])
+LARGE_STEPS = {"adadelta": 1.0}
+"""Learning rates of those whose steps are otherwise too small for a short test."""
+
+
+@pytest.mark.parametrize("name", ["rmsprop", "adam", "adamw", "radam", "adadelta"])
 @pytest.mark.parametrize("amsgrad", [False, True])
 def test_every_optimizer_lowers_a_quadratic(name, amsgrad):
     theta = torch.nn.Parameter(torch.tensor([3.0, -2.0]))
-    config = Config(optimizer=name, learning_rate=0.05, optimizer_eps=0.01, amsgrad=amsgrad)
+    config = Config(optimizer=name, learning_rate=LARGE_STEPS.get(name, 0.05), optimizer_eps=0.01, amsgrad=amsgrad)
     optimizer = build_optimizer(config, [theta])
     for _ in range(200):
         optimizer.zero_grad()
@@ -60,7 +64,7 @@ def test_a_recipe_may_have_the_decays_that_its_optimizer_takes_and_no_others(nam
 
 
 @pytest.mark.parametrize("compiled", [False, True])
-@pytest.mark.parametrize("name", ["rmsprop", "adam", "adamw", "radam"])
+@pytest.mark.parametrize("name", ["rmsprop", "adam", "adamw", "radam", "adadelta"])
 def test_a_weight_without_a_gradient_stays_and_the_others_learn_as_if_it_were_not_there(name, compiled):
     config = Config(optimizer=name, learning_rate=0.05, optimizer_eps=0.01, compile=compiled)
     ends = []
@@ -140,6 +144,22 @@ class WrittenOutRMSprop(WrittenOut):
         return {self.theta: {"mean": self.mean, "mean_square": self.mean_square}}
 
 
+class WrittenOutAdadelta(WrittenOut):
+    """Zeiler 2012, algorithm 1, with the learning rate in the step that is averaged."""
+
+    mean_square_step = torch.zeros(())
+
+    def direction(self, g):
+        direction = torch.sqrt((self.mean_square_step + self.eps) / (self.mean_square + self.eps)) * g
+        rho = self.decays[1]
+        self.mean_square_step = rho * self.mean_square_step + (1 - rho) * (self.lr * direction) ** 2
+        return direction
+
+    @property
+    def state(self):
+        return {self.theta: {"mean_square": self.mean_square, "mean_square_step": self.mean_square_step}}
+
+
 class WrittenOutRAdam(WrittenOut):
     """Liu et al. 2020, algorithm 2, with Optax's place of eps and both libraries' bound of 5."""
 
@@ -165,6 +185,7 @@ BY_HAND = {
     "adamw, amsgrad": lambda p: torch.optim.AdamW(p, 0.02, (0.8, 0.95), 0.03, weight_decay=0.3, amsgrad=True, **PLAIN),
     "radam": lambda p: WrittenOutRAdam(p, 0.02, (0.8, 0.95), 0.03),
     "rmsprop": lambda p: WrittenOutRMSprop(p, 0.02, (0.7, 0.7), 0.03),
+    "adadelta": lambda p: WrittenOutAdadelta(p, 0.9, (0.6, 0.6), 0.03),
 }
 
 
@@ -175,8 +196,9 @@ def test_an_optimizer_has_every_number_that_its_recipe_names(case, compiled):
     """None of them is the default; those with `compile` are the ones that a recipe may have with it."""
     name, _, amsgrad = case.partition(", ")
     config = Config(
-        optimizer=name, learning_rate=0.02, optimizer_eps=0.03, rmsprop_decay=0.7, adam_beta1=0.8, adam_beta2=0.95,
-        weight_decay=0.3, amsgrad=amsgrad == "amsgrad", compile=compiled,
+        optimizer=name, learning_rate=0.9 if name == "adadelta" else 0.02, optimizer_eps=0.03, rmsprop_decay=0.7,
+        adadelta_decay=0.6, adam_beta1=0.8, adam_beta2=0.95, weight_decay=0.3,
+        amsgrad=amsgrad == "amsgrad", compile=compiled,
     )  # fmt: skip
     assert_same_steps(lambda p: build_optimizer(config, p), BY_HAND[case], rtol=1e-5)
 
@@ -267,7 +289,7 @@ def test_a_network_without_factors_is_one_group_in_its_own_order():
 
 
 @pytest.mark.parametrize("compiled", [False, True])
-@pytest.mark.parametrize("name", ["rmsprop", "adam", "adamw", "radam"])
+@pytest.mark.parametrize("name", ["rmsprop", "adam", "adamw", "radam", "adadelta"])
 def test_a_factor_scales_the_step_of_every_optimizer(name, compiled):
     config = Config(optimizer=name, learning_rate=0.05, optimizer_eps=0.01, compile=compiled)
     thetas = [torch.nn.Parameter(torch.tensor([3.0, -2.0])) for _ in range(2)]

@@ -28,7 +28,7 @@ pytestmark = [pytest.mark.gpu, pytest.mark.skipif(not torch.cuda.is_available(),
 
 CUDA = torch.device("cuda")
 LR = 1e-4
-OPTIMIZERS = ["rmsprop", "adam", "adamw", "radam"]
+OPTIMIZERS = ["rmsprop", "adam", "adamw", "radam", "adadelta"]
 
 
 @pytest.fixture(autouse=True)

@@ -208,6 +208,7 @@ def deciding_fields(config: Config) -> set[str]:
     names |= {"target_tau"} if config.target == "soft" else set()
     names |= {"epsilon_steps"} if config.epsilon_schedule != "constant" else set()
     names |= {"rmsprop_decay"} if config.optimizer == "rmsprop" else set()
+    names |= {"adadelta_decay"} if config.optimizer == "adadelta" else set()
     names |= {"adam_beta1", "adam_beta2"} if config.optimizer in ("adam", "adamw", "radam") else set()
     names |= {"amsgrad"} if config.optimizer in ("adam", "adamw") else set()
     names |= {"weight_decay"} if config.optimizer == "adamw" else set()

@@ -50,7 +50,7 @@ OTHERS = {
         ("MinAtar/Breakout-v0", (1, 10, 10, 4)),
     ),
     "stream-q-minatar": ("MinAtar/Breakout-v0", (1, 10, 10, 4)),
-    "cleanrl-pqn-lstm": ("pong", (1, 84, 84)),
+    **dict.fromkeys(("cleanrl-pqn-lstm", "drqn"), ("pong", (1, 84, 84))),
 }
 """The same, of recipes that no game takes by itself."""
 

@@ -49,6 +49,8 @@ EPSILON: dict[str, Line] = {
     "nips2013": lambda t: max(0.1, 1 - 0.9 * t / 1_000_000),  # section 5: from 1 to 0.1 over the first million frames
     "nature2015": dqn3(0.1),
     "double2015": dqn3(0.01),
+    # CalculateEpsilon of dqn_main.cpp, which counts updates: one each agent step, from 50,000 on.
+    "drqn": lambda t: 1.0 - (1.0 - 0.1) * min(1.0, max(0, t - 50_000) / 1_000_000),
     "dopamine": dopamine(),
     "cleanrl": cleanrl(10_000_000, 0.10),
     "cleanrl-pqn": cleanrl(10_000_000, 0.10),
@@ -111,6 +113,8 @@ CONSTANT = {
     "c51": 2.5e-4, "qr-dqn": 5e-5, "iqn": 5e-5, "munchausen": 5e-5, "m-iqn": 5e-5, "fqf": 5e-5,
     "rainbow": 2.5e-4 / 4, "prioritized": 2.5e-4 / 4, "dueling": 6.25e-5, "noisy": 2.5e-4,
     "data-efficient-rainbow": 1e-4,
+    # base_lr of recurrent_solver.prototxt, for a loss 20 times as large: test_drqn_recipe.
+    "drqn": 0.1 / 20,
     # Args of CleanRL's c51_atari.py and rainbow_atari.py.
     "cleanrl-c51": 2.5e-4, "cleanrl-rainbow": 6.25e-5,
     # create_optimizer.learning_rate of Dopamine's gin files and of those of "Revisiting Rainbow"; HL-Gauss's table B.2.

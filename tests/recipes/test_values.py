@@ -22,7 +22,7 @@ from pixelq.variants import KINDS
 
 # --- configurations of every kind -----------------------------------------------------------------------------------
 
-PROBABILITIES = """sticky_actions gamma rmsprop_decay target_tau averaged_network_tau
+PROBABILITIES = """sticky_actions gamma rmsprop_decay adadelta_decay target_tau averaged_network_tau
     epsilon_start epsilon_end eval_epsilon"""
 TYPES = typing.get_type_hints(Config)
 
@@ -164,7 +164,7 @@ def valid_configs(draw: st.DrawFn) -> Config:
     """Configurations that `validate` accepts, every field drawn."""
     values = {name: draw(of_kind(name)) for name in ("amsgrad", "deterministic", "compile", "learning_rate")}
     loop = draw(st.sampled_from(sorted(KINDS["loop"].names())))
-    values["optimizer"] = draw(st.sampled_from(["rmsprop", "adam", "adamw", "radam"]))
+    values["optimizer"] = draw(st.sampled_from(["rmsprop", "adam", "adamw", "radam", "adadelta"]))
     plain_adam = values["optimizer"] == "adam" and not values["amsgrad"]
     compilable = (plain_adam or values["optimizer"] in ("rmsprop", "radam")) and not values["deterministic"]
     schedule, sampler = draw(st.sampled_from(["constant", "linear", "exponential"])), draw(samplers(loop))
@@ -261,8 +261,8 @@ def test_an_unknown_field_far_from_all_is_refused_without_a_guess() -> None:
         ("loss", 3, "text"),
         ("loss_options", "huber", "a table of options"),
         ("loss_options", ["huber"], "a table of options"),
-        ("optimizer", "sgd", "choose one of rmsprop, adam, adamw, radam, obgd"),
-        ("optimizer", ["adam"], "choose one of rmsprop, adam, adamw, radam, obgd"),
+        ("optimizer", "sgd", "choose one of rmsprop, adam, adamw, radam, adadelta, obgd"),
+        ("optimizer", ["adam"], "choose one of rmsprop, adam, adamw, radam, adadelta, obgd"),
         ("device", "gpu", "choose one of auto, cpu, cuda, mps, vulkan"),
         ("loop", True, "text"),
         ("load", "a\udcff", "has bytes that are no letters"),
@@ -333,6 +333,8 @@ OUT_OF_RANGE: list[tuple[dict[str, Any], str]] = [
     ({"stop_score": math.inf}, "stop_score"),
     ({"optimizer_eps": 0.0}, "optimizer_eps"),
     ({"weight_decay": -0.1}, "weight_decay"),
+    ({"adadelta_decay": 1.1}, "adadelta_decay"),
+    ({"adadelta_decay": math.nan}, "adadelta_decay"),
     ({"gradient_clip_at": 0.0}, "gradient_clip_at"),
     ({"gamma": 1.01}, "gamma"),
     ({"gamma": math.nan}, "gamma"),

@@ -83,6 +83,7 @@ USES = (
     _chooser("target", "hard", who="a hard target network (--target hard)", fields={"target_every": None}),
     _chooser("target", "soft", who="a soft target network (--target soft)", fields={"target_tau": None}),
     _chooser("optimizer", "rmsprop", who="the optimizer rmsprop", fields={"rmsprop_decay": None}),
+    _chooser("optimizer", "adadelta", who="the optimizer adadelta", fields={"adadelta_decay": None}),
     _chooser(
         *("optimizer", "adam", "adamw", "radam"), who="the optimizers adam, adamw and radam",
         fields={"adam_beta1": None, "adam_beta2": None},

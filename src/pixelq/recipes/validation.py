@@ -53,6 +53,7 @@ _PROBABILITIES = (
     "target_tau",
     "averaged_network_tau",
     "rmsprop_decay",
+    "adadelta_decay",
 )
 _BELOW_ONE = ("adam_beta1", "adam_beta2")
 """Decays by which Adam corrects its means: it divides by 1 - decay."""
@@ -163,12 +164,11 @@ def _validate_variants(config: Config, require: loops.Require) -> None:
 
 def _validate_target(config: Config, require: loops.Require) -> None:
     """A loss that is another one without a target network has one."""
-    needs = getattr(KINDS["loss"].find(config.loss), "NEEDS_TARGET", False)
-    if config.target != "none" or not needs:
+    needs: bool | str = getattr(KINDS["loss"].find(config.loss), "NEEDS_TARGET", False)
+    if config.target != "none":
         return
-    if needs is True:
-        require(False, "target", f"hard or soft for the {config.loss} loss, which needs a target network")
-    if config.loss_options.get(needs):
+    require(needs is not True, "target", f"hard or soft for the {config.loss} loss, which needs a target network")
+    if isinstance(needs, str) and config.loss_options.get(needs):
         flag = needs.replace("_", "-")
         raise UserError(
             f"{needs} = True needs a target network, which values what the network chooses; use --target hard or soft "

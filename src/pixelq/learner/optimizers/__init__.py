@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from pixelq.config import Config
 from pixelq.errors import UserError
+from pixelq.learner.optimizers.adadelta import Adadelta
 from pixelq.learner.optimizers.centred_rmsprop import CentredRMSprop
 from pixelq.learner.optimizers.plain_adam import PlainAdam, adam_scalars, radam_scalars
 from pixelq.learner.optimizers.rectified_adam import CapturableRectifiedAdam, RectifiedAdam
@@ -62,6 +63,8 @@ def build_optimizer(
     lr, eps, betas = config.learning_rate, config.optimizer_eps, (config.adam_beta1, config.adam_beta2)
     if config.optimizer == "rmsprop":
         return CentredRMSprop(groups, lr, config.rmsprop_decay, eps)
+    if config.optimizer == "adadelta":
+        return Adadelta(groups, lr, config.adadelta_decay, eps)
     if config.compile and not on_gpu:
         scalars = radam_scalars if config.optimizer == "radam" else adam_scalars
         return PlainAdam(groups, lr, betas, eps, scalars)

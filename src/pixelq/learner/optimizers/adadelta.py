@@ -1,0 +1,53 @@
+"""Adadelta as DRQN's code has it, from which torch's differs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+
+class Adadelta(torch.optim.Optimizer):
+    """theta <- theta - d, with d = lr sqrt(E[d^2] + eps) / sqrt(E[g^2] + eps) g, so lr is in the d that is averaged.
+
+    The paper has no learning rate: with lr = 1 this is its algorithm 1. So is `torch.optim.Adadelta`, but that has lr
+    outside of what it averages. Below 1 the two part: there the steps grow from update to update, here E[d^2] settles
+    near lr^2 eps / (1 - lr^2), and a step near lr sqrt(eps) times the normalised gradient.
+
+    The learning rate may be a tensor beside the weights, which a CUDA graph of the step then reads.
+
+    Sources: Zeiler 2012 (arXiv 1212.5701), algorithm 1; AdaDeltaSolver in src/caffe/solver.cpp of
+    github.com/mhauskn/recurrent-caffe, branch recurrent, which Hausknecht & Stone's code asks for.
+    """
+
+    def __init__(
+        self, parameters: Iterable[nn.Parameter] | Iterable[dict[str, Any]], lr: float, decay: float, eps: float
+    ) -> None:
+        super().__init__(parameters, {"lr": lr, "decay": decay, "eps": eps})
+
+    @torch.no_grad()
+    def step(self, closure: Callable[[], float] | None = None) -> None:  # type: ignore[override]
+        """Apply one update from the parameters' gradients; `closure` is not supported and ignored."""
+        for group in self.param_groups:
+            parameters: list[Tensor] = [p for p in group["params"] if p.grad is not None]
+            gradients: list[Tensor] = [p.grad for p in parameters if p.grad is not None]
+            for p in parameters:
+                if not self.state[p]:
+                    self.state[p] = {name: torch.zeros_like(p) for name in ("mean_square", "mean_square_step")}
+            mean_squares = [self.state[p]["mean_square"] for p in parameters]
+            mean_square_steps = [self.state[p]["mean_square_step"] for p in parameters]
+            decay, eps = group["decay"], group["eps"]
+            torch._foreach_mul_(mean_squares, decay)
+            torch._foreach_addcmul_(mean_squares, gradients, gradients, 1.0 - decay)
+            denominators = torch._foreach_add(mean_squares, eps)
+            torch._foreach_sqrt_(denominators)
+            steps = torch._foreach_add(mean_square_steps, eps)
+            torch._foreach_sqrt_(steps)
+            torch._foreach_div_(steps, denominators)
+            torch._foreach_mul_(steps, gradients)
+            torch._foreach_mul_(steps, group["lr"])
+            torch._foreach_mul_(mean_square_steps, decay)
+            torch._foreach_addcmul_(mean_square_steps, steps, steps, 1.0 - decay)
+            torch._foreach_sub_(parameters, steps)
