@@ -174,6 +174,60 @@ def test_what_a_run_sets_in_torch_can_be_put_back_and_what_was_set_before_stays(
     torch.set_flush_denormal(False)
 
 
+def float32_precision() -> tuple[object, ...]:
+    """What a process can read of it, as the older and the newer settings say it."""
+    backends = torch.backends
+    parts = (backends.cudnn.conv, backends.cudnn.rnn, backends.cuda.matmul, backends.mkldnn.matmul)
+    older: list[object] = []
+    for read in (lambda: backends.cudnn.allow_tf32, torch.get_float32_matmul_precision):
+        try:
+            older.append(read())
+        except RuntimeError:  # torch refuses where parts were set by themselves
+            older.append("refused")
+    return (*older, *(part.fp32_precision for part in parts))
+
+
+@pytest.fixture
+def _float32_as_it_was() -> Iterator[None]:
+    yield
+    torch.backends.cudnn.allow_tf32 = True
+    torch.set_float32_matmul_precision("highest")
+    torch.backends.cuda.matmul.fp32_precision = torch.backends.mkldnn.matmul.fp32_precision = "none"
+
+
+SET_BEFORE = {
+    "nothing": lambda: None,
+    "convolutions without TF32": lambda: setattr(torch.backends.cudnn, "allow_tf32", False),
+    "faster products": lambda: torch.set_float32_matmul_precision("high"),
+    "products by the older switch": lambda: setattr(torch.backends.cuda.matmul, "allow_tf32", True),
+    "one part by itself": lambda: setattr(torch.backends.cudnn.conv, "fp32_precision", "ieee"),
+    "products by themselves": lambda: setattr(torch.backends.cuda.matmul, "fp32_precision", "tf32"),
+}
+
+
+@pytest.mark.usefixtures("_torch_settings", "_float32_as_it_was")
+@pytest.mark.parametrize("deterministic", [True, False])
+@pytest.mark.parametrize("before", SET_BEFORE)
+def test_what_a_run_on_a_gpu_makes_of_float32_is_put_back_however_it_was_set(before: str, deterministic: bool) -> None:
+    SET_BEFORE[before]()
+    found, settings = float32_precision(), TorchSettings()
+    settings.restore()
+    assert float32_precision() == found
+    prepare_cuda(deterministic)
+    assert float32_precision() != found
+    settings.restore()
+    assert float32_precision() == found
+
+
+@pytest.mark.usefixtures("_torch_settings")
+def test_the_number_of_threads_is_put_back() -> None:
+    torch.set_num_threads(2)
+    settings = TorchSettings()
+    prepare_cpu(3)
+    settings.restore()
+    assert torch.get_num_threads() == 2
+
+
 FAULTS = """
 import resource
 import torch
@@ -197,6 +251,7 @@ def test_a_tensor_gets_the_memory_of_one_before_it_without_new_page_faults() -> 
     assert int(done.stdout) < pages / 20
 
 
+@pytest.mark.usefixtures("_float32_as_it_was")
 @pytest.mark.parametrize("deterministic", [True, False])
 def test_only_convolutions_of_a_run_that_need_not_be_exact_round_to_tf32(
     deterministic: bool, monkeypatch: pytest.MonkeyPatch

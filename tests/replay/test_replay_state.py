@@ -17,6 +17,7 @@ from pixelq.checkpoints.state_tree import tree_digest
 from pixelq.errors import UserError
 from pixelq.replay import Batch, Replay
 from pixelq.replay.samplers.prioritized import Options, Sampler
+from pixelq.replay.samplers.uniform import Sampler as UniformSampler
 from pixelq.replay.sequence_replay import SequenceReplay, Sequencing
 
 ENVS, ROWS, SIZE = 2, 24, 6
@@ -162,3 +163,24 @@ def test_a_snapshot_holds_no_sampler_which_runs_save_beside_it() -> None:
     assert set(state) == {"meta", "arrays", "sealed", "sampler"}
     assert state["meta"] == snapshot.meta
     assert set(state["arrays"]) == set(snapshot.arrays)
+
+
+@pytest.mark.parametrize("sequences", [False, True])
+def test_a_uniform_replay_refuses_priorities_and_takes_a_state_of_its_own_or_none(sequences: bool) -> None:
+    kind = {"sequences": sequences, "masks": False, "n_step": 1}
+    state, one = used(kind, 30).replay.state_dict(), empty(**kind)
+    one._new_sampler = lambda: UniformSampler(ENVS, ROWS)
+    one.sampler = one._new_sampler()
+    for strange in (state["sampler"], [3], None if sequences else "x"):
+        if strange is not None:
+            with pytest.raises(
+                UserError, match=r"^replay: the stored sampler is not this replay's \(ValueError: it is of"
+            ):
+                one.load_state_dict({**state, "sampler": strange})
+    assert len(one) == 0
+    del state["sampler"]
+    one.load_state_dict(state)
+    again = one.state_dict()
+    assert again["sampler"] == {}
+    one.load_state_dict(again)
+    assert digests(one)[0] == digests(used(kind, 30).replay)[0]

@@ -56,7 +56,16 @@ def test_dropout_goes_on_to_the_bit_whatever_the_process_has_drawn(
     assert facts(Path("unseeded"))["network"] != facts(Path("unbroken"))["network"]
 
 
-def test_a_sampler_whose_state_is_a_set_ends_at_the_first_checkpoint_with_one_line(in_folder: Path) -> None:
+def test_a_sampler_whose_state_is_a_set_is_refused_before_the_runs_folder_is_made(in_folder: Path) -> None:
+    with pytest.raises(UserError, match="sampler/seen is a set; a state_dict holds numbers"):
+        start(configured(sampler="own_set"), Path("run"))
+    assert not Path("run").exists()
+
+
+def test_a_sampler_whose_state_becomes_a_set_ends_at_the_first_checkpoint_with_one_line(
+    in_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pixelq.learner.trial.try_sampler", lambda config: None)
     with pytest.raises(UserError, match="state/sampler/seen is a set; a state_dict holds numbers"):
         start(configured(sampler="own_set"), Path("run"))
 

@@ -2,6 +2,7 @@
 
 import math
 import shlex
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -44,10 +45,8 @@ def run_with_score(folder: Path, score: float, steps: int) -> None:
     (folder / "progress.csv").write_text(f"agent_steps,mean_score_100\n{steps},{score}\n")
 
 
-@pytest.mark.parametrize(("score", "pruned"), [(1.0, True), (7.0, False)])
-def test_a_trial_below_the_median_of_the_others_is_stopped_and_one_above_is_not(
-    plan: Plan, tmp_path: Path, score: float, pruned: bool
-) -> None:
+def beside_four_others(plan: Plan, folder: Path) -> _Sweep:
+    """A sweep at its fifth trial; the objective of those before was 4, 5, 6 and 8 on all their way."""
     pruner = optuna.pruners.MedianPruner(4, n_warmup_steps=300)
     study = optuna.create_study(direction="maximize", pruner=pruner)
     for value in (4.0, 5.0, 6.0, 8.0):
@@ -55,9 +54,17 @@ def test_a_trial_below_the_median_of_the_others_is_stopped_and_one_above_is_not(
         for step in report_steps(1000):
             trial.report(value, step)
         study.tell(trial, value)
-    sweep = _Sweep(tmp_path, plan, read_ranges(plan.over, plan.base), study, Room(1, 1, 0))
-    job, processes = Job("trial 4", tmp_path / "trial-4", 1000), Stopped()
-    sweep._trials[job.name], sweep._reported[job.name] = study.ask(), 0
+    sweep = _Sweep(folder, plan, read_ranges(plan.over, plan.base), study, Room(1, 1, 0))
+    sweep._trials["trial 4"], sweep._reported["trial 4"] = study.ask(), 0
+    return sweep
+
+
+@pytest.mark.parametrize(("score", "pruned"), [(1.0, True), (7.0, False)])
+def test_a_trial_below_the_median_of_the_others_is_stopped_and_one_above_is_not(
+    plan: Plan, tmp_path: Path, score: float, pruned: bool
+) -> None:
+    sweep, job, processes = beside_four_others(plan, tmp_path), Job("trial 4", tmp_path / "trial-4", 1000), Stopped()
+    study = sweep._study
     run_with_score(job.folder, score, 300)
     sweep._look_at(job, processes)  # type: ignore[arg-type]
     assert (processes.names == [job.name]) == pruned
@@ -66,6 +73,43 @@ def test_a_trial_below_the_median_of_the_others_is_stopped_and_one_above_is_not(
     assert study.trials[4].state.name == ("PRUNED" if pruned else "RUNNING")
     assert ("below the median" in "".join(told)) == pruned
     assert max(study.trials[4].intermediate_values) == 300
+
+
+@pytest.mark.parametrize(
+    ("tests", "reported", "pruned"),
+    [
+        ({}, {}, False),  # there is nothing to go by yet
+        ({50: 9.0, 250: 7.0}, {100: 9.0, 200: 9.0, 300: 7.0}, False),
+        ({250: 1.0}, {300: 1.0}, True),
+        ({250: 7.0, 350: 1.0}, {300: 7.0}, False),  # what comes after a step says nothing about it
+    ],
+)
+@pytest.mark.parametrize("games", [1.0, 9.0])
+def test_a_sweep_for_evaluations_goes_by_them_on_the_way_too_whatever_the_training_games_say(
+    plan: Plan, tmp_path: Path, games: float, tests: dict[int, float], reported: dict[int, float], pruned: bool
+) -> None:
+    sweep = beside_four_others(replace(plan, objective="evaluation"), tmp_path)
+    job, processes = Job("trial 4", tmp_path / "trial-4", 1000), Stopped()
+    run_with_score(job.folder, games, 350)
+    rows = "".join(f"{step},3,{mean},0,{mean},{mean},{mean}\n" for step, mean in tests.items())
+    (job.folder / "evaluations.csv").write_text(f"agent_steps,episodes,mean,std,min,max,median\n{rows}")
+    sweep._look_at(job, processes)  # type: ignore[arg-type]
+    assert sweep._study.trials[4].intermediate_values == reported
+    assert (processes.names == [job.name]) == pruned
+
+
+def test_an_evaluation_that_is_still_played_at_a_step_of_comparison_is_waited_for(plan: Plan, tmp_path: Path) -> None:
+    sweep = beside_four_others(replace(plan, objective="evaluation"), tmp_path)
+    job = Job("trial 4", tmp_path / "trial-4", 1000)
+    run_with_score(job.folder, 5.0, 300)  # the row of agent step 300 is there; an evaluation follows it
+    header = "agent_steps,episodes,mean,std,min,max,median\n"
+    (job.folder / "evaluations.csv").write_text(f"{header}200,3,1,0,1,1,1\n")
+    sweep._look_at(job, Stopped())  # type: ignore[arg-type]
+    assert sweep._study.trials[4].intermediate_values == {200: 1.0}
+    (job.folder / "evaluations.csv").write_text(f"{header}200,3,1,0,1,1,1\n300,3,7,0,7,7,7\n")
+    (job.folder / "progress.csv").write_text("agent_steps,mean_score_100\n350,5.0\n")
+    sweep._look_at(job, Stopped())  # type: ignore[arg-type]
+    assert sweep._study.trials[4].intermediate_values == {200: 1.0, 300: 7.0}
 
 
 def test_importance_is_that_of_the_field_that_decides() -> None:

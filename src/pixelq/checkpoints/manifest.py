@@ -52,6 +52,17 @@ class Manifest:
     segments: list[SegmentRecord]
     """In `replay/` beside it, oldest first."""
 
+    def file(self, suffix: str) -> FileRecord:
+        """The file whose name ends so: the state's with `.json`, its tensors' with `.safetensors`.
+
+        Raises:
+            KeyError: it names none.
+        """
+        for record in self.files:
+            if record.name.endswith(suffix):
+                return record
+        raise KeyError(f"no {suffix} is named")
+
 
 def write_manifest(folder: Path, manifest: Manifest) -> None:
     """Write `manifest.json`, which ends with its own digest."""

@@ -60,10 +60,10 @@ def read_checkpoint(path: Path) -> LoadedCheckpoint:
         UserError: a file is missing, cut or changed; the message names it.
     """
     manifest = read_manifest(path)
-    contents = {record.name: read_checked(path, record) for record in manifest.files}
+    contents = {record: read_checked(path, record) for record in manifest.files}
     try:
-        tree = json.loads(contents["state.json"])
-        joined = join(tree, safetensors.torch.load(contents["tensors.safetensors"]))
+        tree = json.loads(contents[manifest.file(".json")])
+        joined = join(tree, safetensors.torch.load(contents[manifest.file(".safetensors")]))
         state, replay = joined["state"], joined["replay"]
         parts = None if replay is None else (dict(replay["meta"]), dict(replay["arrays"]))
     except UserError as error:

@@ -7,6 +7,9 @@
 A checkpoint is a folder that gets its name only when all its files are on the disk. Sealed replay blocks never change,
 so a checkpoint reuses the segments of the checkpoint before the last, which it replaces, and writes only the blocks
 sealed since then. The two checkpoints that are kept have no file in common: damage to one does not affect the other.
+
+Where a state has changed at its agent step, new files are written into its folder under other names; it is the new
+state once the manifest that names them has taken the old one's place, which is one rename.
 """
 
 from __future__ import annotations
@@ -42,6 +45,7 @@ from pixelq.machine.out_of_memory import as_memory_error
 from pixelq.replay import Replay, ReplaySnapshot
 from pixelq.replay.segments import write_segment
 
+STATE, TENSORS = "state.json", "tensors.safetensors"
 KEPT = 2
 """Good checkpoints kept: the newest and the one before."""
 
@@ -60,6 +64,8 @@ class PendingCheckpoint:
     replay: ReplaySnapshot | None
     logs: tuple[Path, ...]
     """Files whose lengths are in the state; they must be on the disk before the checkpoint is."""
+    replaced: Manifest | None = None
+    """Of the checkpoint at the same agent step, whose state has changed since."""
 
 
 class CheckpointStore:
@@ -80,6 +86,11 @@ class CheckpointStore:
         """The last checkpoint that this object wrote or loaded."""
         self._newest_synced = True
         """Whether its name is certain to be on the disk."""
+        self._newest_is_outdated = False
+
+    def outdate_newest(self) -> None:
+        """Say that the state has changed at the newest checkpoint's agent step: a later write there is made anew."""
+        self._newest_is_outdated = True
 
     def capture(
         self, agent_steps: int, state: dict[str, Any], replay: Replay | None, logs: tuple[Path, ...] = ()
@@ -98,7 +109,9 @@ class CheckpointStore:
         """
         if not all(self._is_there(segment) for segment in self._replaced):
             self._replaced = []  # somebody deleted or cut one: the next checkpoint has all its blocks itself
-        since = self._replaced[-1].last + 1 if self._replaced else 0
+        replaced = self._outdated_manifest(agent_steps)
+        reused = self._replaced if replaced is None else replaced.segments
+        since = reused[-1].last + 1 if reused else 0
         snapshot = replay.snapshot(since=since) if replay is not None else None
         kept = snapshot and {"meta": snapshot.meta, "arrays": snapshot.arrays}
         try:
@@ -108,18 +121,22 @@ class CheckpointStore:
             raise UserError(
                 "the state cannot be saved: a part of it is nested too deeply, or a part of itself"
             ) from None
-        return PendingCheckpoint(agent_steps, tree, tensors, snapshot, logs)
+        return PendingCheckpoint(agent_steps, tree, tensors, snapshot, logs, replaced)
 
     def write(self, pending: PendingCheckpoint) -> Path:
         """Write a captured checkpoint, and delete those older than the one before it.
 
-        A run has only one state at an agent step, so the checkpoint written or loaded last is not written again.
+        A run has only one state at an agent step, so the checkpoint written or loaded last is not written again, but
+        for one that is outdated (`outdate_newest`).
 
         Raises:
             OSError: no space, or the folder is not writable; earlier checkpoints are untouched.
         """
         path = self._folder / folder_name(pending.agent_steps)
-        if path == self.newest:
+        if pending.replaced is not None:
+            self._write_anew(path, pending, pending.replaced)
+            return path
+        if path == self.newest and not self._newest_is_outdated:
             self._sync_newest()
             return path
         self._folder.mkdir(exist_ok=True)
@@ -131,11 +148,11 @@ class CheckpointStore:
         try:
             for file in pending.logs:
                 sync_file(file)
-            segments = self._write_segments(pending, pending.replay, added) if pending.replay else []
+            segments = self._write_segments(pending, self._replaced, added)
             temporary.mkdir()
             files = [
-                _write(temporary / "state.json", json.dumps(pending.tree, sort_keys=True).encode()),
-                _write(temporary / "tensors.safetensors", safetensors.torch.save(pending.tensors)),
+                _write(temporary / STATE, json.dumps(pending.tree, sort_keys=True).encode()),
+                _write(temporary / TENSORS, safetensors.torch.save(pending.tensors)),
             ]
             write_manifest(temporary, Manifest(pending.agent_steps, files, segments))
             if path.exists():  # damaged, and skipped when the run was resumed
@@ -149,11 +166,53 @@ class CheckpointStore:
             raise
         # At once, for it is there now whatever comes: the next one must not build on the one that this has replaced.
         self._replaced, self._segments, self.newest = self._segments, segments, path
-        self._newest_synced = False
+        self._newest_synced = self._newest_is_outdated = False
         self._sync_newest()
         with contextlib.suppress(OSError):  # what cannot be deleted now is deleted after a later checkpoint
             self._delete_old()
         return path
+
+    def _write_anew(self, path: Path, pending: PendingCheckpoint, replaced: Manifest) -> None:
+        """Write a checkpoint in place of the newest, which is of the same agent step; its segments stay.
+
+        Raises:
+            OSError: as `write`; what stands there is the one or the other state, whole.
+        """
+        self._sync_newest()
+        remove_temporaries(path)
+        added: list[SegmentRecord] = []
+        taken = [record.name for record in replaced.files]
+        state, tensors = (_other_name(path, name, taken) for name in (STATE, TENSORS))
+        try:
+            for file in pending.logs:
+                sync_file(file)
+            segments = self._write_segments(pending, replaced.segments, added)
+            files = [
+                _write(state, json.dumps(pending.tree, sort_keys=True).encode()),
+                _write(tensors, safetensors.torch.save(pending.tensors)),
+            ]
+            write_manifest(path, Manifest(pending.agent_steps, files, segments))
+        except BaseException:
+            with contextlib.suppress(OSError, UserError):
+                if read_manifest(path) == replaced:  # else it was renamed, only not synced: both states' files stay
+                    for file in (state, tensors, *(self._folder / "replay" / segment.name for segment in added)):
+                        file.unlink(missing_ok=True)
+            raise
+        self._segments, self._newest_is_outdated = segments, False
+        with contextlib.suppress(OSError):
+            for name in taken:
+                (path / name).unlink()
+            self._delete_old()
+
+    def _outdated_manifest(self, agent_steps: int) -> Manifest | None:
+        """Of the newest checkpoint, if it is of this agent step, outdated and whole enough to be built on."""
+        if not self._newest_is_outdated or self.newest != self._folder / folder_name(agent_steps):
+            return None
+        try:
+            manifest = read_manifest(self.newest)
+        except UserError:
+            return None
+        return manifest if all(self._is_there(segment) for segment in manifest.segments) else None
 
     def load(self, fallback: bool = False, before: Path | None = None) -> LoadedCheckpoint:
         """Read and verify the newest checkpoint. Changes nothing on the disk.
@@ -226,10 +285,12 @@ class CheckpointStore:
             return False
 
     def _write_segments(
-        self, pending: PendingCheckpoint, snapshot: ReplaySnapshot, added: list[SegmentRecord]
+        self, pending: PendingCheckpoint, reused: list[SegmentRecord], added: list[SegmentRecord]
     ) -> list[SegmentRecord]:
         """Write the new blocks as one segment, appended to `added`; return all segments that hold a live block."""
-        live = [s for s in self._replaced if s.last >= snapshot.oldest_serial]
+        if (snapshot := pending.replay) is None:
+            return []
+        live = [s for s in reused if s.last >= snapshot.oldest_serial]
         if snapshot.sealed:
             folder = self._folder / "replay"
             folder.mkdir(exist_ok=True)
@@ -274,6 +335,11 @@ def _undamaged_segments(path: Path) -> list[SegmentRecord]:
 def _write(path: Path, data: bytes) -> FileRecord:
     write_bytes(path, data)
     return FileRecord(path.name, len(data), digest(data))
+
+
+def _other_name(folder: Path, name: str, taken: list[str]) -> Path:
+    """A file of this name, or of another with its suffix where it is taken."""
+    return folder / (f"changed-{name}" if name in taken else name)
 
 
 def _delete(path: Path) -> None:

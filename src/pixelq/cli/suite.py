@@ -12,7 +12,7 @@ from tyro.conf import Positional, UseAppendAction, arg
 
 from pixelq.cli.arguments import flags, parse
 from pixelq.cli.own_options import own_options
-from pixelq.cli.train import configured
+from pixelq.cli.train import configured, first_word
 from pixelq.config import Config
 from pixelq.errors import UserError
 from pixelq.typed_values import nearest
@@ -49,8 +49,8 @@ class Args:
 
 def run(argv: list[str]) -> int:
     """Make every configuration, then train and compare."""
-    word, rest = (argv[0], argv[1:]) if argv and not argv[0].startswith("-") else ("", argv)
-    own, train = own_options(Args, rest, "suite")
+    own, rest = own_options(Args, argv, "suite")
+    word, train = first_word(rest)
     args = parse(Args, [*([word] if word else []), *own], "suite")
     if not args.suite:
         raise UserError("which suite? pixelq suite atari-5 --recipe dopamine, pixelq suite minatar, or a TOML file")
@@ -105,12 +105,11 @@ def _configuration(label: str, words: list[str], game: str, own_words: list[str]
     Raises:
         UserError: something is wrong with the recipe, the options or the game; the message says which.
     """
-    words = list(words)
-    recipe = [words.pop(0)] if words and not words[0].startswith("-") else []
+    recipe, words = first_word(words)
     if "recipe" in flags(own_words):  # the game has one of its own, whatever the algorithm
-        recipe = []
+        recipe = ""
     try:
-        config, args = configured([game, *(["--recipe", *recipe] if recipe else []), *words, *train, *own_words])
+        config, args = configured([game, *(["--recipe", recipe] if recipe else []), *words, *train, *own_words])
     except UserError as error:
         raise UserError(f"{label} on {game}: {error}") from None
     if args.seeds or args.profile or "seed" in flags([*words, *train, *own_words]):

@@ -10,7 +10,7 @@ from tyro.conf import Positional, UseAppendAction
 
 from pixelq.cli.arguments import parse
 from pixelq.cli.own_options import own_options
-from pixelq.cli.train import configured
+from pixelq.cli.train import configured, first_word
 from pixelq.errors import UserError
 from pixelq.recipes.reading import game_of_recipe
 
@@ -44,8 +44,8 @@ class Args:
 
 def run(argv: list[str]) -> int:
     """Make the plan, and all its trials."""
-    recipe, rest = (argv[0], argv[1:]) if argv and not argv[0].startswith("-") else ("", argv)
-    own, train = own_options(Args, rest, "sweep")
+    own, rest = own_options(Args, argv, "sweep")
+    recipe, train = first_word(rest)
     args = parse(Args, [*([recipe] if recipe else []), *own], "sweep")
     if args.resume is not None:
         if recipe or train or len(own) > 1:

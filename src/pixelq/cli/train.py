@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 from collections import Counter
 from dataclasses import dataclass
@@ -11,7 +12,10 @@ from typing import Annotated, Any
 from tyro.conf import Fixed, arg
 
 from pixelq.cli.arguments import flags, parse
+from pixelq.cli.loose_word import loose_words, option_lengths
+from pixelq.command_lines import command_line
 from pixelq.config import Config
+from pixelq.envs import resolve_game
 from pixelq.envs.gymnasium_games import import_module_of
 from pixelq.errors import UserError
 from pixelq.recipes.choice import configure
@@ -96,17 +100,16 @@ def configured(argv: list[str]) -> tuple[Config, Args]:
     Raises:
         UserError: something is wrong with them.
     """
-    game, rest = (argv[0], argv[1:]) if argv and not argv[0].startswith("-") else (None, argv)
+    named, rest = first_word(argv)
     name, rest = _recipe_argument(rest)
     name = name or _recipe_of_imported(rest)
+    game = named or (game_of_recipe(name) if name is not None else None)
+    if game is None and not {"-h", "--help"} & set(rest):
+        raise UserError(_which_game(argv))
     keywords, rest = _env_kwargs_argument(rest)
     wrappers, rest = _words_argument("--wrappers", rest, "module:Wrapper (gymnasium.wrappers:FlattenObservation)")
-    if game is not None:
-        import_module_of(game)
-    elif name is not None:
-        game = game_of_recipe(name)
-    if game is None and not {"-h", "--help"} & set(rest):
-        raise UserError("which game? for example: pixelq train pong (see `pixelq list games`)")
+    if named:
+        import_module_of(named)
     task = {"env_kwargs": keywords, **({"wrappers": wrappers} if wrappers else {})}
     config = configure(game, name, task) if game else read_recipe(name or "default")
     # The variants that are named here decide which options there are.
@@ -122,6 +125,43 @@ def configured(argv: list[str]) -> tuple[Config, Args]:
     config = dataclasses.replace(_chosen(args), env_kwargs=config.env_kwargs)
     check_used(config, {name if name in FIELDS else name.removeprefix("no_") for name in given})
     return config, args
+
+
+def first_word(argv: list[str]) -> tuple[str, list[str]]:
+    """The one word that belongs to no option of `pixelq train`, wherever it stands, and the other arguments.
+
+    Of several the first if it stands before all options, else none: "".
+    """
+    if not argv or not argv[0].startswith("-"):
+        return (argv[0], argv[1:]) if argv else ("", [])
+    loose, _ = _loose_words(argv)
+    return (argv[loose[0]], _without_place(loose[0], argv)) if len(loose) == 1 else ("", argv)
+
+
+def _loose_words(argv: list[str]) -> tuple[list[int], list[int]]:
+    if all(word.startswith("-") for word in argv):
+        return [], []
+    kinds: list[type] = [Args]
+    for kind in KINDS.values():
+        for name in kind.names():
+            with contextlib.suppress(UserError):  # of an installed variant that cannot be imported
+                kinds.append(kind.options_class(name))
+    return loose_words(argv, option_lengths(kinds) | dict.fromkeys(RENAMED, 1))
+
+
+def _which_game(argv: list[str]) -> str:
+    """That no game is named; one that may be meant for an option of several words is to stand first."""
+    loose, doubtful = _loose_words(argv)
+    for place in (*loose, *doubtful):
+        with contextlib.suppress(UserError):
+            resolve_game(argv[place])
+            line = command_line("train", argv[place], *_without_place(place, argv))
+            return f"which game? it stands first: {line}"
+    return "which game? for example: pixelq train pong (see `pixelq list games`)"
+
+
+def _without_place(place: int, argv: list[str]) -> list[str]:
+    return [*argv[:place], *argv[place + 1 :]]
 
 
 def _recipe_of_imported(argv: list[str]) -> str | None:

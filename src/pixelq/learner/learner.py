@@ -16,10 +16,10 @@ from pixelq.learner.compiled_update import CompiledUpdate, check_can_be_recorded
 from pixelq.learner.graphed_update import GraphedUpdate
 from pixelq.learner.means import NotFiniteError, check_finite, taken_means
 from pixelq.learner.optimizers import build_optimizer, parameter_groups, set_learning_rate
-from pixelq.learner.own_code import told_as_own_code
 from pixelq.losses import Loss, bound_loss
 from pixelq.networks import PARTS, Network
 from pixelq.networks.frame_normalisation import FrameNormalisation
+from pixelq.own_code import told_as_own_code
 from pixelq.replay.batch import Batch
 from pixelq.variants import from_outside
 

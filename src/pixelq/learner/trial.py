@@ -1,6 +1,7 @@
-"""A first update on trial: what a person's own code does wrong is said before a run writes anything.
+"""A person's own parts on trial: what they do wrong is said before a run writes anything.
 
-A loss runs for the first time when the replay has its first transitions, hours after the start of a long run perhaps.
+A loss runs for the first time when the replay has its first transitions, hours after the start of a long run perhaps,
+and so does a sampler.
 """
 
 from __future__ import annotations
@@ -17,15 +18,55 @@ import torch
 from torch import Tensor, nn
 
 from pixelq.config import Config
+from pixelq.envs.global_random import kept_global_random
 from pixelq.errors import UserError
 from pixelq.learner.learner import check_same_formats, checked_loss
-from pixelq.learner.own_code import told_as_own_code
 from pixelq.loops import has_replay
 from pixelq.losses import BoundLoss, Loss, Played, bound_loss
 from pixelq.networks import PARTS, Network
 from pixelq.networks.recurrent_network import RecurrentNetwork
+from pixelq.own_code import told_as_own_code
 from pixelq.replay.batch import Batch
+from pixelq.replay.sampler_trial import try_sampler
+from pixelq.schedules import epsilon_schedule
 from pixelq.variants import KINDS, from_outside
+
+
+def try_own_parts(config: Config, network: Network, device: torch.device, masked: bool) -> None:
+    """Try the variants from outside that take part: the schedule of epsilon, the sampler, and what makes an update.
+
+    A run is the same with and without it: the run's own sampler takes no part, and every generator of Python's, NumPy's
+    and torch's is as it was. A loop of one's own that builds the replay may build another, so no sampler is tried then.
+
+    Args:
+        config, network, device, masked: as of `try_first_update`.
+
+    Raises:
+        UserError: as `try_first_update` and `try_sampler`, or epsilon is no number for each environment.
+    """
+    cuda = [device] if device.type == "cuda" else []
+    with kept_global_random(), torch.random.fork_rng(devices=cuda):
+        if from_outside(config, ("epsilon_schedule",)):
+            _try_epsilon(config)
+        builds_replay = hasattr(KINDS["loop"].find(config.loop), "build_replay") and from_outside(config, ("loop",))
+        if from_outside(config, ("sampler",)) and has_replay(config) and not builds_replay:
+            try_sampler(config)
+        try_first_update(config, network, device, masked)
+
+
+def _try_epsilon(config: Config) -> None:
+    """Ask the schedule for epsilon at the beginning and the end of the run."""
+    variants = from_outside(config, ("epsilon_schedule",))
+    with told_as_own_code(variants):
+        schedule = epsilon_schedule(config)
+        for agent_steps in (0, config.steps):
+            value: Any = schedule(agent_steps)
+            found = f"{value.dtype} {value.shape}" if isinstance(value, np.ndarray) else type(value).__name__
+            if not isinstance(value, np.ndarray) or value.shape != (config.num_envs,) or value.dtype.kind not in "fiu":
+                line = f"not an array of numbers ({config.num_envs},), one for each environment"
+                raise UserError(f"{variants[0]}: at agent step {agent_steps:,} it gives {found}, {line}")
+            if not np.isfinite(value).all():
+                raise UserError(f"{variants[0]}: at agent step {agent_steps:,} it gives numbers that are not finite")
 
 
 def try_first_update(config: Config, network: Network, device: torch.device, masked: bool) -> None:

@@ -57,7 +57,8 @@ from typing import TYPE_CHECKING, Any
 
 from pixelq.config import Config
 from pixelq.errors import UserError
-from pixelq.variants import KINDS
+from pixelq.own_code import told_as_own_code
+from pixelq.variants import KINDS, from_outside
 
 if TYPE_CHECKING:
     from gymnasium.spaces import Box
@@ -95,7 +96,7 @@ def check(config: Config, require: Require) -> None:
         raise UserError(
             f"loop = {config.loop} is made for a network with a memory; use --memory lstm, or --loop {plain}"
         )
-    _said(config, "check", lambda config, require: None)(config, require)
+    _asked("check", lambda config, require: None, config, require)
 
 
 def without_memory(loop: str) -> str | None:
@@ -112,23 +113,23 @@ def with_memory(loop: str) -> str | None:
 
 def kept_bytes(config: Config, observed: Box) -> dict[str, int]:
     """Bytes of what the recipe's loop keeps of the past, by the field or option that decides them."""
-    kept: dict[str, int] = _said(config, "kept_bytes", lambda config, observed: {})(config, observed)
+    kept: dict[str, int] = _asked("kept_bytes", lambda config, observed: {}, config, observed)
     return kept
 
 
 def least_capacity(config: Config) -> int:
     """Transitions that the replay of the recipe's loop must have room for."""
-    return int(_said(config, "least_capacity", lambda config: 0)(config))
+    return int(_asked("least_capacity", lambda config: 0, config))
 
 
 def updates_per_step(config: Config) -> float:
     """Updates for one agent step."""
-    return float(_said(config, "updates_per_step", lambda config: 1.0)(config))
+    return float(_asked("updates_per_step", lambda config: 1.0, config))
 
 
 def learns_from(config: Config, sampler: str) -> str:
     """What the recipe's loop learns from, in words."""
-    return str(_said(config, "learns_from", lambda config, sampler: f"as the loop {config.loop}")(config, sampler))
+    return str(_asked("learns_from", lambda config, sampler: f"as the loop {config.loop}", config, sampler))
 
 
 def own_fields() -> dict[str, tuple[list[str], Any]]:
@@ -151,3 +152,13 @@ def fields_of(loop: str) -> dict[str, Any]:
 
 def _said(config: Config, name: str, otherwise: Any) -> Any:
     return getattr(KINDS["loop"].find(config.loop), name, otherwise)
+
+
+def _asked(name: str, otherwise: Callable[..., Any], config: Config, *given: Any) -> Any:
+    """What a function of the recipe's loop says, or `otherwise`, where it has none of that name.
+
+    Raises:
+        UserError: the loop is from outside, and its function fails.
+    """
+    with told_as_own_code(from_outside(config, ("loop",)), f"asked for its {name}"):
+        return _said(config, name, otherwise)(config, *given)

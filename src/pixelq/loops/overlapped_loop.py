@@ -25,6 +25,9 @@ if TYPE_CHECKING:
     from pixelq.config import Config
     from pixelq.runs.run import Run
 
+LONGEST_STEP = 60.0
+"""Seconds that what ends the loop waits for a step that is being played; a further Ctrl-C ends the wait."""
+
 Result = TypeVar("Result")
 __all__ = ["GIVES", "HAS_REPLAY", "OWN_FIELDS", "check", "kept_bytes", "learns_from", "loop", "updates_per_step"]
 
@@ -57,14 +60,12 @@ def loop(run: Run) -> None:
                 counters.updates += 1
             if t >= config.replay_start and crossed(before, t, config.target_every):
                 learner.copy_to_target()
-        except Exception:
-            wait([playing])  # nobody closes the environments while they play
-            raise
-
-        try:
             next_state, reward, terminated, truncated, info = playing.result()
         except EnvironmentFailedError as error:
             error.state_is_whole = error.state_is_whole and updates == 0  # else the learner is further than they are
+            raise
+        except BaseException:  # a second Ctrl-C, too
+            wait([playing], LONGEST_STEP)  # nobody closes the environments while they play
             raise
         target_ends = run.target_ends(terminated, info["life_lost"])
         replay.add(
@@ -83,16 +84,26 @@ def loop(run: Run) -> None:
 
 
 def in_a_thread(call: Callable[[], Result]) -> Future[Result]:
-    """What a call returns or raises, of a thread that nobody waits for at the end of the process."""
+    """What a call returns or raises, of a thread that nobody waits for at the end of the process.
+
+    Where a Ctrl-C interrupts this, the call is not made, or has ended.
+    """
     future: Future[Result] = Future()
 
     def make() -> None:
+        if not future.set_running_or_notify_cancel():
+            return
         try:
             future.set_result(call())
         except BaseException as error:  # as if the caller had made the call
             future.set_exception(error)
 
-    threading.Thread(target=make, name="emulators", daemon=True).start()
+    try:
+        threading.Thread(target=make, name="emulators", daemon=True).start()
+    except BaseException:
+        if not future.cancel():
+            wait([future], LONGEST_STEP)
+        raise
     return future
 
 

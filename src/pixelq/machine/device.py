@@ -9,7 +9,7 @@ import platform
 import shutil
 import sys
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Any, Literal, NamedTuple, get_args
 
 import torch
 
@@ -168,7 +168,8 @@ def keep_freed_memory() -> None:
 
 
 def prepare_cuda(deterministic: bool) -> None:
-    """Say what float32 means on a CUDA device, for the whole process; bfloat16 torsos are not concerned.
+    """Say what float32 means on a CUDA device, for the whole process (until `TorchSettings` puts it back); bfloat16
+    torsos are not concerned.
 
     Convolutions may multiply in TF32 (inputs rounded to 10 bits of mantissa, sums in float32), as torch has it by
     default: the torso bears much coarser rounding. Matrix products stay float32 to the last bit, because the output
@@ -185,16 +186,19 @@ def prepare_cuda(deterministic: bool) -> None:
 
 
 class TorchSettings:
-    """torch's process-wide switches as they are now, to be put back when a run that changes them ends.
+    """torch's process-wide settings as they are now, to be put back when a run that changes them ends.
 
-    The number of threads is not among them: a policy loaded from the run goes on with it.
+    The number of threads is among them: the one that a run ended with was measured beside what ran then, or even tried
+    for a moment, and says nothing of what the process does next.
     """
 
     def __init__(self) -> None:
         self._deterministic = torch.are_deterministic_algorithms_enabled()
         self._warn_only = torch.is_deterministic_algorithms_warn_only_enabled()
         self._cudnn = (torch.backends.cudnn.deterministic, torch.backends.cudnn.benchmark)
+        self._precision = _float32_precision()
         self._flush_denormal = flushes_denormal()
+        self._threads = torch.get_num_threads()
 
     def restore(self) -> None:
         """Put them back; what is as it was is left alone."""
@@ -206,8 +210,49 @@ class TorchSettings:
         cudnn = torch.backends.cudnn
         if (cudnn.deterministic, cudnn.benchmark) != self._cudnn:
             cudnn.deterministic, cudnn.benchmark = self._cudnn
+        if _float32_precision() != self._precision:
+            _set_float32_precision(self._precision)
         if flushes_denormal() != self._flush_denormal:
             torch.set_flush_denormal(self._flush_denormal)
+        if torch.get_num_threads() != self._threads:
+            torch.set_num_threads(self._threads)
+
+
+class _Float32Precision(NamedTuple):
+    """What float32 means in convolutions and matrix products, as torch's older settings and its newer ones say it."""
+
+    cudnn_tf32: bool | None
+    """None, as the next: torch refuses to say, because somebody has set a part of it by the newer settings."""
+    matmul: str | None
+    parts: tuple[str, ...]
+    """Of `_parts_of_precision`."""
+
+
+def _parts_of_precision() -> tuple[Any, ...]:
+    """Each has an attribute `fp32_precision`."""
+    backends: Any = torch.backends
+    return backends.cudnn.conv, backends.cudnn.rnn, backends.cuda.matmul, backends.mkldnn.matmul
+
+
+def _float32_precision() -> _Float32Precision:
+    cudnn_tf32: bool | None = None
+    matmul: str | None = None
+    with contextlib.suppress(RuntimeError):
+        cudnn_tf32 = torch.backends.cudnn.allow_tf32
+    with contextlib.suppress(RuntimeError):
+        matmul = torch.get_float32_matmul_precision()
+    return _Float32Precision(cudnn_tf32, matmul, tuple(part.fp32_precision for part in _parts_of_precision()))
+
+
+def _set_float32_precision(wanted: _Float32Precision) -> None:
+    """The older settings first: each of them sets several parts."""
+    if wanted.cudnn_tf32 is not None:
+        torch.backends.cudnn.allow_tf32 = wanted.cudnn_tf32
+    if wanted.matmul is not None:
+        torch.set_float32_matmul_precision(wanted.matmul)
+    for part, precision in zip(_parts_of_precision(), wanted.parts, strict=True):
+        if part.fp32_precision != precision:
+            part.fp32_precision = precision
 
 
 def flushes_denormal() -> bool:

@@ -249,7 +249,7 @@ class Replay:
         new.
 
         Raises:
-            UserError: as `restore`, or the sampler cannot take the state of that name (a uniform one takes any).
+            UserError: as `restore`, or the state of that name is not this kind of sampler's, or of other sizes.
         """
         before, stored = copy.deepcopy(self.sampler.state_dict()), state.get("sampler")
         try:

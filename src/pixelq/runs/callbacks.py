@@ -147,7 +147,7 @@ class Training:
 
     @property
     def best_score(self) -> float:
-        """What the best policy so far scored in test games, in points; -inf before there is one."""
+        """What the best policy so far scored in test games (without evaluations in training games); -inf before it."""
         return self._run.parts.evaluations.best_score
 
     @property
@@ -239,13 +239,19 @@ class Callbacks:
         Raises:
             CallbackFailedError: one has failed; all events of this turn count as told.
         """
-        events: list[tuple[str, tuple[Any, ...]]] = [(event, (row,)) for event, row in self._rows]
-        self._rows.clear()
-        events += self._checkpoint_written(run)
+        events = [*self._rows_written(), *self._checkpoint_written(run)]
         if self._told["on_iteration"]:
             events.append(("on_iteration", ()))
         if events:
             self._tell(run, events)
+
+    def rows(self, run: Told) -> None:
+        """Tell of rows that were written before the first turn.
+
+        Raises:
+            CallbackFailedError: one has failed; all these rows count as told.
+        """
+        self._tell(run, self._rows_written())
 
     def end(self, run: Told) -> None:
         """Tell of the last checkpoint, and that the session is over.
@@ -292,6 +298,11 @@ class Callbacks:
             except Exception as error:
                 raise UserError(f"{_failed(name, 'load_state_dict', error)}") from error
         return f"callbacks that are not here, whose state is left out: {', '.join(states)}" if states else ""
+
+    def _rows_written(self) -> list[tuple[str, tuple[Any, ...]]]:
+        events: list[tuple[str, tuple[Any, ...]]] = [(event, (row,)) for event, row in self._rows]
+        self._rows.clear()
+        return events
 
     def _checkpoint_written(self, run: Told) -> list[tuple[str, tuple[Any, ...]]]:
         newest = run.checkpoints.store.newest

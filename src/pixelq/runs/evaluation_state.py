@@ -12,7 +12,7 @@ class EvaluationState:
     """What decides which policy is kept."""
 
     best_score: float = -math.inf
-    """Mean score of the best policy so far, in points."""
+    """Mean score of the best policy so far, in points: of test games, or without evaluations of training games."""
     best_after: int = 0
     """Training games that had ended when the mean of the last 100 of them was last taken for the best."""
     pending: bool = False
@@ -29,3 +29,15 @@ class EvaluationState:
         self.best_score = -math.inf if best is None else float(best)
         self.best_after = int(state.get("best_after", 0))  # older checkpoints do not have it
         self.pending = bool(state["pending"])
+
+    def go_on_with(self, eval_every: int, before: int) -> None:
+        """Leave what another interval made void: an evaluation once there are none, and a score of other games.
+
+        Args:
+            eval_every: of the configuration from now on; 0: no evaluations, training games decide which policy is best.
+            before: as it was until the state was saved.
+        """
+        if eval_every == 0:
+            self.pending = False
+        if (eval_every == 0) != (before == 0):
+            self.best_score, self.best_after = -math.inf, 0

@@ -27,16 +27,17 @@ from pixelq.machine.device import (
     prepare_cuda,
 )
 from pixelq.machine.memory import check_memory
-from pixelq.networks import Network, build_network
+from pixelq.networks import PARTS, Network, build_network
+from pixelq.own_code import told_as_own_code
 from pixelq.policy import EpsilonGreedy
 from pixelq.policy.acting import acting_with
 from pixelq.replay import Replay
-from pixelq.replay.samplers import Sampler
+from pixelq.replay.samplers import sampler_maker
 from pixelq.runs.arithmetic import arithmetic
 from pixelq.runs.evaluation_state import EvaluationState
 from pixelq.runs.reward_scale import RewardScale
 from pixelq.runs.scores import Scores
-from pixelq.variants import KINDS
+from pixelq.variants import KINDS, from_outside
 
 
 class Clock:
@@ -67,8 +68,7 @@ class Parts:
     """
 
     def __init__(self, config: Config, available: int | None = None) -> None:
-        self._torch_before, self._threads_before = TorchSettings(), torch.get_num_threads()
-        self.device = torch.device("cpu")
+        self._torch_before: TorchSettings | None = TorchSettings()
         self._envs: SeededEpisodes | None = None
         self._global_generators: GlobalGenerators | None = None
         try:
@@ -78,14 +78,17 @@ class Parts:
             raise
 
     def close(self) -> None:
-        """Free the environments, and leave torch's switches as they were before this run; may be called again."""
+        """Free the environments, and leave torch's settings as they were before this run, its number of threads too.
+
+        It may be called again, and changes nothing then: another run may have begun.
+        """
         try:
             if self._envs is not None:
                 self._envs.close()
         finally:
-            self._torch_before.restore()
-            if self.device.type != "cpu":  # it had torch compute with one, which is not for what comes after it
-                torch.set_num_threads(self._threads_before)
+            if self._torch_before is not None:
+                self._torch_before.restore()
+                self._torch_before = None
             if self._global_generators is not None:
                 self._global_generators.restore()
                 self._global_generators = None
@@ -127,7 +130,9 @@ class Parts:
         network = network.to(self.device)
         made_by = getattr(KINDS["loop"].find(config.loop), "Learner", Learner)
         noise = _generator(streams[4], self.device)
-        learner = checked_learner(made_by(network, config, self.device, noise), config.loop)
+        with told_as_own_code(from_outside(config, ("loop", "loss", *PARTS)), "making the learner"):
+            made = made_by(network, config, self.device, noise)
+        learner = checked_learner(made, config.loop)
         self.learner: Any = learner
         """What the loop asks to learn; a `Learner` unless the loop names another. A run asks what `Learning` has."""
         exploration, acting_noise = np.random.default_rng(streams[2]), _generator(streams[5], self.device)
@@ -165,15 +170,7 @@ def _torch_seed(seed: np.random.SeedSequence) -> int:
 
 
 def _empty_replay(config: Config, observation_space: Box, network: Network) -> Replay:
-    kind = KINDS["sampler"]
-    options = kind.read_options(config.sampler, config.sampler_options)
-
-    def sampler(num_envs: int, size: int, every: int = 1) -> Sampler:
-        made: Sampler = kind.find(config.sampler).Sampler(num_envs, size, options)
-        if planned := getattr(made, "planned", None):
-            planned(config.steps, every)
-        return made
-
+    sampler = sampler_maker(config)
     sizes: dict[str, Any] = {
         "capacity": config.replay_capacity,
         "num_envs": config.num_envs,
@@ -184,5 +181,8 @@ def _empty_replay(config: Config, observation_space: Box, network: Network) -> R
         "frame_dtype": observation_space.dtype,
     }
     build = getattr(KINDS["loop"].find(config.loop), "build_replay", None)
-    replay: Replay = build(config, network, sampler, sizes) if build else Replay(make_sampler=sampler, **sizes)
+    if build is None:
+        return Replay(make_sampler=sampler, **sizes)
+    with told_as_own_code(from_outside(config, ("loop",)), "making the replay"):
+        replay: Replay = build(config, network, sampler, sizes)
     return replay

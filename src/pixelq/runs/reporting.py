@@ -11,7 +11,7 @@ from collections.abc import Callable
 import numpy as np
 
 from pixelq.checkpoints.kept_policies import kept_policy_folder
-from pixelq.checkpoints.policy_file import recorded_score, save_policy
+from pixelq.checkpoints.policy_file import save_policy
 from pixelq.envs.seeded_episodes import EnvironmentFailedError
 from pixelq.errors import UserError
 from pixelq.files.atomic import remedy, write_bytes
@@ -19,6 +19,7 @@ from pixelq.reports.progress import Progress
 from pixelq.reports.tracking import Tracker
 from pixelq.runs import baseline
 from pixelq.runs.evaluation import Abandoned, cap_in_training, cut_games, evaluate
+from pixelq.runs.kept_best import TRAINING_GAMES, kept_best
 from pixelq.runs.parts import Parts
 from pixelq.runs.run_folder import RunFolder
 from pixelq.runs.scores import points
@@ -54,8 +55,10 @@ class Reporting:
         self._epsilon, self._learning_rate = epsilon_schedule(self._config), learning_rate_schedule(self._config)
         self._last_row = (parts.counters.agent_steps, parts.clock.seconds)
         self._plotted, self._told_of_limits = time.monotonic(), False
-        if recorded_score(folder.best) is None:  # without the file, the next policy that is measured is the best
-            parts.evaluations.best_score = -math.inf
+        self._by_training_games = self._config.eval_every == 0
+        kept = kept_best(folder.path)
+        if kept is None or kept.is_of_other_games(self._by_training_games):
+            parts.evaluations.best_score = -math.inf  # there is none to compare with: the next that is measured is best
 
     def log(self) -> None:
         """Append a row to progress.csv and show it."""
@@ -83,7 +86,7 @@ class Reporting:
         self._tell_of_limits(mean_q)
         if config.eval_every == 0 and parts.scores.window_full and self._is_best_mean():
             parts.evaluations.best_after = counters.episodes
-            self._keep(parts.scores.mean, "mean of the last 100 training games")
+            self._keep(parts.scores.mean, TRAINING_GAMES)
 
     def _tell_of_limits(self, mean_q: float) -> None:
         """Say once in a session that Q comes near the highest or lowest return that the head can express."""
@@ -225,18 +228,26 @@ class Reporting:
             self._progress.say(f"no plot this time ({reason}); training goes on")
 
     def _keep(self, score: float, measured_by: str) -> None:
-        """Keep the policy as it is as the best."""
+        """Keep the policy as it is as the best; one that was best by other games is kept for good then."""
         evaluations = self._parts.evaluations
         evaluations.best_score = score
+        before, told = kept_best(self._folder.path), ""
+        of_other_games = before is not None and before.is_of_other_games(self._by_training_games)
         # A session that died may have got further, and its better policy is not to be lost.
-        recorded = recorded_score(self._folder.best)
-        if recorded is not None and recorded > score:
+        if before is not None and not of_other_games and before.score > score:
             return
         known = {name: value for name, value in self.metrics().items() if value is not None and name != "best_score"}
         facts: dict[str, str | float | int] = {"score": score, "measured_by": measured_by, **known}
         try:
+            if before is not None and of_other_games:
+                now, then = ("training", "test") if self._by_training_games else ("test", "training")
+                told = (
+                    f"best/ goes by {now} games from now on; the best by {then} games ({points(before.score)}) is kept "
+                    f"in {before.keep_for_good()}"
+                )
             save_policy(self._folder.best, self._parts.learner.averaged_network, self._config, facts)
             write_bytes(self._folder.best / METRICS, json.dumps(facts, indent=1).encode())
+            self._progress.say(told)
         except OSError as error:
             self._progress.say(
                 f"the best policy could not be saved ({error.strerror}); training goes on: {remedy(error)}"

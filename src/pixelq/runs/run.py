@@ -99,6 +99,9 @@ class Run:
         self.reporting = Reporting(self.parts, folder, self.tracker, self.progress, lambda: self.stop_requested)
         self.progress.begin(self.parts.counters.agent_steps)
         self.progress.say(self.callbacks.load_state_dict(resumed.state.get("callbacks")) if resumed else "")
+        if resumed is not None and resumed.state["evaluations"]["pending"] and not self.parts.evaluations.pending:
+            store.outdate_newest()
+            self.progress.say("the evaluation that was not finished is left out: there are none from now on")
         if resumed is None and self.config.keep_policies:
             self.reporting.keep_policy()
 
@@ -136,6 +139,10 @@ class Run:
             self.callbacks.start(self)
         if self.parts.evaluations.pending:
             self.reporting.evaluate()
+            if not self.parts.evaluations.pending:
+                self.checkpoints.store.outdate_newest()  # which has it pending, and may be all that this session saves
+            if self.callbacks:
+                self.callbacks.rows(self)
         return self.parts.envs.observations
 
     # --- what the loop asks -------------------------------------------------------------------------------------

@@ -70,6 +70,8 @@ def load_run_state(parts: Parts, checkpoint: LoadedCheckpoint) -> None:
             parts.global_generators.load_state_dict(state["torch_generators"])
         parts.clock.seconds = float(state["seconds"])
         parts.evaluations.load_state_dict(state["evaluations"])
+        every = parts.config.eval_every
+        parts.evaluations.go_on_with(every, before=int(state["config"].get("eval_every", every)))
         parts.arithmetic_before = dict(state["arithmetic"])
     except UserError as error:
         raise RefusedCheckpointError(f"{checkpoint.path}: {error}") from None

@@ -7,9 +7,10 @@ from collections.abc import Callable
 import numpy as np
 
 from pixelq.config import Config
+from pixelq.own_code import told_as_own_code
 from pixelq.recipes.epsilon_fields import used_fields
 from pixelq.schedules.shapes import Shape, constant, linear
-from pixelq.variants import KINDS
+from pixelq.variants import KINDS, from_outside
 
 Schedule = Callable[[int], np.ndarray]
 """Maps the number of agent steps played so far to one value for each environment, float64 `(N,)`."""
@@ -19,11 +20,12 @@ def epsilon_schedule(config: Config) -> Schedule:
     """Epsilon, the probability of a random action, of each environment over agent steps.
 
     Raises:
-        UserError: the recipe names a schedule that there is not, or options that it has not.
+        UserError: the recipe names a schedule that there is not, or options that it has not, or one from outside fails.
     """
     kind = KINDS["epsilon_schedule"]
     options = kind.read_options(config.epsilon_schedule, config.epsilon_options)
-    schedule: Schedule = kind.find(config.epsilon_schedule).epsilon(config, options)
+    with told_as_own_code(from_outside(config, ("epsilon_schedule",)), "made for the recipe"):
+        schedule: Schedule = kind.find(config.epsilon_schedule).epsilon(config, options)
     return schedule
 
 

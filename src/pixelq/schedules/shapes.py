@@ -24,7 +24,7 @@ def linear(start: float, end: float, length: int, begin: int = 0) -> Shape:
 
 
 def exponential(start: float, end: float, time_constant: int, begin: int = 0) -> Shape:
-    """`start` until agent step `begin`, from there on `end + (start - end) * exp(-(agent_steps - begin) / time_constant)`."""
+    """`start` until agent step `begin`, then `end + (start - end) * exp(-(agent_steps - begin) / time_constant)`."""
 
     def value(agent_steps: int) -> float:
         return end + (start - end) * math.exp(-max(0, agent_steps - begin) / time_constant)

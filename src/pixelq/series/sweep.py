@@ -34,7 +34,7 @@ from pixelq.series.run_facts import best_evaluation, final_score, is_finished, s
 from pixelq.series.seeds import points
 from pixelq.series.side_by_side import POLL_SECONDS, Job, Outcome, Room, SideBySide, prepared, room
 from pixelq.series.sweep_figures import draw_history, draw_importance
-from pixelq.viewing.curves import read_run
+from pixelq.viewing.curves import EVALUATION_COLUMNS, read_run, read_table
 from pixelq.viewing.figures import write_figure
 
 if TYPE_CHECKING:
@@ -250,10 +250,13 @@ class _Sweep:
     def _look_at(self, job: Job, side_by_side: SideBySide) -> None:
         """Tell Optuna the scores at the agent steps that a run has passed; stop it if it is below the others."""
         trial = self._trials[job.name]
+        passed = standing(job.folder).agent_steps
+        if self._plan.objective == "evaluation":
+            passed -= 1  # an evaluation is played after the row of its agent step has been written
         for step in report_steps(job.steps):
-            if self._reported[job.name] < step <= standing(job.folder).agent_steps:
+            if self._reported[job.name] < step <= passed:
                 self._reported[job.name] = step
-                score = _score_or_nan(job.folder, step)
+                score = self._score_at(job.folder, step)
                 if math.isnan(score):
                     continue
                 trial.report(score, step)
@@ -288,20 +291,23 @@ class _Sweep:
             return  # somebody stopped it alone: it goes on when the sweep is resumed
         del self._trials[name]
 
+    def _score_at(self, folder: Path, step: int) -> float:
+        """The objective at an agent step, in points; NaN before there is one. What is damaged is told at the end."""
+        try:
+            if self._plan.objective == "games":
+                return score_at(folder, step)
+            evaluations = read_table(folder / "evaluations.csv", EVALUATION_COLUMNS)
+        except UserError:
+            return math.nan
+        means = evaluations["mean"][evaluations["agent_steps"] <= step]
+        return float(means[-1]) if len(means) else math.nan
+
     def _value(self, folder: Path) -> float:
         curves = read_run(folder)
         if self._plan.objective == "games":
             return final_score(curves)
         means = curves.evaluations["mean"]
         return float(means[-1]) if len(means) else math.nan
-
-
-def _score_or_nan(folder: Path, step: int) -> float:
-    """A score on the way; what is damaged is told when the trial ends."""
-    try:
-        return score_at(folder, step)
-    except UserError:
-        return math.nan
 
 
 def report_steps(steps: int) -> list[int]:

@@ -57,10 +57,8 @@ def weights_at(place: PolicyPlace) -> dict[str, Tensor]:
     """
     if place.kind != "checkpoint":
         return read_weights(place.path)
-    record = next((file for file in read_manifest(place.path).files if file.name == "tensors.safetensors"), None)
-    if record is None:
-        raise UserError(f"{place.path}: a checkpoint without tensors; damaged")
     try:
+        record = read_manifest(place.path).file(".safetensors")
         tensors = safetensors.torch.load(read_checked(place.path, record))
     except (safetensors.SafetensorError, ValueError, KeyError) as error:
         raise UserError(f"{place.path}: cannot be read ({error}); damaged") from None

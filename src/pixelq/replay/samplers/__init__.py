@@ -7,10 +7,14 @@ each environment in reach, and its ring has place for `size` of them: row p may 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, ClassVar, NamedTuple, Protocol
 
 import numpy as np
+
+from pixelq.config import Config
+from pixelq.own_code import told_as_own_code
+from pixelq.variants import KINDS, from_outside
 
 
 class Reach(NamedTuple):
@@ -85,5 +89,33 @@ class Sampler(Protocol):
         ...
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Continue from a `state_dict` of a sampler of the same sizes."""
+        """Continue from a `state_dict` of a sampler of the same sizes.
+
+        Raises:
+            ValueError: it is of other sizes, or of a sampler of another kind; a LookupError or TypeError, which what is
+                missing there may raise by itself, is told in one line, too.
+        """
         ...
+
+
+def sampler_maker(config: Config) -> Callable[..., Sampler]:
+    """Makes the recipe's sampler, as `make(num_envs, size, every=1)`, and tells it how long the run is to be.
+
+    Args:
+        config: the sampler with its options, and `steps`; `every` is as of `Sampler.planned`.
+
+    Raises:
+        UserError: there is no such sampler, or no such options; of what it returns: one from outside fails.
+    """
+    kind = KINDS["sampler"]
+    options = kind.read_options(config.sampler, config.sampler_options)
+    variants = from_outside(config, ("sampler",))
+
+    def make(num_envs: int, size: int, every: int = 1) -> Sampler:
+        with told_as_own_code(variants, "made for the replay"):
+            made: Sampler = kind.find(config.sampler).Sampler(num_envs, size, options)
+            if planned := getattr(made, "planned", None):
+                planned(config.steps, every)
+        return made
+
+    return make

@@ -38,4 +38,10 @@ class Sampler:
         return {}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Nothing."""
+        """Continue from nothing.
+
+        Raises:
+            ValueError: it holds what `state_dict` does not name: it is another sampler's, and would be lost.
+        """
+        if not isinstance(state, dict) or state.keys() != self.state_dict().keys():
+            raise ValueError("it is of another sampler than one that draws uniformly")
