@@ -81,7 +81,8 @@ def play(game: str, seed: int, run: Path, args: argparse.Namespace) -> float:
     with log_of(run).open("w") as log:
         process = subprocess.Popen([*command, *args.options.split()], env=ENVIRONMENT, stdout=log, stderr=log)
         seconds = timed(process, run, begun, 60 * args.minutes)
-    if process.returncode not in (0, STOPPED, -signal.SIGTERM):
+    stopped_here = seconds >= 60 * args.minutes and process.returncode in (STOPPED, -signal.SIGTERM)
+    if process.returncode and not stopped_here:
         raise SystemExit(log_of(run).read_text())
     if not last_row(run / "progress.csv"):
         raise SystemExit(f"{run}: {seconds:.0f} seconds were over before its first figures; give more with --minutes")

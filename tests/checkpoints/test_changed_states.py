@@ -160,6 +160,13 @@ def test_a_folder_that_is_not_synced_once_leaves_one_state_whole_and_is_tried_ag
     assert version_of(tmp_path) == 2
 
 
+def assert_no_file_in_common(store: CheckpointStore) -> None:
+    """Damage to a file of one of the kept checkpoints is not damage to the other."""
+    before, newest = ({segment.name for segment in read_manifest(path).segments} for path in store.paths()[-2:])
+    assert newest
+    assert not before & newest
+
+
 @pytest.mark.parametrize("harm", ["segment", "manifest", "all"])
 def test_a_checkpoint_that_was_harmed_meanwhile_is_written_as_a_whole(tmp_path: Path, harm: str) -> None:
     store, replay = written(tmp_path)
@@ -173,5 +180,7 @@ def test_a_checkpoint_that_was_harmed_meanwhile_is_written_as_a_whole(tmp_path: 
     store.outdate_newest()
     assert holds(store.write(store.capture(STEP, changed(1), replay)), replay)
     assert version_of(tmp_path) == 1
+    assert_no_file_in_common(store)
     play(replay, np.random.default_rng(1), 20)
     assert holds(store.write(store.capture(160, state(160), replay)), replay)
+    assert_no_file_in_common(store)

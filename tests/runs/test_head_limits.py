@@ -32,7 +32,14 @@ def test_a_run_whose_returns_lie_beyond_the_atoms_says_so_once(
     assert line in found
 
 
-@pytest.mark.parametrize("options", [{"v_min": -100.0, "v_max": 100.0}, {"loss": "double"}])
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"v_min": -100.0, "v_max": 100.0},
+        {"v_min": 0.0, "v_max": 100.0, "gamma": 0.5},  # near 0, as of any agent that has no reward yet
+        {"loss": "double"},
+    ],
+)
 def test_a_run_whose_returns_can_be_expressed_says_nothing_of_it(
     options: dict[str, float | str], in_folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -185,9 +185,14 @@ def test_what_still_differs_from_a_library_is_what_its_recipes_file_says():
     assert points == [f"recipe cleanrl: {point}" for point in header.differences]
     assert any(text.startswith("recipe cleanrl-c51: [T] holds the probabilities") for text in told)
     assert still_differing([CURVE]) == []  # Dopamine's own settings are known, and are no recipe's
-    of_a_recipe_without = dataclasses.replace(BY_STEPS, recipe="dopamine-c51")
-    assert still_differing([of_a_recipe_without]) == []
-    assert same_words(of_a_recipe_without) == "the same settings, by recipe dopamine-c51"
+    of_its_base = dataclasses.replace(BY_STEPS, recipe="dopamine-c51")
+    points = [text for text in still_differing([of_its_base]) if text.startswith("recipe ")]
+    assert points == [f"recipe dopamine: {point}" for point in read_header("dopamine").differences]
+    assert same_words(of_its_base).endswith("; what still differs is listed in recipe dopamine")
+    both = dataclasses.replace(BY_STEPS, recipe="cleanrl-c51")
+    assert same_words(both).endswith("listed in recipe cleanrl-c51 and cleanrl")
+    of_base = [text for text in still_differing([both]) if text.startswith("recipe cleanrl: ")]
+    assert of_base == [f"recipe cleanrl: {point}" for point in header.differences]
     assert same_words(CURVE) == "the same protocol"
 
 

@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import safetensors
 import safetensors.torch
 
-from pixelq.checkpoints.manifest import check_file, read_checked, read_manifest
+from pixelq.checkpoints.manifest import Manifest, check_file, read_checked, read_manifest
 from pixelq.checkpoints.state_tree import join
 from pixelq.errors import UserError
 from pixelq.replay import SealedBlock
 from pixelq.replay.segments import read_segment
+
+T = TypeVar("T")
 
 
 class RefusedCheckpointError(UserError):
@@ -59,7 +61,31 @@ def read_checkpoint(path: Path) -> LoadedCheckpoint:
     Raises:
         UserError: a file is missing, cut or changed; the message names it.
     """
+    return _as_manifest_says(path, _read)
+
+
+def read_tensors(path: Path) -> bytes:
+    """The file of a checkpoint folder that holds its tensors, its digest checked.
+
+    Raises:
+        UserError: as `read_checkpoint`.
+        KeyError: it has none.
+    """
+    return _as_manifest_says(path, lambda path, manifest: read_checked(path, manifest.file(".safetensors")))
+
+
+def _as_manifest_says(path: Path, read: Callable[[Path, Manifest], T]) -> T:
     manifest = read_manifest(path)
+    try:
+        return read(path, manifest)
+    except UserError:
+        # A run that is at work may have written it anew between the two looks, and deleted the old files.
+        if (now := read_manifest(path)) == manifest:
+            raise
+        return read(path, now)
+
+
+def _read(path: Path, manifest: Manifest) -> LoadedCheckpoint:
     contents = {record: read_checked(path, record) for record in manifest.files}
     try:
         tree = json.loads(contents[manifest.file(".json")])

@@ -64,6 +64,8 @@ class PendingCheckpoint:
     replay: ReplaySnapshot | None
     logs: tuple[Path, ...]
     """Files whose lengths are in the state; they must be on the disk before the checkpoint is."""
+    reused: list[SegmentRecord]
+    """Segments on the disk that hold the replay's older blocks."""
     replaced: Manifest | None = None
     """Of the checkpoint at the same agent step, whose state has changed since."""
 
@@ -110,7 +112,12 @@ class CheckpointStore:
         if not all(self._is_there(segment) for segment in self._replaced):
             self._replaced = []  # somebody deleted or cut one: the next checkpoint has all its blocks itself
         replaced = self._outdated_manifest(agent_steps)
-        reused = self._replaced if replaced is None else replaced.segments
+        if replaced is not None:
+            reused = replaced.segments
+        elif self._is_outdated(agent_steps):
+            reused = []  # it was harmed meanwhile; those of the one before stay that one's alone
+        else:
+            reused = self._replaced
         since = reused[-1].last + 1 if reused else 0
         snapshot = replay.snapshot(since=since) if replay is not None else None
         kept = snapshot and {"meta": snapshot.meta, "arrays": snapshot.arrays}
@@ -121,7 +128,7 @@ class CheckpointStore:
             raise UserError(
                 "the state cannot be saved: a part of it is nested too deeply, or a part of itself"
             ) from None
-        return PendingCheckpoint(agent_steps, tree, tensors, snapshot, logs, replaced)
+        return PendingCheckpoint(agent_steps, tree, tensors, snapshot, logs, reused, replaced)
 
     def write(self, pending: PendingCheckpoint) -> Path:
         """Write a captured checkpoint, and delete those older than the one before it.
@@ -148,7 +155,7 @@ class CheckpointStore:
         try:
             for file in pending.logs:
                 sync_file(file)
-            segments = self._write_segments(pending, self._replaced, added)
+            segments = self._write_segments(pending, added)
             temporary.mkdir()
             files = [
                 _write(temporary / STATE, json.dumps(pending.tree, sort_keys=True).encode()),
@@ -165,7 +172,9 @@ class CheckpointStore:
                     (self._folder / "replay" / segment.name).unlink()
             raise
         # At once, for it is there now whatever comes: the next one must not build on the one that this has replaced.
-        self._replaced, self._segments, self.newest = self._segments, segments, path
+        if path != self.newest:  # else the one before stays the next to be replaced
+            self._replaced = self._segments
+        self._segments, self.newest = segments, path
         self._newest_synced = self._newest_is_outdated = False
         self._sync_newest()
         with contextlib.suppress(OSError):  # what cannot be deleted now is deleted after a later checkpoint
@@ -186,7 +195,7 @@ class CheckpointStore:
         try:
             for file in pending.logs:
                 sync_file(file)
-            segments = self._write_segments(pending, replaced.segments, added)
+            segments = self._write_segments(pending, added)
             files = [
                 _write(state, json.dumps(pending.tree, sort_keys=True).encode()),
                 _write(tensors, safetensors.torch.save(pending.tensors)),
@@ -204,9 +213,13 @@ class CheckpointStore:
                 (path / name).unlink()
             self._delete_old()
 
+    def _is_outdated(self, agent_steps: int) -> bool:
+        """Whether the newest checkpoint is of this agent step, and of a state that has changed since."""
+        return self._newest_is_outdated and self.newest == self._folder / folder_name(agent_steps)
+
     def _outdated_manifest(self, agent_steps: int) -> Manifest | None:
         """Of the newest checkpoint, if it is of this agent step, outdated and whole enough to be built on."""
-        if not self._newest_is_outdated or self.newest != self._folder / folder_name(agent_steps):
+        if self.newest is None or not self._is_outdated(agent_steps):
             return None
         try:
             manifest = read_manifest(self.newest)
@@ -284,13 +297,11 @@ class CheckpointStore:
         except OSError:
             return False
 
-    def _write_segments(
-        self, pending: PendingCheckpoint, reused: list[SegmentRecord], added: list[SegmentRecord]
-    ) -> list[SegmentRecord]:
+    def _write_segments(self, pending: PendingCheckpoint, added: list[SegmentRecord]) -> list[SegmentRecord]:
         """Write the new blocks as one segment, appended to `added`; return all segments that hold a live block."""
         if (snapshot := pending.replay) is None:
             return []
-        live = [s for s in reused if s.last >= snapshot.oldest_serial]
+        live = [s for s in pending.reused if s.last >= snapshot.oldest_serial]
         if snapshot.sealed:
             folder = self._folder / "replay"
             folder.mkdir(exist_ok=True)

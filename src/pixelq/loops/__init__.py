@@ -96,7 +96,8 @@ def check(config: Config, require: Require) -> None:
         raise UserError(
             f"loop = {config.loop} is made for a network with a memory; use --memory lstm, or --loop {plain}"
         )
-    _asked("check", lambda config, require: None, config, require)
+    with told_as_own_code(from_outside(config, ("loop",)), "asked for its check"):
+        _said(config, "check", lambda config, require: None)(config, require)
 
 
 def without_memory(loop: str) -> str | None:
@@ -113,23 +114,26 @@ def with_memory(loop: str) -> str | None:
 
 def kept_bytes(config: Config, observed: Box) -> dict[str, int]:
     """Bytes of what the recipe's loop keeps of the past, by the field or option that decides them."""
-    kept: dict[str, int] = _asked("kept_bytes", lambda config, observed: {}, config, observed)
+    kept: dict[str, int] = _asked(dict, "kept_bytes", lambda config, observed: {}, config, observed)
     return kept
 
 
 def least_capacity(config: Config) -> int:
     """Transitions that the replay of the recipe's loop must have room for."""
-    return int(_asked("least_capacity", lambda config: 0, config))
+    least: int = _asked(int, "least_capacity", lambda config: 0, config)
+    return least
 
 
 def updates_per_step(config: Config) -> float:
     """Updates for one agent step."""
-    return float(_asked("updates_per_step", lambda config: 1.0, config))
+    updates: float = _asked(float, "updates_per_step", lambda config: 1.0, config)
+    return updates
 
 
 def learns_from(config: Config, sampler: str) -> str:
     """What the recipe's loop learns from, in words."""
-    return str(_asked("learns_from", lambda config, sampler: f"as the loop {config.loop}", config, sampler))
+    words: str = _asked(str, "learns_from", lambda config, sampler: f"as the loop {config.loop}", config, sampler)
+    return words
 
 
 def own_fields() -> dict[str, tuple[list[str], Any]]:
@@ -154,11 +158,11 @@ def _said(config: Config, name: str, otherwise: Any) -> Any:
     return getattr(KINDS["loop"].find(config.loop), name, otherwise)
 
 
-def _asked(name: str, otherwise: Callable[..., Any], config: Config, *given: Any) -> Any:
-    """What a function of the recipe's loop says, or `otherwise`, where it has none of that name.
+def _asked(kind: type, name: str, otherwise: Callable[..., Any], config: Config, *given: Any) -> Any:
+    """What a function of the recipe's loop says, as `kind`, or `otherwise`, where it has none of that name.
 
     Raises:
-        UserError: the loop is from outside, and its function fails.
+        UserError: the loop is from outside, and its function fails, or says something else.
     """
     with told_as_own_code(from_outside(config, ("loop",)), f"asked for its {name}"):
-        return _said(config, name, otherwise)(config, *given)
+        return kind(_said(config, name, otherwise)(config, *given))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import tomllib
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
@@ -41,6 +42,15 @@ def read_header(recipe: str) -> Header:
     if points:
         points[0] = points[0][_end(_DIFFERENCES, points[0]) :].strip()
     return Header(" ".join(sources).strip(), tuple(point for point in points if point))
+
+
+@cache
+def headers(recipe: str) -> dict[str, Header]:
+    """The headers of a shipped recipe and of those that it is built on, by their names, its own first."""
+    found = {recipe: read_header(recipe)}
+    text = (resources.files("pixelq") / "recipes" / f"{recipe}.toml").read_text(encoding="utf-8")
+    base = tomllib.loads(text).get("base")
+    return found if base is None else found | headers(base)
 
 
 def _first(pattern: re.Pattern[str], lines: list[str]) -> int:

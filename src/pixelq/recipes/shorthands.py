@@ -24,7 +24,7 @@ def _double(config: Config) -> dict[str, Any]:
     if (doubled := _named_by(config.loss, "DOUBLE")) is not None:
         return _another_loss(config, doubled)
     if config.target == "none":
-        raise UserError(f"--double needs a target network, and the {config.loop} loop has none; leave it out")
+        raise UserError(f"--double needs a target network, and this {config.loop} loop has target = none; leave it out")
     raise UserError(
         f"--double does not go with --loss {config.loss}: its target chooses no next action with one network to value "
         "it with another; leave one of them out"

@@ -44,7 +44,10 @@ def try_sampler(config: Config) -> None:
     """
     variants = from_outside(config, ("sampler",))
     generator = np.random.default_rng(config.seed)
-    replay = _small_replay(config)
+    try:
+        replay = _small_replay(config)
+    except Exception:  # options that fit the run's replay alone; what is wrong with them there, making that one tells
+        return
     try:
         with told_as_own_code(variants):
             first = min(max(1, -(-config.replay_start // config.num_envs)), replay.rows_per_env)

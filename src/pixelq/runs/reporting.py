@@ -97,12 +97,16 @@ class Reporting:
         margin = NEAR * (high - low)
         if low + margin <= mean_q <= high - margin:
             return
-        self._told_of_limits = True
         end, which, option = (high, "highest", "--v-max") if mean_q > high - margin else (low, "lowest", "--v-min")
+        if end == 0:  # Q is near 0 wherever there is no reward yet
+            return
+        self._told_of_limits = True
+        config = self._config
+        unscaled = "" if config.clip_reward or config.scale_reward else ", or with clipped or scaled rewards"
         self._progress.say(
-            f"Q is {mean_q:.3g}, and {end:g} is the {which} return that the head {self._config.head} can express: "
-            f"what lies beyond is learned as if it were {end:g}; begin anew with another {option}, or with clipped or "
-            "scaled rewards"
+            f"Q is {mean_q:.3g}, and {end:g} is the {which} return that the head {config.head} can express: returns "
+            f"beyond it are learned as if they were {end:g}; if there are any, begin anew with another {option}"
+            f"{unscaled}"
         )
 
     def _is_best_mean(self) -> bool:

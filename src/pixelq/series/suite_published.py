@@ -62,12 +62,15 @@ def agents_at(at: Mapping[str, int], configs: Sequence[Config]) -> tuple[list[Pu
 
 def _agents_at(at: Mapping[str, int], configs: Sequence[Config]) -> tuple[list[PublishedAgent], list[str]]:
     skips = {config.frame_skip for config in configs}
+    if not at:
+        return [], []
     if len(skips) > 1:
         told = ", ".join(map(str, sorted(skips)))
         return [], [f"Dopamine's agents: an agent step here has {told} frames, so there is no one number of frames"]
     found: dict[str, PublishedAgent] = {}
     lacking: dict[str, list[str]] = {}
     """Why -> the agents that have no value of a game."""
+    have: dict[str, set[str]] = {}
     for game, step in at.items():
         frames = step * max(skips) / MILLION
         try:
@@ -81,8 +84,10 @@ def _agents_at(at: Mapping[str, int], configs: Sequence[Config]) -> tuple[list[P
                 lacking.setdefault(f"of {game} {no_value_words(curve, frames)}", []).append(curve.label)
                 continue
             agent.means[game], agent.between[game] = value.mean, value.between
-        for label in found.keys() - {curve.label for curve in curves.values()}:
-            lacking.setdefault(f"there is no curve of {game}", []).append(label)
+        have[game] = {curve.label for curve in curves.values()}
+    for game, labels in have.items():
+        if missing := [label for label in found if label not in labels]:
+            lacking.setdefault(f"there is no curve of {game}", []).extend(missing)
     told_of = [f"{', '.join(labels)}: {why}" for why, labels in lacking.items()]
     return [agent for agent in found.values() if agent.means.keys() == at.keys()], told_of
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from pixelq.config import Config
-from pixelq.recipes.header import read_header
+from pixelq.recipes.header import headers
 from pixelq.recipes.reading import read_recipe
 from pixelq.runs.scores import WINDOW
 from pixelq.viewing.curves import Band, RunCurves, mean_and_band, moving_mean
@@ -137,21 +137,21 @@ def same_words(curve: ReferenceCurve) -> str:
 
 def beside_recipe(recipe: str) -> str:
     """Behind what is said of settings that are those of a recipe: where to read in what it differs from its source."""
-    listed = bool(read_header(recipe).differences)
-    return f"; what still differs is listed in recipe {recipe}" if listed else f", by recipe {recipe}"
+    listed = [name for name, header in headers(recipe).items() if header.differences]
+    return f"; what still differs is listed in recipe {' and '.join(listed)}" if listed else f", by recipe {recipe}"
 
 
 def still_differing(curves: Sequence[ReferenceCurve]) -> list[str]:
     """What still differs between published curves and any run of their recipes, as the recipes' files say."""
     told: list[str] = []
     for recipe in dict.fromkeys(recipe_of(curve) for curve in curves):
-        header = read_header(recipe) if recipe else None
-        if header is not None and header.differences:
-            agents = ", ".join(dict.fromkeys(curve.label for curve in curves if recipe_of(curve) == recipe))
-            listed = f"whatever its settings, a run differs from {agents} in what recipe {recipe} lists"
-            told.append(f"{listed}. {header.sources}".rstrip())
-            told += [f"recipe {recipe}: {point}" for point in header.differences]
-    return told
+        agents = ", ".join(dict.fromkeys(curve.label for curve in curves if recipe_of(curve) == recipe))
+        for name, header in (headers(recipe) if recipe else {}).items():
+            if header.differences:
+                listed = f"whatever its settings, a run differs from {agents} in what recipe {name} lists"
+                told.append(f"{listed}. {header.sources}".rstrip())
+                told += [f"recipe {name}: {point}" for point in header.differences]
+    return list(dict.fromkeys(told))
 
 
 def aspects(members: Sequence[RunCurves], curve: ReferenceCurve) -> list[Aspect] | None:

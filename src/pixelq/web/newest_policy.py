@@ -12,8 +12,8 @@ import safetensors
 import safetensors.torch
 from torch import Tensor
 
-from pixelq.checkpoints.manifest import read_checked, read_manifest
 from pixelq.checkpoints.policy_file import FILE, read_facts, read_weights
+from pixelq.checkpoints.reader import read_tensors
 from pixelq.errors import UserError
 
 Which = Literal["newest", "best", "final"]
@@ -58,8 +58,7 @@ def weights_at(place: PolicyPlace) -> dict[str, Tensor]:
     if place.kind != "checkpoint":
         return read_weights(place.path)
     try:
-        record = read_manifest(place.path).file(".safetensors")
-        tensors = safetensors.torch.load(read_checked(place.path, record))
+        tensors = safetensors.torch.load(read_tensors(place.path))
     except (safetensors.SafetensorError, ValueError, KeyError) as error:
         raise UserError(f"{place.path}: cannot be read ({error}); damaged") from None
     for part in ("averaged_network", "network"):
