@@ -14,6 +14,7 @@ import torch
 import pixelq
 from pixelq.cli import main
 
+torch.set_num_threads(2)  # which is what it has after the run, too
 small = {"num_envs": 2, "rollout_length": 8, "batch_size": 16, "device": "cpu", "eval_every": 0, "steps": 32}
 run = pixelq.train("CartPole-v1", "gymnasium", "r", threads=2, **small)
 torch.randn(600, 600) @ torch.randn(600, 600)  # with two threads, if they have not worked yet
