@@ -214,6 +214,8 @@ def test_updates_and_target_copies_come_when_the_sources_do(recipe: str, in_fold
         "steps": STEPS, "replay_start": max(4, config.replay_start // starts_by), "replay_capacity": 1_000,
         "target_every": max(1, config.target_every // COPIES_BY), "stop_score": None,
     }  # fmt: skip
+    if config.memory != "none":
+        fields["units"] = 16
     start(configure("breakout", recipe, SMALL | fields), Path("r"))
     source, begin = SOURCES[recipe](), fields["replay_start"]
     assert counted.updates == [*made_at_the_start(recipe, begin, config.train_every), *source.updates]

@@ -58,7 +58,7 @@ def test_a_run_that_would_not_end_soon_is_stopped_at_the_limit(hour: ModuleType,
 def test_a_run_that_ends_soon_after_the_limit_goes_on_to_its_own_end(hour: ModuleType, tmp_path: Path) -> None:
     """Its clock is set to a thousand seconds, so that of its rate only its last games are left, and a tenth is long."""
     run = tmp_path / "run"
-    options = {"steps": 4_096, "log_every": 4_096, "eval_every": 4_096, "eval_episodes": 30}
+    options = {"steps": 4_096, "log_every": 4_096, "eval_every": 4_096, "eval_episodes": 10}
     process = training(run, hour, until=4_096, **options)
     seconds = hour.timed(process, run, time.monotonic() - 1_000.0, 1_000.0)
     assert process.returncode == 0, hour.log_of(run).read_text()
