@@ -31,10 +31,13 @@ def as_on_a_gpu(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         return prepare_cpu(threads, computes)
 
     monkeypatch.setattr("pixelq.runs.parts.prepare_cpu", prepare)
+    deterministic = torch.backends.cudnn.deterministic  # an earlier test may have left it
+    torch.backends.cudnn.deterministic = False
     torch.backends.cudnn.allow_tf32 = False
     torch.set_float32_matmul_precision("high")
     torch.set_num_threads(2)
     yield
+    torch.backends.cudnn.deterministic = deterministic
     torch.backends.cudnn.allow_tf32 = True
     torch.set_float32_matmul_precision("highest")
     torch.backends.cuda.matmul.fp32_precision = torch.backends.mkldnn.matmul.fp32_precision = "none"
