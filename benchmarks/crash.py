@@ -160,7 +160,7 @@ def wait_for_moment(
         time.sleep(generator.uniform(0, 0.7))
         return
     while process.poll() is None and not any(name.startswith(".writing") for name in names(checkpoints)):
-        pass  # a checkpoint is written within milliseconds: look again at once
+        time.sleep(0.0002)  # a checkpoint is written within milliseconds
     time.sleep(generator.uniform(0, 0.02) if generator.random() < 0.7 else 0)
 
 
