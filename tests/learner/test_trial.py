@@ -14,7 +14,7 @@ from own_variants import as_it_was, refused
 from pixelq.config import Config
 from pixelq.learner import trial
 from pixelq.learner.learner import check_same_formats
-from pixelq.learner.trial import try_first_update
+from pixelq.learner.trial import try_own_parts
 from pixelq.losses import Loss
 from pixelq.losses.dqn import Options, loss
 from pixelq.networks import build_network
@@ -36,7 +36,7 @@ def tried(masked: bool = False, **fields: Any) -> Any:
     """Try the first update of a recipe on vectors; the network."""
     config = overridden(Config(), SMALL | fields)
     network = build_network(config, NUMBERS, 3, torch.Generator().manual_seed(1))
-    try_first_update(config, network, CPU, masked)
+    try_own_parts(config, network, CPU, masked)
     return network
 
 
@@ -273,7 +273,7 @@ def test_a_trial_changes_neither_weights_nor_statistics_nor_generators() -> None
     network = build_network(config, NUMBERS, 3, torch.Generator().manual_seed(1))
     network.observe(np.ones((4, *NUMBERS.shape), np.float32))
     before, drawn = copy.deepcopy(network.state_dict()), torch.get_rng_state()
-    try_first_update(config, network, CPU, masked=False)
+    try_own_parts(config, network, CPU, masked=False)
     assert not network.training
     assert torch.equal(torch.get_rng_state(), drawn)
     for name, value in network.state_dict().items():

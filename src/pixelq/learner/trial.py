@@ -39,10 +39,13 @@ def try_own_parts(config: Config, network: Network, device: torch.device, masked
     and torch's is as it was. A loop of one's own that builds the replay may build another, so no sampler is tried then.
 
     Args:
-        config, network, device, masked: as of `try_first_update`.
+        config: of the run.
+        network: Q(.; theta), on `device`.
+        device: where updates are computed.
+        masked: whether the game has action masks.
 
     Raises:
-        UserError: as `try_first_update` and `try_sampler`, or epsilon is no number for each environment.
+        UserError: one fails, or gives something of another shape or dtype than its kind says; as `try_sampler`.
     """
     cuda = [device] if device.type == "cuda" else []
     with kept_global_random(), torch.random.fork_rng(devices=cuda):
@@ -51,7 +54,7 @@ def try_own_parts(config: Config, network: Network, device: torch.device, masked
         builds_replay = hasattr(KINDS["loop"].find(config.loop), "build_replay") and from_outside(config, ("loop",))
         if from_outside(config, ("sampler",)) and has_replay(config) and not builds_replay:
             try_sampler(config)
-        try_first_update(config, network, device, masked)
+        _try_first_update(config, network, device, masked)
 
 
 def _try_epsilon(config: Config) -> None:
@@ -69,20 +72,11 @@ def _try_epsilon(config: Config) -> None:
                 raise UserError(f"{variants[0]}: at agent step {agent_steps:,} it gives numbers that are not finite")
 
 
-def try_first_update(config: Config, network: Network, device: torch.device, masked: bool) -> None:
+def _try_first_update(config: Config, network: Network, device: torch.device, masked: bool) -> None:
     """Act and compute a loss with its gradient once, on copies and drawn states, where variants from outside take part.
 
-    Nothing is changed by it: weights, running statistics and every generator of torch's are as they were. A loop of
-    one's own may hand over other batches, so nothing is tried for it.
-
-    Args:
-        config: of the run.
-        network: Q(.; theta), on `device`.
-        device: where updates are computed.
-        masked: whether the game has action masks.
-
-    Raises:
-        UserError: they fail, or give something of another shape or dtype than their kind says.
+    Weights and running statistics are as before. A loop of one's own may hand over other batches, so nothing is tried
+    for it.
     """
     variants = from_outside(config, ("loss", *PARTS))
     if not variants or not KINDS["loop"].is_own(config.loop):
@@ -93,8 +87,7 @@ def try_first_update(config: Config, network: Network, device: torch.device, mas
     except Exception:  # what holds something that cannot be copied cannot be tried; it may be trained
         return
     noise = torch.Generator(device).manual_seed(config.seed)
-    cuda = [device] if device.type == "cuda" else []
-    with torch.random.fork_rng(devices=cuda), told_as_own_code(variants):
+    with told_as_own_code(variants):
         generator = np.random.default_rng(config.seed)
         _act(config, copied, noise, generator)
         loss = bound_loss(config)

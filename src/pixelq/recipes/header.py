@@ -25,9 +25,8 @@ class Header:
 @cache
 def read_header(recipe: str) -> Header:
     """The header of a shipped recipe, by its name."""
-    text = (resources.files("pixelq") / "recipes" / f"{recipe}.toml").read_text(encoding="utf-8")
     lines = []
-    for line in text.splitlines():
+    for line in _text(recipe).splitlines():
         if not line.startswith("#"):
             break
         lines.append(line.removeprefix("#").strip())
@@ -48,9 +47,12 @@ def read_header(recipe: str) -> Header:
 def headers(recipe: str) -> dict[str, Header]:
     """The headers of a shipped recipe and of those that it is built on, by their names, its own first."""
     found = {recipe: read_header(recipe)}
-    text = (resources.files("pixelq") / "recipes" / f"{recipe}.toml").read_text(encoding="utf-8")
-    base = tomllib.loads(text).get("base")
+    base = tomllib.loads(_text(recipe)).get("base")
     return found if base is None else found | headers(base)
+
+
+def _text(recipe: str) -> str:
+    return (resources.files("pixelq") / "recipes" / f"{recipe}.toml").read_text(encoding="utf-8")
 
 
 def _first(pattern: re.Pattern[str], lines: list[str]) -> int:

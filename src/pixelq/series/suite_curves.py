@@ -6,13 +6,13 @@ Source of the figure: Agarwal et al. 2021 (arXiv 2108.13264), "sample efficiency
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
+from matplotlib.figure import Figure, SubFigure
 
 from pixelq.series.statistics import RESAMPLES, Scores, bootstrap_interval, interquartile_mean
 from pixelq.viewing.curves import EPISODE_COLUMNS, mean_score_at, read_table
@@ -87,21 +87,30 @@ def draw_curves(name: str, told: str, x: np.ndarray, curves: Mapping[str, Curve]
     rows = -(-len(curves) // columns)
     figure = Figure(figsize=(1.2 + 3.4 * columns, 1.2 + 2.7 * rows), layout="constrained")
     figure.suptitle(f"{name}: interquartile means of all runs", fontsize=15, fontweight="bold", x=0.01, ha="left")
-    panels = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False).ravel()
-    for i, (algorithm, panel) in enumerate(zip(curves, panels, strict=False)):
-        style(panel, x="", y="")
+    for i, (algorithm, panel) in enumerate(panels_of(figure, list(curves)).items()):
         counts_on_x(panel, 4)
-        panel.set_title(textwrap.fill(algorithm, 36), fontsize=10.5, loc="left")
-        for other in curves.keys() - {algorithm}:
-            panel.plot(x, curves[other].value, color=OTHERS, linewidth=1)
+        for other, curve in curves.items():
+            if other != algorithm:
+                panel.plot(x, curve.value, color=OTHERS, linewidth=1)
         _draw_own(panel, x, curves[algorithm], COLOURS[i % len(COLOURS)])
-    for panel in panels[len(curves) :]:
-        panel.set_visible(False)
-    for lowest in panels[max(0, len(curves) - columns) : len(curves)]:
-        lowest.tick_params(labelbottom=True)
     figure.supxlabel(told, fontsize=10.5)
     figure.supylabel("normalized score", fontsize=10.5)
     return figure
+
+
+def panels_of(figure: Figure | SubFigure, algorithms: Sequence[str]) -> dict[str, Axes]:
+    """A panel for each algorithm, with its name above it, in rows of `COLUMNS`; all have the same axes."""
+    columns = min(COLUMNS, len(algorithms))
+    grid = figure.subplots(-(-len(algorithms) // columns), columns, sharex=True, sharey=True, squeeze=False).ravel()
+    panels = dict(zip(algorithms, grid, strict=False))
+    for algorithm, panel in panels.items():
+        style(panel, x="", y="")
+        panel.set_title(textwrap.fill(algorithm, 36), fontsize=10.5, loc="left")
+    for panel in grid[len(panels) :]:
+        panel.set_visible(False)
+    for lowest in grid[max(0, len(panels) - columns) : len(panels)]:
+        lowest.tick_params(labelbottom=True)
+    return panels
 
 
 def _draw_own(panel: Axes, x: np.ndarray, curve: Curve, colour: str) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
@@ -13,15 +12,13 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure, SubFigure
 
 from pixelq.series.statistics import Scores, performance_profile, profile_band
-from pixelq.series.suite_curves import OTHERS
+from pixelq.series.suite_curves import OTHERS, panels_of
 from pixelq.viewing.figures import COLOURS, GREY, style
 
 THRESHOLDS = 101
 PUBLISHED = "#888888"
 MOST_IN_ONE_PANEL = 5
 """Performance profiles; more have a panel each."""
-COLUMNS = 4
-"""Of these panels."""
 
 
 class Interval(Protocol):
@@ -135,20 +132,14 @@ def _draw_means(axes: Axes, drawn: Sequence[Drawn], published: Sequence[Mark]) -
 
 def _draw_profiles_apart(figure: SubFigure, profiles: Sequence[_Profile]) -> None:
     """A panel for each algorithm, the others grey: so many bands would hide each other."""
-    rows = -(-len(profiles) // COLUMNS)
-    panels = figure.subplots(rows, COLUMNS, sharex=True, sharey=True).ravel()
-    for i, (panel, profile) in enumerate(zip(panels, profiles, strict=False)):
-        style(panel, x="", y="")
-        panel.set_title(textwrap.fill(profile.algorithm, 30), fontsize=10.5, loc="left")
+    panels = panels_of(figure, [profile.algorithm for profile in profiles])
+    for i, profile in enumerate(profiles):
+        panel = panels[profile.algorithm]
         for other in profiles:
             if other is not profile:
                 panel.plot(other.thresholds, other.share, color=OTHERS, linewidth=1)
         _draw_profile(panel, profile, COLOURS[i % len(COLOURS)])
         panel.set_ylim(-0.02, 1.02)
-    for panel in panels[len(profiles) :]:
-        panel.set_visible(False)
-    for lowest in panels[max(0, len(profiles) - COLUMNS) : len(profiles)]:
-        lowest.tick_params(labelbottom=True)
     figure.supxlabel("normalized score", fontsize=10.5)
     figure.supylabel("share of runs with a higher score", fontsize=10.5)
 

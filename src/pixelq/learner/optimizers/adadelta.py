@@ -6,7 +6,9 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
+
+from pixelq.learner.optimizers.running_averages import weights_and_averages
 
 
 class Adadelta(torch.optim.Optimizer):
@@ -31,13 +33,8 @@ class Adadelta(torch.optim.Optimizer):
     def step(self, closure: Callable[[], float] | None = None) -> None:  # type: ignore[override]
         """Apply one update from the parameters' gradients; `closure` is not supported and ignored."""
         for group in self.param_groups:
-            parameters: list[Tensor] = [p for p in group["params"] if p.grad is not None]
-            gradients: list[Tensor] = [p.grad for p in parameters if p.grad is not None]
-            for p in parameters:
-                if not self.state[p]:
-                    self.state[p] = {name: torch.zeros_like(p) for name in ("mean_square", "mean_square_step")}
-            mean_squares = [self.state[p]["mean_square"] for p in parameters]
-            mean_square_steps = [self.state[p]["mean_square_step"] for p in parameters]
+            parameters, gradients, averages = weights_and_averages(self, group, ("mean_square", "mean_square_step"))
+            mean_squares, mean_square_steps = averages
             decay, eps = group["decay"], group["eps"]
             torch._foreach_mul_(mean_squares, decay)
             torch._foreach_addcmul_(mean_squares, gradients, gradients, 1.0 - decay)

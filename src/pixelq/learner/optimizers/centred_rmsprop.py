@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterable
 import torch
 from torch import Tensor, nn
 
+from pixelq.learner.optimizers.running_averages import weights_and_averages
+
 
 class CentredRMSprop(torch.optim.Optimizer):
     """RMSProp as the 2015 paper's code has it: theta <- theta - lr g / sqrt(E[g^2] - E[g]^2 + eps).
@@ -26,13 +28,8 @@ class CentredRMSprop(torch.optim.Optimizer):
     def step(self, closure: Callable[[], float] | None = None) -> None:  # type: ignore[override]
         """Apply one update from the parameters' gradients; `closure` is not supported and ignored."""
         for group in self.param_groups:
-            parameters: list[Tensor] = [p for p in group["params"] if p.grad is not None]
-            gradients: list[Tensor] = [p.grad for p in parameters if p.grad is not None]
-            for p in parameters:
-                if not self.state[p]:
-                    self.state[p] = {"mean": torch.zeros_like(p), "mean_square": torch.zeros_like(p)}
-            means = [self.state[p]["mean"] for p in parameters]
-            mean_squares = [self.state[p]["mean_square"] for p in parameters]
+            parameters, gradients, averages = weights_and_averages(self, group, ("mean", "mean_square"))
+            means, mean_squares = averages
             decay = group["decay"]
             torch._foreach_lerp_(means, gradients, 1.0 - decay)
             torch._foreach_mul_(mean_squares, decay)
