@@ -11,9 +11,9 @@ from own_variants import as_it_was, refused
 from pixelq.config import Config
 from pixelq.errors import UserError
 from pixelq.recipes.choice import configure
-from pixelq.recipes.epsilon_fields import EPSILON_FIELDS, used_fields
 from pixelq.recipes.unused import check_used
 from pixelq.recipes.validation import validate
+from pixelq.recipes.variant_fields import EPSILON_FIELDS, used_fields
 from pixelq.schedules import epsilon_schedule, final_epsilon
 from pixelq.variants import KINDS, register
 from pixelq.viewing.protocol import described
@@ -48,7 +48,7 @@ def test_exactly_the_fields_that_it_does_not_use_are_refused_where_a_person_name
 
 def test_one_that_says_nothing_uses_all() -> None:
     config = mine(None, **FIELDS)
-    assert used_fields("mine") == EPSILON_FIELDS
+    assert used_fields("epsilon_schedule", "mine") == EPSILON_FIELDS
     assert check_used(config, FIELDS) is None
     validate(config)
 
@@ -103,7 +103,7 @@ def test_pixelqs_own_go_by_what_they_say(name: str) -> None:
     for field, other in {"epsilon_start": 0.8, "epsilon_begin": 3, "epsilon_end": 0.1, "epsilon_steps": 90}.items():
         changed = epsilon_schedule(Config(epsilon_schedule=name, num_envs=3, **FIELDS | {field: other}))
         differs = any(np.any(changed(t) != epsilon_schedule(base)(t)) for t in (0, 5, 20, 60, 400))
-        assert differs == (field in used_fields(name)), field
+        assert differs == (field in used_fields("epsilon_schedule", name)), field
 
 
 def test_the_end_is_that_of_the_run_or_of_a_fall_that_is_longer() -> None:

@@ -133,9 +133,12 @@ class Config:
     """Rewards summed before bootstrapping, in agent steps (loops with a replay)."""
 
     # --- optimizer ----------------------------------------------------------------------------------------------
-    optimizer: Literal["rmsprop", "adam", "adamw", "radam", "adadelta", "obgd"] = "adam"
-    """rmsprop is centred, as in the 2015 paper; adadelta has the step size in the mean of its steps, as DRQN's code;
-    obgd bounds the step against overshooting (stream loop)."""
+    optimizer: str = "adam"
+    """How gradients become a step: rmsprop (centred, as in the 2015 paper), adam, adamw, radam, adadelta (the step size
+    in the mean of its steps, as DRQN's code), obgd (bounds the step against overshooting: stream loop), or one of your
+    own."""
+    optimizer_options: dict[str, Any] = field(default_factory=dict)
+    """Options of the optimizer."""
     learning_rate: float = 1e-4
     """Step size at the start."""
     learning_rate_end: float | None = None
@@ -146,8 +149,6 @@ class Config:
     """Added to the denominator (inside the root for rmsprop, as in the 2015 paper's code; inside both of adadelta)."""
     rmsprop_decay: float = 0.95
     """Decay of RMSProp's running averages of the gradient and its square."""
-    adadelta_decay: float = 0.95
-    """Decay of Adadelta's running averages of the squared gradient and the squared step."""
     adam_beta1: float = 0.9
     """Decay of Adam's running mean of the gradient."""
     adam_beta2: float = 0.999

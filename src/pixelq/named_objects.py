@@ -16,8 +16,12 @@ from typing import Any
 from pixelq.command_lines import IMPORTED
 from pixelq.errors import UserError
 
-ITS_OWN = "gymnasium.wrappers"
-"""A package whose classes may be named by a file, too: they are a part of what pixelq stands on."""
+ITS_OWN = {
+    "gymnasium.wrappers": ("gymnasium", "Wrapper", "wrapper of Gymnasium"),
+    "torch.optim": ("torch.optim", "Optimizer", "optimizer of torch"),
+}
+"""Packages whose classes may be named by a file, too: they are a part of what pixelq stands on. Each with the module
+and name of what these classes are, and that in words."""
 
 MOST_LETTERS = 200
 """Of a name."""
@@ -105,7 +109,7 @@ def find(name: str, what: str, again: str) -> Any:
             f"{what} {name}: it was handed over in Python and cannot be imported by its name, so a file cannot bring "
             f"it back; hand it over again, in Python: {again.format('...')}"
         )
-    own = module == ITS_OWN or module.startswith(f"{ITS_OWN}.")
+    own = next((package for package in ITS_OWN if f"{module}.".startswith(f"{package}.")), None)
     if not own and name not in _NAMED and module not in IMPORTED:
         raise UserError(
             f"{what} {name}: it would run the code of the module {module!r}; if you trust it, name it yourself: pixelq "
@@ -119,8 +123,8 @@ def find(name: str, what: str, again: str) -> Any:
     found = _attribute(name)
     if found is None:
         raise UserError(f"{what} {name}: the module {module} has no {path}; is it called otherwise now?")
-    if own and name not in _NAMED and not _is_wrapper_of_gymnasium(found):
-        raise UserError(f"{what} {name}: it is no wrapper of Gymnasium, and only those may be named by a file")
+    if own and name not in _NAMED and not _is_of(own, found):
+        raise UserError(f"{what} {name}: it is no {ITS_OWN[own][2]}, and only those may be named by a file")
     home = getattr(found, "__module__", module)
     # What a module has merely imported was named by nobody: `from os import abort`.
     if home != module and not own and name not in _NAMED:
@@ -140,11 +144,11 @@ def _attribute(name: str) -> Any:
     return found
 
 
-def _is_wrapper_of_gymnasium(thing: Any) -> bool:
-    """Whether it is a wrapper's class: its modules have imported others' functions, too, such as all of `os`."""
-    from gymnasium import Wrapper  # late: what needs no game should not wait for it
-
-    return isinstance(thing, type) and issubclass(thing, Wrapper) and thing.__module__.startswith(f"{ITS_OWN}.")
+def _is_of(package: str, thing: Any) -> bool:
+    """Whether it is a class of the package's: its modules have imported others' functions, too, such as all of `os`."""
+    home, name, _ = ITS_OWN[package]
+    base = getattr(importlib.import_module(home), name)
+    return isinstance(thing, type) and issubclass(thing, base) and thing.__module__.startswith(f"{package}.")
 
 
 def _shown(value: Any) -> str:

@@ -281,7 +281,7 @@ class Kind:
             raise UserError(f"{self.name} {name!r}: {variant!r} has no {self.part}")
         if missing := [method for method in self._methods if not hasattr(part, method)]:
             raise UserError(f"{self.name} {name!r}: its {self.part} has no {', '.join(missing)}")
-        for said in ("HEADS", "LOOPS", "TAKES", "USES"):
+        for said in ("HEADS", "LOOPS", "TAKES", "USES", "COMPILES_WITHOUT"):
             names = getattr(variant, said, ())
             if not isinstance(names, tuple | list) or not all(isinstance(one, str) for one in names):
                 raise UserError(f"{self.name} {name!r}: its {said} must be a tuple of names, not {names!r}")
@@ -322,6 +322,14 @@ KINDS: dict[str, Kind] = {
             says=("HEADS", "HEAD_OPTIONS", "TAKES", "LOOPS", "NEEDS_TARGET", "DOUBLE", "MUNCHAUSEN", "returns"),
         ),
         Kind(
+            "optimizer",
+            "learner.optimizers",
+            "optimizer",
+            "optimizer_options",
+            frozenset({"plain_adam", "rectified_adam", "running_averages"}),
+            says=("USES", "TAKES", "COMPILES_WITHOUT"),
+        ),
+        Kind(
             "sampler",
             "replay.samplers",
             "Sampler",
@@ -355,7 +363,7 @@ def register(kind: str, name: str, variant: Any = None, **parts: Any) -> None:
     """Add a variant of your own, from a module that is named by `--import` or imported before `pixelq.train`.
 
     Args:
-        kind: torso, linear, memory, streams, head, loss, sampler, epsilon_schedule or loop.
+        kind: torso, linear, memory, streams, head, loss, optimizer, sampler, epsilon_schedule or loop.
         name: what recipes call it.
         variant: a module or object with the kind's part (and perhaps `Options`); or its parts one by one:
         parts: `register("head", "mine", Head=MyHead, Options=MyOptions)`.

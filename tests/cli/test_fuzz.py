@@ -100,7 +100,7 @@ WILD: dict[str, list[str]] = {
             *("train_every", "target_every", "replay_start", "replay_capacity", "rollout_length", "epochs"),
             *("epsilon_begin", "epsilon_steps", "learning_rate_steps", "eval_every", "eval_episodes", "episodes"),
             *("checkpoint_every", "log_every", "seed", "num_envs", "gamma", "learning_rate", "learning_rate_end"),
-            *("optimizer_eps", "rmsprop_decay", "adadelta_decay", "adam_beta1", "adam_beta2", "weight_decay"),
+            *("optimizer_eps", "rmsprop_decay", "adam_beta1", "adam_beta2", "weight_decay"),
             "gradient_clip_at",
             *("target_tau", "averaged_network_tau", "epsilon_start", "epsilon_end", "eval_epsilon", "sticky_actions"),
             *("stop_score", "trace_lambda", "max_frames_per_episode", "baseline_episodes", "hidden", "output_gain"),

@@ -7,7 +7,7 @@ import pytest
 from own_variants import as_it_was, nothing, refused
 from pixelq import loops
 from pixelq.recipes.choice import configure
-from pixelq.recipes.partners import learns_head, learns_in, takes
+from pixelq.recipes.partners import learns_head, learns_in, steps_in, takes
 from pixelq.recipes.shorthands import usual_partners
 from pixelq.recipes.validation import validate
 from pixelq.variants import KINDS, register
@@ -111,3 +111,15 @@ def test_what_is_said_in_another_form_is_one_line(kind: str, said: dict[str, Any
 def test_a_misspelt_name_among_a_loops_own_fields_is_refused() -> None:
     loop_of_ones_own(OWN_FIELDS={"replay_strat": None})
     assert "its OWN_FIELDS names 'replay_strat', which is no field" in refused(loops.fields_of, "my_loop")
+
+
+@pytest.mark.parametrize(("said", "of_streams"), [({"GIVES": "stream"}, True), ({"GIVES": "trees"}, False), ({}, True)])
+def test_an_optimizer_that_says_nothing_goes_with_any_loop_of_ones_own(said: dict[str, Any], of_streams: bool) -> None:
+    mine = loop_of_ones_own(**said)
+    assert steps_in("adam", mine)
+    assert steps_in("obgd", mine) == of_streams
+
+
+def test_of_pixelqs_loops_the_stream_loop_alone_has_the_optimizer_that_is_made_for_it() -> None:
+    assert [loop for loop in LOOPS if steps_in("obgd", loop)] == ["stream"]
+    assert [loop for loop in LOOPS if not steps_in("adam", loop)] == ["stream"]

@@ -208,7 +208,7 @@ def deciding_fields(config: Config) -> set[str]:
     names |= {"target_tau"} if config.target == "soft" else set()
     names |= {"epsilon_steps"} if config.epsilon_schedule != "constant" else set()
     names |= {"rmsprop_decay"} if config.optimizer == "rmsprop" else set()
-    names |= {"adadelta_decay"} if config.optimizer == "adadelta" else set()
+    names |= {f.name for f in fields(KINDS["optimizer"].options_class(config.optimizer))}
     names |= {"adam_beta1", "adam_beta2"} if config.optimizer in ("adam", "adamw", "radam") else set()
     names |= {"amsgrad"} if config.optimizer in ("adam", "adamw") else set()
     names |= {"weight_decay"} if config.optimizer == "adamw" else set()
@@ -218,10 +218,11 @@ def deciding_fields(config: Config) -> set[str]:
 
 
 def stated(path: Path) -> dict[str, Any]:
-    """What a recipe's file says, its base's file and the options of its loss and loop included."""
+    """What a recipe's file says, its base's file and the options of its loss, optimizer and loop included."""
     values = tomllib.loads(path.read_text(encoding="utf-8"))
     base = values.pop("base", None)
-    options = values.pop("loss_options", {}) | values.pop("loop_options", {})
+    tables = (values.pop(name, {}) for name in ("loss_options", "optimizer_options", "loop_options"))
+    options = {option: value for table in tables for option, value in table.items()}
     return (stated(FOLDER / f"{base}.toml") if base else {}) | values | options
 
 

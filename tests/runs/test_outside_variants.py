@@ -38,6 +38,7 @@ CASES: dict[str, tuple[str, dict[str, Any]]] = {
     "categorical head and loss": ("CartPole-v1", {"head": "my_categorical", "loss": "my_categorical", "atoms": 21}),
     "noisy linear layers": ("CartPole-v1", {"linear": "my_noisy", "sigma": 0.3, "epsilon_start": 0.0}),
     "proportional sampler": ("CartPole-v1", {"sampler": "my_proportional", "alpha": 0.7}),
+    "lion": ("CartPole-v1", {"optimizer": "my_lion", "momentum": 0.8, "learning_rate": 1e-4}),
     "residual torso": ("MinAtar/Breakout-v1", {"torso": "my_residual", "width": 4, "target": "soft"}),
     "residual torso in bf16": ("MinAtar/Breakout-v1", {"torso": "my_residual", "precision": "bf16"}),
     "averaged target networks": ("CartPole-v1", {"loop": "my_averaged", "targets": 3}),
@@ -51,7 +52,7 @@ CASES: dict[str, tuple[str, dict[str, Any]]] = {
 }
 ENTRY_POINTS = (
     "--head outside_categorical --loss outside_categorical --atoms 21 --linear outside_noisy "
-    "--sampler outside_proportional --epsilon-schedule outside_ladder"
+    "--sampler outside_proportional --optimizer outside_lion --epsilon-schedule outside_ladder"
 )
 
 

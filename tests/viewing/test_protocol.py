@@ -150,7 +150,6 @@ USED_WITH: dict[str, dict[str, Any]] = {
     "output_gain": {"initialisation": "he"},
     "target_tau": {"target": "soft"},
     "rmsprop_decay": {"optimizer": "rmsprop"},
-    "adadelta_decay": {"optimizer": "adadelta"},
     "weight_decay": {"optimizer": "adamw"},
     "learning_rate_steps": {"learning_rate_end": 0.0},
     "gradient_clip_at": {"gradient_clip": "norm"},
@@ -158,7 +157,7 @@ USED_WITH: dict[str, dict[str, Any]] = {
 """Fields that have an effect only with values of others."""
 ANOTHER = {
     "torso": "2013", "linear": "own", "memory": "own", "streams": "own", "head": "own", "loss": "double",
-    "sampler": "own", "epsilon_schedule": "exponential", "load": "runs/other", "loop": "parallel",
+    "optimizer": "radam", "sampler": "own", "epsilon_schedule": "exponential", "load": "runs/other", "loop": "parallel",
     "wrappers": ("my_module:Wrapper",),
 }  # fmt: skip
 

@@ -13,11 +13,10 @@ from pixelq.errors import UserError
 from pixelq.generators import load_generator
 from pixelq.learner.learner import load_weights
 from pixelq.learner.means import NotFiniteError, check_finite, taken_means
-from pixelq.learner.optimizers.overshooting_bounded import decay_and_add, overshooting_bounded_step
+from pixelq.learner.optimizers import build_optimizer
 from pixelq.losses import bound_loss
 from pixelq.networks import Network
 from pixelq.replay.batch import Batch
-from pixelq.variants import KINDS
 
 
 class StreamLearner:
@@ -25,7 +24,7 @@ class StreamLearner:
 
     Args:
         network: q(.; w), on `device`.
-        config: loss, gamma, and the loop's options `trace_lambda` and `kappa`.
+        config: loss, optimizer, gamma, and the loop's options `trace_lambda` and `kappa`.
         device: where updates are computed.
         noise: for noisy layers, on `device`; None: one with a seed of its own.
     """
@@ -37,11 +36,9 @@ class StreamLearner:
         """There is neither a target network nor an average."""
         self.device = device
         self.noise = torch.Generator(device).manual_seed(config.seed) if noise is None else noise
-        options = KINDS["loop"].read_options(config.loop, config.loop_options)
-        self._decay, self._kappa = config.gamma * options.trace_lambda, options.kappa
         self._loss = bound_loss(config)
         self._parameters = list(network.parameters())
-        self._traces = [torch.zeros_like(parameter) for parameter in self._parameters]
+        self._optimizer = build_optimizer(config, self._parameters)
         # Sums since the last `take_means`, kept on the device so that the loop never waits for a number.
         self._sums = torch.zeros(2, dtype=torch.float64 if device.type == "cpu" else torch.float32, device=device)
         self._summed_updates = 0
@@ -72,9 +69,8 @@ class StreamLearner:
         # The target carries no gradient: that of -delta is that of q(s, a; w). Weights it does not reach have none.
         gradients = torch.autograd.grad(-td_error.sum(), self._parameters, allow_unused=True, materialize_grads=True)
         self.network.eval()
-        decay_and_add(self._traces, self._decay, gradients)
         td_error = td_error.detach()
-        overshooting_bounded_step(self._parameters, self._traces, td_error[0], learning_rate, self._kappa)
+        self._optimizer.step(td_error[0], gradients, learning_rate)
         if traces_end:
             self.leave_episodes()
         self.changes += 1
@@ -84,7 +80,7 @@ class StreamLearner:
 
     def leave_episodes(self) -> None:
         """z = 0: what comes is not of the episode that the traces are of."""
-        torch._foreach_zero_(self._traces)
+        self._optimizer.end_traces()
 
     def start_from(self, weights: dict[str, Tensor], where: str) -> None:
         """Take over a trained network's weights and statistics instead of fresh ones.
@@ -113,7 +109,7 @@ class StreamLearner:
         names = [name for name, _ in self.network.named_parameters()]
         return {
             "network": self.network.state_dict(),
-            "optimizer": {name: {"trace": trace} for name, trace in zip(names, self._traces, strict=True)},
+            "optimizer": {name: {"trace": trace} for name, trace in zip(names, self._optimizer.traces, strict=True)},
             "sums": self._sums,
             "summed_updates": self._summed_updates,
             "noise": self.noise.get_state(),
@@ -127,7 +123,7 @@ class StreamLearner:
         """
         self.changes += 1
         load_weights(self.network, state["network"], where="network")
-        for (name, _), trace in zip(self.network.named_parameters(), self._traces, strict=True):
+        for (name, _), trace in zip(self.network.named_parameters(), self._optimizer.traces, strict=True):
             saved = state["optimizer"][name]["trace"]
             if saved.shape != trace.shape or saved.dtype != trace.dtype or not torch.isfinite(saved).all():
                 raise UserError(f"trace of {name} is not finite float32 numbers of shape {tuple(trace.shape)}")

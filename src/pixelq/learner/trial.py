@@ -21,7 +21,8 @@ from pixelq.config import Config
 from pixelq.envs.global_random import kept_global_random
 from pixelq.errors import UserError
 from pixelq.learner.learner import check_same_formats, checked_loss
-from pixelq.loops import has_replay
+from pixelq.learner.optimizers import build_optimizer, parameter_groups, set_learning_rate
+from pixelq.loops import gives, has_replay
 from pixelq.losses import BoundLoss, Loss, Played, bound_loss
 from pixelq.networks import PARTS, Network
 from pixelq.networks.recurrent_network import RecurrentNetwork
@@ -73,12 +74,12 @@ def _try_epsilon(config: Config) -> None:
 
 
 def _try_first_update(config: Config, network: Network, device: torch.device, masked: bool) -> None:
-    """Act and compute a loss with its gradient once, on copies and drawn states, where variants from outside take part.
+    """Act and make an update once, on copies and drawn states, where variants from outside take part.
 
     Weights and running statistics are as before. A loop of one's own may hand over other batches, so nothing is tried
     for it.
     """
-    variants = from_outside(config, ("loss", *PARTS))
+    variants = from_outside(config, ("loss", "optimizer", *PARTS))
     if not variants or not KINDS["loop"].is_own(config.loop):
         return
     try:
@@ -95,8 +96,31 @@ def _try_first_update(config: Config, network: Network, device: torch.device, ma
         copied.train()
         found = _checked(config, loss(copied, target, batch, noise), batch)
         found.loss.mean().backward()
-        if config.optimizer != "obgd":  # which reads weights and gradients as tensors
+        if gives(config.loop) != "stream":  # whose learner reads weights and gradients as tensors
             check_same_formats(list(copied.parameters()))
+            _try_optimizer(config, copied)
+
+
+def _try_optimizer(config: Config, network: Network) -> None:
+    """One step of an optimizer from outside along the network's gradients.
+
+    Raises:
+        UserError: it keeps what a checkpoint cannot.
+    """
+    if not (variants := from_outside(config, ("optimizer",))):
+        return
+    optimizer = build_optimizer(config, parameter_groups(network))
+    set_learning_rate(optimizer, config.learning_rate)
+    optimizer.step()
+    for name, parameter in network.named_parameters():
+        for key, value in optimizer.state.get(parameter, {}).items():
+            kept = isinstance(value, Tensor) and value.dtype == torch.float32
+            if not kept or (value.dim() and value.shape != parameter.shape):
+                found = f"{value.dtype} {tuple(value.shape)}" if isinstance(value, Tensor) else type(value).__name__
+                raise UserError(
+                    f"{variants[0]}: it keeps {key} of {name} as {found}; a checkpoint has float32 tensors of the "
+                    "weight's shape, or single numbers"
+                )
 
 
 def _checked(config: Config, loss: Any, batch: Batch) -> Loss:

@@ -7,7 +7,6 @@ from typing import Any
 MINIBATCH_FIELDS: dict[str, Any] = {
     "batch_size": None,
     "reduction": None,
-    "optimizer_eps": None,
     "gradient_clip": "none",
     "averaged_network_tau": 0.0,
     "compile": False,

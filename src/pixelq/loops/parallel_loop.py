@@ -80,7 +80,6 @@ def check(config: Config, require: Require) -> None:
     )
     require(config.sampler == "uniform", "sampler", "uniform in the parallel loop, which has no replay to sample from")
     require(config.target == "none", "target", "none in the parallel loop (it bootstraps from the network itself)")
-    require(config.optimizer != "obgd", "optimizer", f"one that takes minibatches, not obgd, in the {config.loop} loop")
 
 
 def kept_bytes(config: Config, observed: Box) -> dict[str, int]:

@@ -106,7 +106,6 @@ def check(config: Config, require: Require) -> None:
         "replay_capacity",
         f"at least 4 x num_envs x (stack + n_step) = {4 * least}",
     )
-    require(config.optimizer != "obgd", "optimizer", f"one that takes minibatches, not obgd, in the {config.loop} loop")
 
 
 def kept_bytes(config: Config, observed: Box) -> dict[str, int]:

@@ -84,7 +84,6 @@ def check(config: Config, require: Require) -> None:
     """
     require(config.num_envs == 1, "num_envs", "1 in the stream loop, which learns from one stream")
     require(config.batch_size == 1, "batch_size", "1 in the stream loop, which learns from each agent step at once")
-    require(config.optimizer == "obgd", "optimizer", "obgd in the stream loop")
     require(config.target == "none", "target", "none in the stream loop (it bootstraps from the network itself)")
     require(config.averaged_network_tau == 0, "averaged_network_tau", "0 in the stream loop")
     require(config.n_step == 1, "n_step", "1 in the stream loop, whose traces do the same (--trace-lambda)")

@@ -1,4 +1,4 @@
-"""Which loss goes with which head and with which loop: by what each of them says of itself, not by lists of names."""
+"""Which loss goes with which head and loop, which optimizer with which loop: by what each says, not by lists of names."""
 
 from __future__ import annotations
 
@@ -55,6 +55,19 @@ def takes(loss: str) -> tuple[str, ...]:
             if (given := loops.gives(name)) is not None:
                 found[given] = None
     return tuple(found)
+
+
+def steps_in(optimizer: str, loop: str) -> bool:
+    """Whether an optimizer can make the steps of a loop.
+
+    One that says nothing takes gradients of minibatches, as every loop of pixelq's has but the stream's; a loop of
+    one's own may have them, whatever it gives.
+    """
+    said: tuple[str, ...] | None = getattr(KINDS["optimizer"].find(optimizer), "TAKES", None)
+    given = loops.gives(loop)
+    if said is None:
+        return given != "stream" or not KINDS["loop"].is_own(loop)
+    return given is None or given in said
 
 
 def _class_of(head: str) -> Any:

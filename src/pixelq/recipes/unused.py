@@ -15,7 +15,7 @@ from typing import Any
 from pixelq.config import Config
 from pixelq.errors import UserError
 from pixelq.loops import fields_of, own_fields
-from pixelq.recipes.epsilon_fields import EPSILON_FIELDS, used_fields
+from pixelq.recipes.variant_fields import FIELDS_OF, used_fields
 from pixelq.variants import KINDS
 
 
@@ -35,12 +35,11 @@ class Use:
 
 def _chooser(field: str, *values: str, who: str, fields: dict[str, Any]) -> Use:
     """Options for certain values of another field."""
-    return Use(
-        who,
-        lambda c: getattr(c, field) in values,
-        lambda c: f"this run has --{_flag(field)} {getattr(c, field)}",
-        fields,
-    )
+    return Use(who, lambda c: getattr(c, field) in values, _instead(field), fields)
+
+
+def _instead(field: str) -> Callable[[Config], str]:
+    return lambda c: f"this run has --{_flag(field)} {getattr(c, field)}"
 
 
 def _flag(name: str) -> str:
@@ -82,14 +81,6 @@ USES = (
     _chooser("initialisation", "orthogonal", "he", who="orthogonal and he weights", fields={"output_gain": 1.0}),
     _chooser("target", "hard", who="a hard target network (--target hard)", fields={"target_every": None}),
     _chooser("target", "soft", who="a soft target network (--target soft)", fields={"target_tau": None}),
-    _chooser("optimizer", "rmsprop", who="the optimizer rmsprop", fields={"rmsprop_decay": None}),
-    _chooser("optimizer", "adadelta", who="the optimizer adadelta", fields={"adadelta_decay": None}),
-    _chooser(
-        *("optimizer", "adam", "adamw", "radam"), who="the optimizers adam, adamw and radam",
-        fields={"adam_beta1": None, "adam_beta2": None},
-    ),
-    _chooser("optimizer", "adamw", who="the optimizer adamw", fields={"weight_decay": 0.0}),
-    _chooser("optimizer", "adam", "adamw", who="the optimizers adam and adamw", fields={"amsgrad": False}),
     Use(
         "a learning rate that falls (--learning-rate-end)", lambda c: c.learning_rate_end is not None,
         lambda c: "this run has a constant one", {"learning_rate_steps": 0},
@@ -123,8 +114,12 @@ USES = (
 """With `variant_uses` the table. An option in none of its rows and not in `ALWAYS` is a mistake; a test finds it."""
 
 
+_WITHOUT: dict[str, Any] = {"epsilon_begin": 0, "weight_decay": 0.0, "amsgrad": False}
+"""The values that say what is so where schedule or optimizer does not use the field."""
+
+
 def variant_uses() -> list[Use]:
-    """The rows of loops and schedules: fields that some of them use and others do not."""
+    """The rows of loops, schedules and optimizers: fields that some of them use and others do not."""
     rows = [
         Use(
             f"the {_any_of(names)} loop",
@@ -136,12 +131,13 @@ def variant_uses() -> list[Use]:
     ]
     return rows + [
         Use(
-            f"--epsilon-schedule {_any_of(_schedules_using(field))}",
-            _by_schedule(field),
-            lambda c: f"this run has --epsilon-schedule {c.epsilon_schedule}",
-            {field: 0 if field == "epsilon_begin" else None},
+            f"--{_flag(kind)} {_any_of(_using(kind, field))}",
+            _by_variant(kind, field),
+            _instead(kind),
+            {field: _WITHOUT.get(field)},
         )
-        for field in EPSILON_FIELDS
+        for kind, fields in FIELDS_OF.items()
+        for field in fields
     ]
 
 
@@ -149,15 +145,15 @@ def _by_loop(field: str) -> Callable[[Config], bool]:
     return lambda c: field in fields_of(c.loop)
 
 
-def _by_schedule(field: str) -> Callable[[Config], bool]:
-    return lambda c: field in used_fields(c.epsilon_schedule)
+def _by_variant(kind: str, field: str) -> Callable[[Config], bool]:
+    return lambda c: field in used_fields(kind, getattr(c, kind))
 
 
-def _schedules_using(field: str) -> list[str]:
+def _using(kind: str, field: str) -> list[str]:
     found = []
-    for name in KINDS["epsilon_schedule"].names():
+    for name in KINDS[kind].names():
         with contextlib.suppress(UserError):  # of an installed one that cannot be imported, and is not chosen here
-            if field in used_fields(name):
+            if field in used_fields(kind, name):
                 found.append(name)
     return found
 

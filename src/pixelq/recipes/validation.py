@@ -9,8 +9,8 @@ from pixelq import loops
 from pixelq.config import Config
 from pixelq.errors import UserError
 from pixelq.recipes import partners
-from pixelq.recipes.epsilon_fields import used_fields
 from pixelq.recipes.values import TYPES, with_all_options
+from pixelq.recipes.variant_fields import used_fields
 from pixelq.variants import KINDS
 
 _AT_LEAST_ONE = (
@@ -53,7 +53,6 @@ _PROBABILITIES = (
     "target_tau",
     "averaged_network_tau",
     "rmsprop_decay",
-    "adadelta_decay",
 )
 _BELOW_ONE = ("adam_beta1", "adam_beta2")
 """Decays by which Adam corrects its means: it divides by 1 - decay."""
@@ -126,8 +125,6 @@ def validate_ranges(config: Config) -> None:
                 raise UserError(
                     f"{name} = {value} and wrapper_openings both press FIRE; leave it out, or use --no-wrapper-openings"
                 )
-    if config.compile:
-        _validate_compile(config)
 
 
 def _requiring(config: Config) -> loops.Require:
@@ -143,7 +140,7 @@ def _requiring(config: Config) -> loops.Require:
 
 def _validate_variants(config: Config, require: loops.Require) -> None:
     with_all_options(config)  # which reads and refuses as this does
-    uses = used_fields(config.epsilon_schedule)
+    uses = used_fields("epsilon_schedule", config.epsilon_schedule)
     schedule = f"a schedule that does not use it ({config.epsilon_schedule})"
     require("epsilon_begin" in uses or config.epsilon_begin == 0, "epsilon_begin", f"0 for {schedule}")
     require("epsilon_steps" not in uses or config.epsilon_steps >= 1, "epsilon_steps", "at least 1 for this schedule")
@@ -153,6 +150,13 @@ def _validate_variants(config: Config, require: loops.Require) -> None:
         f"one for the {config.loop} loop, {_given(config)} ({config.loss} takes "
         f"{' or '.join(partners.takes(config.loss)) or 'another'})",
     )
+    own = [name for name in KINDS["optimizer"].names() if KINDS["optimizer"].is_own(name)]
+    others = [name for name in own if partners.steps_in(name, config.loop)]
+    require(
+        partners.steps_in(config.optimizer, config.loop),
+        "optimizer",
+        f"one for the {config.loop} loop ({', '.join(others)})",
+    )
     if not partners.learns_head(config.loss, config.head):
         heads = KINDS["loss"].find(config.loss).HEADS
         raise UserError(
@@ -160,6 +164,8 @@ def _validate_variants(config: Config, require: loops.Require) -> None:
         )
     loops.check(config, require)
     _validate_target(config, require)
+    if config.compile:
+        _validate_compile(config)
 
 
 def _validate_target(config: Config, require: loops.Require) -> None:
@@ -183,9 +189,16 @@ def _given(config: Config) -> str:
 
 
 def _validate_compile(config: Config) -> None:
-    compiles = config.optimizer in ("rmsprop", "radam") or (config.optimizer == "adam" and not config.amsgrad)
-    if config.deterministic or not compiles:
+    kind = KINDS["optimizer"]
+    without: tuple[str, ...] | None = getattr(kind.find(config.optimizer), "COMPILES_WITHOUT", None)
+    if config.deterministic or without is None or any(getattr(config, field) for field in without):
+        own = {name: getattr(kind.find(name), "COMPILES_WITHOUT", None) for name in kind.names() if kind.is_own(name)}
+        names = [
+            f"{name} (without {' and '.join(fields)})" if fields else name
+            for name, fields in own.items()
+            if fields is not None
+        ]
         raise UserError(
-            "compile = True goes with the optimizers rmsprop, radam and adam (without amsgrad), not with "
+            f"compile = True goes with the optimizers {' and '.join([', '.join(names[:-1]), names[-1]])}, not with "
             "deterministic; use --no-compile"
         )

@@ -29,5 +29,5 @@ def resume_line(config: Config, folder: Path) -> str:
     if missing := of_this_session(config):
         return f"pixelq.resume({str(folder)!r}, {', '.join(f'{argument}=...' for argument in missing)})"
     modules = [name.partition(":")[0] for names in handed_over_names(config).values() for name in names]
-    modules = [module for module in dict.fromkeys(modules) if not module.startswith(ITS_OWN)]
+    modules = [module for module in dict.fromkeys(modules) if not module.startswith(tuple(ITS_OWN))]
     return command_line("resume", folder, game=config.game, modules=modules)

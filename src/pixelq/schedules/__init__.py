@@ -8,7 +8,7 @@ import numpy as np
 
 from pixelq.config import Config
 from pixelq.own_code import told_as_own_code
-from pixelq.recipes.epsilon_fields import used_fields
+from pixelq.recipes.variant_fields import used_fields
 from pixelq.schedules.shapes import Shape, constant, linear
 from pixelq.variants import KINDS, from_outside
 
@@ -31,7 +31,8 @@ def epsilon_schedule(config: Config) -> Schedule:
 
 def final_epsilon(config: Config) -> np.ndarray:
     """Epsilon of each environment at the end of a run, float64 `(N,)`, or where its fall ends, if that is later."""
-    fall = config.epsilon_begin + config.epsilon_steps if "epsilon_steps" in used_fields(config.epsilon_schedule) else 0
+    falls = "epsilon_steps" in used_fields("epsilon_schedule", config.epsilon_schedule)
+    fall = config.epsilon_begin + config.epsilon_steps if falls else 0
     return epsilon_schedule(config)(max(config.steps, fall))
 
 

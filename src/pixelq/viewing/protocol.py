@@ -19,9 +19,9 @@ import numpy as np
 from pixelq import loops
 from pixelq.config import Config
 from pixelq.errors import UserError
-from pixelq.recipes.epsilon_fields import EPSILON_FIELDS, used_fields
 from pixelq.recipes.length import LEARNING_RATE, decided_by_length
 from pixelq.recipes.values import FIELDS, config_from_values, merged
+from pixelq.recipes.variant_fields import EPSILON_FIELDS, OPTIMIZER_FIELDS, used_fields
 from pixelq.schedules import epsilon_schedule, final_epsilon
 from pixelq.short_numbers import short
 from pixelq.variants import KINDS, option_values
@@ -127,7 +127,7 @@ def _epsilon(config: Config) -> str:
     name, kind = _variant(config, "epsilon_schedule"), KINDS["epsilon_schedule"]
     uses: tuple[str, ...] = EPSILON_FIELDS
     with contextlib.suppress(UserError):  # of a run whose schedule is not known here
-        uses = used_fields(config.epsilon_schedule)
+        uses = used_fields("epsilon_schedule", config.epsilon_schedule)
         if say := getattr(kind.find(config.epsilon_schedule), "in_words", None):
             later = "epsilon_begin" in uses and config.epsilon_begin
             begin = f", after {config.epsilon_begin:,} at {short(config.epsilon_start)}" if later else ""
@@ -209,17 +209,15 @@ def _optimizer(config: Config) -> str:
     if config.learning_rate_end is not None:
         steps = config.learning_rate_steps or config.steps
         told += f" to {short(config.learning_rate_end)} over {steps:,} agent steps"
-    told += f", eps {short(config.optimizer_eps)}"
-    if config.optimizer == "rmsprop":
-        told += f", decay {short(config.rmsprop_decay)}"
-    elif config.optimizer == "adadelta":
-        told += f", decay {short(config.adadelta_decay)}"
-    elif (config.adam_beta1, config.adam_beta2) != (0.9, 0.999):
-        told += f", betas {short(config.adam_beta1)} and {short(config.adam_beta2)}"
-    if config.optimizer == "adamw":
-        told += f", weight decay {short(config.weight_decay)}"
-    if config.optimizer in ("adam", "adamw") and config.amsgrad:
-        told += ", amsgrad"
+    uses: tuple[str, ...] = OPTIMIZER_FIELDS
+    with contextlib.suppress(UserError):  # of a run whose optimizer is not known here
+        uses = used_fields("optimizer", config.optimizer)
+    for field in uses:
+        value = getattr(config, field)
+        if field == "optimizer_eps" or value != FIELDS[field].default:
+            told += f", {field.removeprefix('optimizer_').replace('_', ' ')}"
+            told += "" if value is True else f" {short(value)}"
+    told += _options(config, "optimizer", defaults=True)
     if config.gradient_clip != "none":
         told += f", gradient's {config.gradient_clip} clipped at {short(config.gradient_clip_at)}"
     return told
@@ -264,8 +262,8 @@ ASPECTS: dict[str, tuple[tuple[str, ...], Callable[[Config], str]]] = {
     "loss": (("loss", "loss_options", "reduction", "gamma", "n_step"), _loss),
     "optimizer": (
         (
-            *("optimizer", "learning_rate", "learning_rate_end", "learning_rate_steps", "optimizer_eps", "amsgrad"),
-            *("rmsprop_decay", "adadelta_decay", "adam_beta1", "adam_beta2", "weight_decay"),
+            *("optimizer", "learning_rate", "learning_rate_end", "learning_rate_steps", "optimizer_options"),
+            *OPTIMIZER_FIELDS,
             *("gradient_clip", "gradient_clip_at"),
         ),
         _optimizer,

@@ -1,4 +1,21 @@
-"""Optimizers a recipe can name: torch's, and our own where those are another formula, slow, or cannot be compiled."""
+"""Optimizers, one file each: `optimizer(parameters, config, options)` returns one over float32 weights.
+
+`parameters` are what torch's optimizers take: weights, or groups of them (`parameter_groups`), each of which learns
+with `group["lr"]`, which is set before every step. Instead of a function it may be a class like torch's own, which is
+called with the parameters and `lr`.
+
+Its state is part of every checkpoint, so for each weight it is float32 tensors, of the weight's shape or single
+numbers. On a CUDA device a graph captures its step, with the learning rate in a tensor.
+
+A file may have a dataclass `Options`, and may also say
+
+- `USES`: which of `optimizer_eps`, `rmsprop_decay`, `adam_beta1`, `adam_beta2`, `weight_decay` and `amsgrad` it goes
+  by; without it, a function all, a class none. What it does not use is refused where a person names it;
+- `COMPILES_WITHOUT`: a compiler takes it (`compile` in the recipe), unless one of these fields is set: a tuple, which
+  may be empty. Without it, `compile` is refused;
+- `TAKES = ("stream",)`: it is made for loops that give this alone (`GIVES` in `pixelq.loops`), and for the stream loop
+  has what `pixelq.learner.optimizers.obgd.ObGD` has. Without it, it takes the gradients of any loop but that one.
+"""
 
 from __future__ import annotations
 
@@ -9,13 +26,25 @@ import torch
 from torch import Tensor, nn
 
 from pixelq.config import Config
-from pixelq.errors import UserError
-from pixelq.learner.optimizers.adadelta import Adadelta
-from pixelq.learner.optimizers.centred_rmsprop import CentredRMSprop
-from pixelq.learner.optimizers.plain_adam import PlainAdam, adam_scalars, radam_scalars
-from pixelq.learner.optimizers.rectified_adam import CapturableRectifiedAdam, RectifiedAdam
+from pixelq.own_code import told_as_own_code
+from pixelq.variants import KINDS, from_outside
 
-__all__ = ["build_optimizer", "parameter_groups", "set_learning_rate"]
+Parameters = list[nn.Parameter] | list[dict[str, Any]]
+"""Weights, or groups of weights, as torch's optimizers take them."""
+
+
+def build_optimizer(config: Config, parameters: Iterable[nn.Parameter] | Iterable[dict[str, Any]]) -> Any:
+    """The recipe's optimizer over float32 master weights, or over groups of them (`parameter_groups`).
+
+    Raises:
+        UserError: the recipe names one that there is not, or options that it has not, or one from outside fails.
+    """
+    kind = KINDS["optimizer"]
+    make, options = kind.find(config.optimizer).optimizer, kind.read_options(config.optimizer, config.optimizer_options)
+    with told_as_own_code(from_outside(config, ("optimizer",)), "made for the recipe"):
+        if isinstance(make, type):
+            return make([*parameters], lr=config.learning_rate)
+        return make([*parameters], config, options)
 
 
 def parameter_groups(network: nn.Module) -> list[dict[str, Any]]:
@@ -44,36 +73,8 @@ def set_learning_rate(optimizer: torch.optim.Optimizer, learning_rate: float) ->
             group["lr"] = rate
 
 
-def build_optimizer(
-    config: Config, parameters: Iterable[nn.Parameter] | Iterable[dict[str, Any]]
-) -> torch.optim.Optimizer:
-    """The recipe's optimizer over float32 master weights, or over groups of them (`parameter_groups`).
-
-    For weights on a CUDA device one that a graph can capture; with `compile`, for those on the CPU, one that a compiler
-    can take apart.
-
-    Raises:
-        UserError: the recipe names obgd, which takes single transitions (`pixelq.learner.stream_learner`).
-    """
-    if config.optimizer == "obgd":
-        raise UserError(f"optimizer = obgd takes single transitions, as the stream loop has; this is {config.loop}")
-    groups: list[Any] = list(parameters)
-    first = groups[0]["params"][0] if isinstance(groups[0], dict) else groups[0]
-    on_gpu = first.is_cuda
-    lr, eps, betas = config.learning_rate, config.optimizer_eps, (config.adam_beta1, config.adam_beta2)
-    if config.optimizer == "rmsprop":
-        return CentredRMSprop(groups, lr, config.rmsprop_decay, eps)
-    if config.optimizer == "adadelta":
-        return Adadelta(groups, lr, config.adadelta_decay, eps)
-    if config.compile and not on_gpu:
-        scalars = radam_scalars if config.optimizer == "radam" else adam_scalars
-        return PlainAdam(groups, lr, betas, eps, scalars)
-    adam: dict[str, Any] = {"lr": lr, "eps": eps, "betas": betas}
-    if config.optimizer == "radam":
-        if on_gpu:
-            return CapturableRectifiedAdam(groups, **adam, fused=True, capturable=True)
-        return RectifiedAdam(groups, **adam, fused=True)
-    adam |= {"amsgrad": config.amsgrad, "fused": True, "capturable": on_gpu}
-    if config.optimizer == "adamw":
-        return torch.optim.AdamW(groups, **adam, weight_decay=config.weight_decay)
-    return torch.optim.Adam(groups, **adam)
+def are_on_gpu(parameters: Parameters) -> bool:
+    """Whether the weights lie on a CUDA device."""
+    first = parameters[0]
+    weight = first["params"][0] if isinstance(first, dict) else first
+    return bool(weight.is_cuda)

@@ -3,12 +3,34 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import nn
 
+from pixelq.config import Config
+from pixelq.learner.optimizers import Parameters
 from pixelq.learner.optimizers.running_averages import weights_and_averages
+
+USES = ("optimizer_eps",)
+
+
+@dataclass(frozen=True)
+class Options:
+    """Options of Adadelta."""
+
+    rho: float = 0.95
+    """Decay of the running averages of the squared gradient and the squared step."""
+
+    def __post_init__(self) -> None:
+        if not 0.0 <= self.rho <= 1.0:
+            raise ValueError(f"rho = {self.rho} must be between 0 and 1")
+
+
+def optimizer(parameters: Parameters, config: Config, options: Options) -> torch.optim.Optimizer:
+    """Adadelta with the learning rate in the mean of its steps, and eps inside both roots."""
+    return Adadelta(parameters, config.learning_rate, options.rho, config.optimizer_eps)
 
 
 class Adadelta(torch.optim.Optimizer):

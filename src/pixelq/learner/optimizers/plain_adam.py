@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -57,8 +57,8 @@ class PlainAdam(torch.optim.Optimizer):
     """
 
     def __init__(
-        self, parameters: Iterable[nn.Parameter], lr: float, betas: tuple[float, float], eps: float,
-        scalars: Callable[[Tensor, Tensor | float, tuple[float, float], float], Scalars],
+        self, parameters: Iterable[nn.Parameter] | Iterable[dict[str, Any]], lr: float, betas: tuple[float, float],
+        eps: float, scalars: Callable[[Tensor, Tensor | float, tuple[float, float], float], Scalars],
     ) -> None:  # fmt: skip
         super().__init__(parameters, {"lr": lr, "betas": betas, "eps": eps})
         self._scalars = scalars

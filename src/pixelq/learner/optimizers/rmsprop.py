@@ -3,11 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from pixelq.config import Config
+from pixelq.learner.optimizers import Parameters
 from pixelq.learner.optimizers.running_averages import weights_and_averages
+from pixelq.variants import NoOptions
+
+USES = ("optimizer_eps", "rmsprop_decay")
+COMPILES_WITHOUT = ()
+
+
+def optimizer(parameters: Parameters, config: Config, options: NoOptions) -> torch.optim.Optimizer:
+    """Centred RMSProp with eps inside the root."""
+    return CentredRMSprop(parameters, config.learning_rate, config.rmsprop_decay, config.optimizer_eps)
 
 
 class CentredRMSprop(torch.optim.Optimizer):
@@ -21,7 +33,9 @@ class CentredRMSprop(torch.optim.Optimizer):
     Source: Mnih et al. 2015, Extended Data Table 1 (momentum 0.95, squared momentum 0.95, minimum 0.01).
     """
 
-    def __init__(self, parameters: Iterable[nn.Parameter], lr: float, decay: float, eps: float) -> None:
+    def __init__(
+        self, parameters: Iterable[nn.Parameter] | Iterable[dict[str, Any]], lr: float, decay: float, eps: float
+    ) -> None:
         super().__init__(parameters, {"lr": lr, "decay": decay, "eps": eps})
 
     @torch.no_grad()

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from pixelq.learner.optimizers.overshooting_bounded import bounded_step_size, decay_and_add, overshooting_bounded_step
+from pixelq.learner.optimizers.obgd import bounded_step_size, decay_and_add, overshooting_bounded_step
 
 SMALL = st.floats(-1, 1, width=32)
 VECTORS = arrays(np.float32, 6, elements=SMALL)
