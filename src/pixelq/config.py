@@ -135,8 +135,8 @@ class Config:
     # --- optimizer ----------------------------------------------------------------------------------------------
     optimizer: str = "adam"
     """How gradients become a step: rmsprop (centred, as in the 2015 paper), adam, adamw, radam, adadelta (the step size
-    in the mean of its steps, as DRQN's code), obgd (bounds the step against overshooting: stream loop), or one of your
-    own."""
+    in the mean of its steps, as DRQN's code), obgd (bounds the step against overshooting: stream loop), one of torch's
+    with its defaults (torch.optim:NAdam), or one of your own."""
     optimizer_options: dict[str, Any] = field(default_factory=dict)
     """Options of the optimizer."""
     learning_rate: float = 1e-4

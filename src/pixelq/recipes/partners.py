@@ -1,4 +1,4 @@
-"""Which loss goes with which head and loop, which optimizer with which loop: by what each says, not by lists of names."""
+"""Which loss goes with which head and loop, and which optimizer with which loop: by what they say of themselves."""
 
 from __future__ import annotations
 
