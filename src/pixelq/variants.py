@@ -326,7 +326,7 @@ KINDS: dict[str, Kind] = {
             "learner.optimizers",
             "optimizer",
             "optimizer_options",
-            frozenset({"plain_adam", "rectified_adam", "running_averages"}),
+            frozenset({"fused_adam", "plain_adam", "rectified_adam", "running_averages", "weight_groups"}),
             says=("USES", "TAKES", "COMPILES_WITHOUT"),
         ),
         Kind(

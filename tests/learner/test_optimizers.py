@@ -9,6 +9,7 @@ import torch
 from pixelq.config import Config
 from pixelq.errors import UserError
 from pixelq.learner.optimizers import build_optimizer, parameter_groups, set_learning_rate
+from pixelq.learner.optimizers.fused_adam import FusedAdam
 from pixelq.learner.optimizers.plain_adam import PlainAdam, adam_scalars, radam_scalars
 from pixelq.learner.optimizers.rectified_adam import RectifiedAdam, rectification
 from pixelq.learner.optimizers.rmsprop import CentredRMSprop
@@ -210,6 +211,40 @@ def test_the_optimizers_by_hand_are_all_that_take_minibatches():
     assert {case.partition(", ")[0] for case in BY_HAND} == names
 
 
+@pytest.mark.parametrize("amsgrad", [False, True])
+@pytest.mark.parametrize("decay", [None, 0.0, 0.3])
+@pytest.mark.parametrize("rate", [0.02, torch.tensor(0.02)], ids=["number", "tensor"])
+def test_fused_adam_is_torchs_to_the_bit_with_its_state_and_a_weight_that_has_no_gradient(amsgrad, decay, rate):
+    g = torch.Generator().manual_seed(3)
+    start = [torch.randn(shape, generator=g) for shape in [(5, 3), (7,), (4, 2, 3, 3), ()]]
+    start[2] = start[2].contiguous(memory_format=torch.channels_last)
+    ours, theirs = ([torch.nn.Parameter(p.clone()) for p in start] for _ in range(2))
+    groups = [{"params": ours[:2]}, {"params": ours[2:], "lr": 0.5}]
+    adam = FusedAdam(groups, rate, (0.8, 0.95), 0.03, amsgrad=amsgrad, decoupled_weight_decay=decay)
+    kind, weight_decay = (torch.optim.Adam, 0.0) if decay is None else (torch.optim.AdamW, decay)
+    reference = kind(
+        [{"params": theirs[:2]}, {"params": theirs[2:], "lr": 0.5}], lr=rate, betas=(0.8, 0.95), eps=0.03,
+        amsgrad=amsgrad, weight_decay=weight_decay, fused=True,
+    )  # fmt: skip
+    for i in range(20):
+        for one, other in zip(ours, theirs, strict=True):
+            given = i % 3 != 1 or one.dim() != 1  # the vector has no gradient in every third update
+            one.grad = torch.randn(one.shape, generator=g).clone(memory_format=torch.preserve_format) if given else None
+            one.grad = None if one.grad is None else torch.empty_like(one).copy_(one.grad)
+            other.grad = None if one.grad is None else one.grad.clone()
+        adam.step()
+        reference.step()
+        adam.zero_grad()
+    assert all(one.grad is None for one in ours)
+    for one, other in zip(ours, theirs, strict=True):
+        assert torch.equal(one, other)
+        assert adam.state[one].keys() == reference.state[other].keys()
+        for name, value in reference.state[other].items():
+            assert torch.equal(adam.state[one][name], value)
+            assert adam.state[one][name].dtype == value.dtype
+            assert adam.state[one][name].stride() == value.stride()
+
+
 def test_plain_adam_takes_the_steps_of_the_fused_kernel_and_shares_its_state():
     assert_same_steps(
         lambda p: PlainAdam(p, 1e-2, (0.9, 0.999), 1e-8, adam_scalars),
@@ -221,7 +256,7 @@ def test_plain_adam_takes_the_steps_of_the_fused_kernel_and_shares_its_state():
 @pytest.mark.parametrize("betas", [(0.9, 0.999), (0.5, 0.9), (0.9, 0.5)])
 def test_rectified_adam_takes_torchs_steps_from_the_first_on_and_shares_its_state(betas):
     assert_same_steps(
-        lambda p: RectifiedAdam(p, 1e-2, betas, 1e-8, fused=True),
+        lambda p: RectifiedAdam(p, 1e-2, betas, 1e-8),
         lambda p: torch.optim.RAdam(p, 1e-2, betas, 1e-8),
         rtol=1e-5,
     )
@@ -231,7 +266,7 @@ def test_rectified_adam_takes_torchs_steps_from_the_first_on_and_shares_its_stat
 def test_plain_radam_takes_the_steps_of_rectified_adam_with_an_eps_that_counts(betas):
     assert_same_steps(
         lambda p: PlainAdam(p, torch.tensor(1e-2), betas, 0.1, radam_scalars),
-        lambda p: RectifiedAdam(p, 1e-2, betas, 0.1, fused=True),
+        lambda p: RectifiedAdam(p, 1e-2, betas, 0.1),
         rtol=1e-5,
     )
 
@@ -252,7 +287,7 @@ def test_radam_for_a_graph_is_radam_of_the_cpu(eps: float) -> None:
     ours, theirs = ([torch.nn.Parameter(p.clone()) for p in start] for _ in range(2))
     frozen = torch.nn.Parameter(torch.ones(2))
     graphed = CapturableRectifiedAdam([*ours, frozen], lr=torch.tensor(1e-2), eps=eps, fused=True, capturable=True)
-    plain = RectifiedAdam(theirs, lr=1e-2, eps=eps, fused=True)
+    plain = RectifiedAdam(theirs, 1e-2, (0.9, 0.999), eps)
     for _ in range(60):
         for one, other in zip(ours, theirs, strict=True):
             one.grad = 1e-2 * torch.randn(one.shape, generator=g)

@@ -11,6 +11,8 @@ from torch import Tensor, nn
 from own_variants import as_it_was, refused
 from pixelq.config import Config
 from pixelq.networks import NetworkSizes, build_network, network_sizes
+from pixelq.networks.observations import likely_observations
+from pixelq.recipes.reading import read_recipe, recipe_names
 from pixelq.recipes.values import overridden
 from pixelq.variants import register
 from small_networks import SPACES
@@ -154,3 +156,21 @@ class Fails(NeedsNone):
 def test_what_fails_everywhere_is_refused_with_the_reason_that_a_run_would_have() -> None:
     register("torso", "fails", Torso=Fails)
     assert "(ValueError: on cpu)" in refused(network_sizes, Config(torso="fails"), SPACES["mlp"], 3)
+
+
+@pytest.mark.parametrize("recipe", recipe_names())
+def test_a_network_is_as_large_in_memory_as_where_shapes_alone_are_followed(
+    recipe: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = read_recipe(recipe)
+    observations = likely_observations(config)
+    in_memory = network_sizes(config, observations, 3)
+    monkeypatch.setattr("pixelq.networks.SMALL", 0)
+    assert network_sizes(config, observations, 3) == in_memory
+    assert in_memory.parameters > 0
+    assert in_memory.activations > 0
+
+
+def test_a_large_network_is_not_made_in_memory() -> None:
+    config = overridden(Config(torso="mlp"), {"hidden": (10_000_000, 10_000_000)})
+    assert network_sizes(config, SPACES["mlp"], 3).parameters > 10**14

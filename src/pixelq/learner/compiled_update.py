@@ -20,7 +20,7 @@ from torch import Tensor
 from torch.fx.experimental.proxy_tensor import make_fx
 
 from pixelq.errors import UserError
-from pixelq.learner.optimizers import set_learning_rate
+from pixelq.learner.optimizers import Optimizer, set_learning_rate
 from pixelq.losses import BoundLoss
 from pixelq.machine.out_of_memory import is_out_of_memory
 from pixelq.networks import Network
@@ -41,7 +41,7 @@ class CompiledUpdate:
         optimizer: made of plain operations on tensors; its learning rates become tensors that belong to this object.
     """
 
-    def __init__(self, step: Callable[[Batch], Tensor], optimizer: torch.optim.Optimizer) -> None:
+    def __init__(self, step: Callable[[Batch], Tensor], optimizer: Optimizer) -> None:
         self._step = step
         self._optimizer = optimizer
         for group in optimizer.param_groups:

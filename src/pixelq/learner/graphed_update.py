@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from pixelq.errors import UserError
-from pixelq.learner.optimizers import set_learning_rate
+from pixelq.learner.optimizers import Optimizer, set_learning_rate
 from pixelq.machine.cuda_graph import captured
 from pixelq.machine.out_of_memory import is_out_of_memory
 from pixelq.machine.transfer import page_locked
@@ -45,7 +45,7 @@ class GraphedUpdate:
     def __init__(
         self,
         step: Callable[[Batch], Tensor],
-        optimizer: torch.optim.Optimizer,
+        optimizer: Optimizer,
         device: torch.device,
         noise: torch.Generator,
     ) -> None:

@@ -193,8 +193,7 @@ class TorchSettings:
     """
 
     def __init__(self) -> None:
-        self._deterministic = torch.are_deterministic_algorithms_enabled()
-        self._warn_only = torch.is_deterministic_algorithms_warn_only_enabled()
+        self._deterministic = torch.get_deterministic_debug_mode()
         self._cudnn = (torch.backends.cudnn.deterministic, torch.backends.cudnn.benchmark)
         self._precision = _float32_precision()
         self._flush_denormal = flushes_denormal()
@@ -202,11 +201,8 @@ class TorchSettings:
 
     def restore(self) -> None:
         """Put them back; what is as it was is left alone."""
-        if (self._deterministic, self._warn_only) != (
-            torch.are_deterministic_algorithms_enabled(),
-            torch.is_deterministic_algorithms_warn_only_enabled(),
-        ):
-            torch.use_deterministic_algorithms(self._deterministic, warn_only=self._warn_only)
+        if torch.get_deterministic_debug_mode() != self._deterministic:
+            torch.set_deterministic_debug_mode(self._deterministic)
         cudnn = torch.backends.cudnn
         if (cudnn.deterministic, cudnn.benchmark) != self._cudnn:
             cudnn.deterministic, cudnn.benchmark = self._cudnn
@@ -268,6 +264,7 @@ def make_deterministic() -> None:
     Source: PyTorch's notes on reproducibility.
     """
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
-    torch.use_deterministic_algorithms(True)
+    # `use_deterministic_algorithms` is the same, but imports torch's compiler to tell it, which no such run has.
+    torch.set_deterministic_debug_mode("error")
     torch.backends.cudnn.deterministic = True
     torch.backends.cudnn.benchmark = False

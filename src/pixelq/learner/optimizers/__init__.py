@@ -20,14 +20,31 @@ A file may have a dataclass `Options`, and may also say
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, Protocol
 
-import torch
 from torch import Tensor, nn
 
 from pixelq.config import Config
 from pixelq.own_code import told_as_own_code
 from pixelq.variants import KINDS, from_outside
+
+
+class Optimizer(Protocol):
+    """What pixelq asks of an optimizer of minibatches; torch's have it."""
+
+    param_groups: list[dict[str, Any]]
+    """Groups of weights, each with `params` and `lr`."""
+    state: Any
+    """Weight -> what is kept of it."""
+
+    def zero_grad(self, set_to_none: bool = ...) -> None:
+        """Take every gradient away."""
+        ...
+
+    def step(self) -> Any:
+        """Apply one update from the weights' gradients."""
+        ...
+
 
 Parameters = list[nn.Parameter] | list[dict[str, Any]]
 """Weights, or groups of weights, as torch's optimizers take them."""
@@ -63,7 +80,7 @@ def parameter_groups(network: nn.Module) -> list[dict[str, Any]]:
     return [{"params": parameters, "learning_rate_factor": factor} for factor, parameters in groups.items()]
 
 
-def set_learning_rate(optimizer: torch.optim.Optimizer, learning_rate: float) -> None:
+def set_learning_rate(optimizer: Optimizer, learning_rate: float) -> None:
     """Give every group its step size: the recipe's, times the group's factor; in place where it is a tensor."""
     for group in optimizer.param_groups:
         rate = learning_rate * group.get("learning_rate_factor", 1.0)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,8 +10,9 @@ import torch
 from torch import nn
 
 from pixelq.config import Config
-from pixelq.learner.optimizers import Parameters
+from pixelq.learner.optimizers import Optimizer, Parameters
 from pixelq.learner.optimizers.running_averages import weights_and_averages
+from pixelq.learner.optimizers.weight_groups import WeightGroups
 
 USES = ("optimizer_eps",)
 
@@ -28,12 +29,12 @@ class Options:
             raise ValueError(f"rho = {self.rho} must be between 0 and 1")
 
 
-def optimizer(parameters: Parameters, config: Config, options: Options) -> torch.optim.Optimizer:
+def optimizer(parameters: Parameters, config: Config, options: Options) -> Optimizer:
     """Adadelta with the learning rate in the mean of its steps, and eps inside both roots."""
     return Adadelta(parameters, config.learning_rate, options.rho, config.optimizer_eps)
 
 
-class Adadelta(torch.optim.Optimizer):
+class Adadelta(WeightGroups):
     """theta <- theta - d, with d = lr sqrt(E[d^2] + eps) / sqrt(E[g^2] + eps) g, so lr is in the d that is averaged.
 
     The paper has no learning rate: with lr = 1 this is its algorithm 1. So is `torch.optim.Adadelta`, but that has lr
@@ -52,8 +53,8 @@ class Adadelta(torch.optim.Optimizer):
         super().__init__(parameters, {"lr": lr, "decay": decay, "eps": eps})
 
     @torch.no_grad()
-    def step(self, closure: Callable[[], float] | None = None) -> None:  # type: ignore[override]
-        """Apply one update from the parameters' gradients; `closure` is not supported and ignored."""
+    def step(self) -> None:
+        """Apply one update from the parameters' gradients."""
         for group in self.param_groups:
             parameters, gradients, averages = weights_and_averages(self, group, ("mean_square", "mean_square_step"))
             mean_squares, mean_square_steps = averages

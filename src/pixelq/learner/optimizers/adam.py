@@ -8,7 +8,8 @@ from __future__ import annotations
 import torch
 
 from pixelq.config import Config
-from pixelq.learner.optimizers import Parameters, are_on_gpu
+from pixelq.learner.optimizers import Optimizer, Parameters, are_on_gpu
+from pixelq.learner.optimizers.fused_adam import FusedAdam
 from pixelq.learner.optimizers.plain_adam import PlainAdam, adam_scalars
 from pixelq.variants import NoOptions
 
@@ -16,12 +17,13 @@ USES = ("optimizer_eps", "adam_beta1", "adam_beta2", "amsgrad")
 COMPILES_WITHOUT = ("amsgrad",)
 
 
-def optimizer(parameters: Parameters, config: Config, options: NoOptions) -> torch.optim.Optimizer:
+def optimizer(parameters: Parameters, config: Config, options: NoOptions) -> Optimizer:
     """Torch's fused kernel; for a compiler, plain operations."""
-    on_gpu = are_on_gpu(parameters)
     lr, eps, betas = config.learning_rate, config.optimizer_eps, (config.adam_beta1, config.adam_beta2)
-    if config.compile and not on_gpu:
+    if are_on_gpu(parameters):
+        return torch.optim.Adam(
+            parameters, lr=lr, betas=betas, eps=eps, amsgrad=config.amsgrad, fused=True, capturable=True
+        )
+    if config.compile:
         return PlainAdam(parameters, lr, betas, eps, adam_scalars)
-    return torch.optim.Adam(
-        parameters, lr=lr, betas=betas, eps=eps, amsgrad=config.amsgrad, fused=True, capturable=on_gpu
-    )
+    return FusedAdam(parameters, lr, betas, eps, amsgrad=config.amsgrad)

@@ -9,15 +9,19 @@ from __future__ import annotations
 import torch
 
 from pixelq.config import Config
-from pixelq.learner.optimizers import Parameters, are_on_gpu
+from pixelq.learner.optimizers import Optimizer, Parameters, are_on_gpu
+from pixelq.learner.optimizers.fused_adam import FusedAdam
 from pixelq.variants import NoOptions
 
 USES = ("optimizer_eps", "adam_beta1", "adam_beta2", "weight_decay", "amsgrad")
 
 
-def optimizer(parameters: Parameters, config: Config, options: NoOptions) -> torch.optim.Optimizer:
+def optimizer(parameters: Parameters, config: Config, options: NoOptions) -> Optimizer:
     """Torch's fused kernel."""
-    return torch.optim.AdamW(
-        parameters, lr=config.learning_rate, betas=(config.adam_beta1, config.adam_beta2), eps=config.optimizer_eps,
-        weight_decay=config.weight_decay, amsgrad=config.amsgrad, fused=True, capturable=are_on_gpu(parameters),
-    )  # fmt: skip
+    lr, eps, betas = config.learning_rate, config.optimizer_eps, (config.adam_beta1, config.adam_beta2)
+    decay, amsgrad = config.weight_decay, config.amsgrad
+    if are_on_gpu(parameters):
+        return torch.optim.AdamW(
+            parameters, lr=lr, betas=betas, eps=eps, weight_decay=decay, amsgrad=amsgrad, fused=True, capturable=True
+        )
+    return FusedAdam(parameters, lr, betas, eps, amsgrad=amsgrad, decoupled_weight_decay=decay)

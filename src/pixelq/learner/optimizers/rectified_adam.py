@@ -10,10 +10,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
+
+from pixelq.learner.optimizers.fused_adam import FusedAdam
 
 Number = TypeVar("Number", float, Tensor)
 
@@ -21,36 +23,28 @@ TRACTABLE = 5.0
 """Above it the variance of rho_t gradients is tractable."""
 
 
-class RectifiedAdam(torch.optim.Adam):
-    """RAdam; made with `fused=True`, each update is one pass over the weights (`torch.optim.RAdam` makes ten).
+class RectifiedAdam(FusedAdam):
+    """RAdam for the CPU: each update is one pass over the weights (`torch.optim.RAdam` makes ten).
 
     As in Optax, eps is added to the root of the corrected second moment; `torch.optim.RAdam` adds it before the
-    correction. Its state has the same names as theirs. For weights on the CPU: it looks at its count of updates.
+    correction. Its state has the same names as theirs.
     """
 
     @torch.no_grad()
-    def step(self, closure: Callable[[], float] | None = None) -> None:  # type: ignore[override]
-        """Apply one update from the parameters' gradients; `closure` is not supported and ignored."""
-        rates = [group["lr"] for group in self.param_groups]
-        learned = [[p for p in group["params"] if p.grad is not None] for group in self.param_groups]
-        steps = []
-        for group, parameters in zip(self.param_groups, learned, strict=True):
-            beta1, beta2 = group["betas"]
-            first = self.state[parameters[0]] if parameters else {}
-            t = 1 + int(first["step"]) if first else 1
-            rectified = rectification(t, beta2)
-            steps.append(0.0 if rectified else group["lr"] / (1.0 - beta1**t))
-            group["lr"] *= rectified
-        super().step()
-        for group, parameters, rate, step in zip(self.param_groups, learned, rates, steps, strict=True):
-            group["lr"] = rate
-            if step and parameters:  # the moments are new, the weights are not
-                means = [self.state[p]["exp_avg"] for p in parameters]
-                torch._foreach_add_(parameters, means, alpha=-step)
+    def _update(self, group: dict[str, Any], weights: list[Tensor]) -> None:
+        beta1, beta2 = group["betas"]
+        first = self.state[weights[0]]
+        t = 1 + int(first["step"]) if first else 1
+        rectified = rectification(t, beta2)
+        self._pass_over(group, weights, group["lr"] * rectified)
+        if rectified == 0.0:  # the moments are new, the weights are not
+            means = [self.state[weight]["exp_avg"] for weight in weights]
+            torch._foreach_add_(weights, means, alpha=-group["lr"] / (1.0 - beta1**t))
 
 
 class CapturableRectifiedAdam(torch.optim.Adam):
-    """The same without a look at a number, so that a CUDA graph can hold it; made with `fused` and `capturable`."""
+    """The same for a CUDA device without a look at a number, so that a graph can hold it; made with `fused` and
+    `capturable`."""
 
     @torch.no_grad()
     def step(self, closure: Callable[[], float] | None = None) -> None:  # type: ignore[override]

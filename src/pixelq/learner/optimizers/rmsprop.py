@@ -2,27 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from pixelq.config import Config
-from pixelq.learner.optimizers import Parameters
+from pixelq.learner.optimizers import Optimizer, Parameters
 from pixelq.learner.optimizers.running_averages import weights_and_averages
+from pixelq.learner.optimizers.weight_groups import WeightGroups
 from pixelq.variants import NoOptions
 
 USES = ("optimizer_eps", "rmsprop_decay")
 COMPILES_WITHOUT = ()
 
 
-def optimizer(parameters: Parameters, config: Config, options: NoOptions) -> torch.optim.Optimizer:
+def optimizer(parameters: Parameters, config: Config, options: NoOptions) -> Optimizer:
     """Centred RMSProp with eps inside the root."""
     return CentredRMSprop(parameters, config.learning_rate, config.rmsprop_decay, config.optimizer_eps)
 
 
-class CentredRMSprop(torch.optim.Optimizer):
+class CentredRMSprop(WeightGroups):
     """RMSProp as the 2015 paper's code has it: theta <- theta - lr g / sqrt(E[g^2] - E[g]^2 + eps).
 
     The learning rate may be a tensor beside the weights, which a CUDA graph of the step then reads.
@@ -39,8 +40,8 @@ class CentredRMSprop(torch.optim.Optimizer):
         super().__init__(parameters, {"lr": lr, "decay": decay, "eps": eps})
 
     @torch.no_grad()
-    def step(self, closure: Callable[[], float] | None = None) -> None:  # type: ignore[override]
-        """Apply one update from the parameters' gradients; `closure` is not supported and ignored."""
+    def step(self) -> None:
+        """Apply one update from the parameters' gradients."""
         for group in self.param_groups:
             parameters, gradients, averages = weights_and_averages(self, group, ("mean", "mean_square"))
             means, mean_squares = averages

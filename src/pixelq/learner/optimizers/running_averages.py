@@ -7,9 +7,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from pixelq.learner.optimizers.weight_groups import WeightGroups
+
 
 def weights_and_averages(
-    optimizer: torch.optim.Optimizer, group: dict[str, Any], names: tuple[str, ...]
+    optimizer: WeightGroups, group: dict[str, Any], names: tuple[str, ...]
 ) -> tuple[list[Tensor], list[Tensor], list[list[Tensor]]]:
     """The weights of a group that have a gradient, and what is kept of each, made of zeros at its first step.
 
