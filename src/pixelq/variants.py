@@ -261,7 +261,7 @@ class Kind:
         if getattr(usual, "__module__", None) == home.__name__ and unclear:  # one that is merely imported is used
             own = getattr(thing, "__name__", repr(thing))
             raise UserError(
-                f"{self.name} {own}: its module {home.__name__} has a {self.part}, too, and its {', '.join(unclear)} "
+                f"{self.name} {own}: its module {home.__name__} has another {self.part}, and its {', '.join(unclear)} "
                 f"may be meant for either; say it on {own} itself ({own}.{unclear[0]} = ...), or put {own} into a "
                 "module of its own"
             )
@@ -278,7 +278,7 @@ class Kind:
     def _check(self, name: str, variant: Any) -> None:
         part = getattr(variant, self.part, None)
         if not callable(part):
-            raise UserError(f"{self.name} {name!r}: {variant!r} has no {self.part}")
+            raise UserError(f"{self.name} {name!r}: {_in_one_line(variant)} has no {self.part}")
         if missing := [method for method in self._methods if not hasattr(part, method)]:
             raise UserError(f"{self.name} {name!r}: its {self.part} has no {', '.join(missing)}")
         for said in ("HEADS", "LOOPS", "TAKES", "USES", "COMPILES_WITHOUT"):
@@ -291,6 +291,10 @@ class Kind:
                 raise UserError(f"{self.name} {name!r}: its {said} must be {what}, not {value!r}")
         if not isinstance(options := getattr(variant, "HEAD_OPTIONS", {}), Mapping):
             raise UserError(f"{self.name} {name!r}: its HEAD_OPTIONS must be a table of options, not {options!r}")
+
+
+def _in_one_line(thing: Any) -> str:
+    return " ".join(repr(thing).split())[:80]
 
 
 TORSOS: dict[str, tuple[str, dict[str, Any]]] = {

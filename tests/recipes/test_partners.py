@@ -113,7 +113,9 @@ def test_a_misspelt_name_among_a_loops_own_fields_is_refused() -> None:
     assert "its OWN_FIELDS names 'replay_strat', which is no field" in refused(loops.fields_of, "my_loop")
 
 
-@pytest.mark.parametrize(("said", "of_streams"), [({"GIVES": "stream"}, True), ({"GIVES": "trees"}, False), ({}, True)])
+@pytest.mark.parametrize(
+    ("said", "of_streams"), [({"GIVES": "stream"}, True), ({"GIVES": "trees"}, False), ({}, False)]
+)
 def test_an_optimizer_that_says_nothing_goes_with_any_loop_of_ones_own(said: dict[str, Any], of_streams: bool) -> None:
     mine = loop_of_ones_own(**said)
     assert steps_in("adam", mine)

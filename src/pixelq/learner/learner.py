@@ -15,6 +15,7 @@ from pixelq.generators import load_generator
 from pixelq.learner.compiled_update import CompiledUpdate, check_can_be_recorded
 from pixelq.learner.graphed_update import GraphedUpdate
 from pixelq.learner.means import NotFiniteError, check_finite, taken_means
+from pixelq.learner.optimizer_state import load_optimizer_state, optimizer_state
 from pixelq.learner.optimizers import build_optimizer, parameter_groups, set_learning_rate
 from pixelq.losses import Loss, bound_loss
 from pixelq.networks import PARTS, Network
@@ -163,7 +164,7 @@ class Learner:
         """Everything that decides future updates, as nested dictionaries of tensors and numbers (not copied)."""
         state: dict[str, Any] = {
             "network": self.network.state_dict(),
-            "optimizer": self._optimizer_state(),
+            "optimizer": optimizer_state(self.optimizer, self.network),
             "sums": self._sums,
             "summed_updates": self._summed_updates,
             "noise": self.noise.get_state(),
@@ -187,24 +188,12 @@ class Learner:
             load_weights(self.averaged_network, state["averaged_network"], where="averaged network")
         # Last, for its statistics of frames are the newest: an older state has those of a target's last copy beside it.
         load_weights(self.network, state["network"], where="network")
-        group = self.optimizer.param_groups[0]
-        counts_on_device = bool(group.get("fused") or group.get("capturable"))
-        for name, parameter in self.network.named_parameters():
-            moments = state["optimizer"][name]
-            for key, value in moments.items():
-                if isinstance(value, Tensor) and value.dim() and value.shape != parameter.shape:
-                    raise UserError(f"optimizer state {key} of {name} has shape {tuple(value.shape)}: not this network")
-                if not isinstance(value, Tensor) or value.dtype != torch.float32 or not torch.isfinite(value).all():
-                    raise UserError(f"optimizer state {key} of {name} is not finite float32 numbers")
-            self.optimizer.state[parameter] = {k: _like(v, parameter, counts_on_device) for k, v in moments.items()}
+        load_optimizer_state(self.optimizer, self.network, state["optimizer"])
         self._sums.copy_(state["sums"])
         self._summed_updates = int(state["summed_updates"])
         load_generator(self.noise, state["noise"])
         if self._recorded is not None:
             self._recorded.forget()  # it writes to the optimizer's old moments
-
-    def _optimizer_state(self) -> dict[str, dict[str, Any]]:
-        return {name: dict(self.optimizer.state[p]) for name, p in self.network.named_parameters()}
 
     def _clip_gradients(self) -> None:
         if self._config.gradient_clip == "norm":
@@ -282,13 +271,6 @@ def load_weights(network: nn.Module, weights: dict[str, Tensor], where: str) -> 
     with torch.no_grad():
         for name, value in weights.items():
             own[name].copy_(value)
-
-
-def _like(value: Tensor, parameter: nn.Parameter, count_on_device: bool) -> Tensor:
-    """A copy of an optimizer's moment in its parameter's memory format and device; a count where torch wants it."""
-    if value.dim():
-        return torch.empty_like(parameter, memory_format=torch.preserve_format).copy_(value).detach()
-    return value.to(parameter.device if count_on_device else "cpu", copy=True)
 
 
 def _frozen_copy(network: Network) -> Network:

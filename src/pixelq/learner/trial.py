@@ -21,7 +21,7 @@ from pixelq.config import Config
 from pixelq.envs.global_random import kept_global_random
 from pixelq.errors import UserError
 from pixelq.learner.learner import check_same_formats, checked_loss
-from pixelq.learner.optimizers import build_optimizer, parameter_groups, set_learning_rate
+from pixelq.learner.optimizer_trial import try_optimizer, try_stream_optimizer
 from pixelq.loops import gives, has_replay
 from pixelq.losses import BoundLoss, Loss, Played, bound_loss
 from pixelq.networks import PARTS, Network
@@ -96,31 +96,11 @@ def _try_first_update(config: Config, network: Network, device: torch.device, ma
         copied.train()
         found = _checked(config, loss(copied, target, batch, noise), batch)
         found.loss.mean().backward()
-        if gives(config.loop) != "stream":  # whose learner reads weights and gradients as tensors
+        of_stream = gives(config.loop) == "stream"
+        if not of_stream:  # its learner reads weights and gradients as tensors
             check_same_formats(list(copied.parameters()))
-            _try_optimizer(config, copied)
-
-
-def _try_optimizer(config: Config, network: Network) -> None:
-    """One step of an optimizer from outside along the network's gradients.
-
-    Raises:
-        UserError: it keeps what a checkpoint cannot.
-    """
-    if not (variants := from_outside(config, ("optimizer",))):
-        return
-    optimizer = build_optimizer(config, parameter_groups(network))
-    set_learning_rate(optimizer, config.learning_rate)
-    optimizer.step()
-    for name, parameter in network.named_parameters():
-        for key, value in optimizer.state.get(parameter, {}).items():
-            kept = isinstance(value, Tensor) and value.dtype == torch.float32
-            if not kept or (value.dim() and value.shape != parameter.shape):
-                found = f"{value.dtype} {tuple(value.shape)}" if isinstance(value, Tensor) else type(value).__name__
-                raise UserError(
-                    f"{variants[0]}: it keeps {key} of {name} as {found}; a checkpoint has float32 tensors of the "
-                    "weight's shape, or single numbers"
-                )
+        if from_outside(config, ("optimizer",)):
+            (try_stream_optimizer if of_stream else try_optimizer)(config, copied)
 
 
 def _checked(config: Config, loss: Any, batch: Batch) -> Loss:

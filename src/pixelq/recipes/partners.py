@@ -67,7 +67,7 @@ def steps_in(optimizer: str, loop: str) -> bool:
     given = loops.gives(loop)
     if said is None:
         return given != "stream" or not KINDS["loop"].is_own(loop)
-    return given is None or given in said
+    return given in said
 
 
 def _class_of(head: str) -> Any:

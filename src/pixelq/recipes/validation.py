@@ -191,6 +191,10 @@ def _given(config: Config) -> str:
 def _validate_compile(config: Config) -> None:
     kind = KINDS["optimizer"]
     without: tuple[str, ...] | None = getattr(kind.find(config.optimizer), "COMPILES_WITHOUT", None)
+    if unknown := [field for field in without or () if field not in TYPES]:
+        raise UserError(
+            f"optimizer {config.optimizer!r}: its COMPILES_WITHOUT names {unknown[0]!r}, no field of the recipe"
+        )
     if config.deterministic or without is None or any(getattr(config, field) for field in without):
         own = {name: getattr(kind.find(name), "COMPILES_WITHOUT", None) for name in kind.names() if kind.is_own(name)}
         names = [

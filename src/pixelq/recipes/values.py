@@ -31,6 +31,7 @@ def config_from_values(values: Mapping[str, Any], where: str) -> Config:
     Raises:
         UserError: an unknown field (the nearest name is offered) or a value of the wrong type.
     """
+    values = _without_adadelta_decay(values)
     found: dict[str, Any] = {n: None for n in FIELDS if TYPES[n] == float | None}
     for name, value in in_tables(values, {}, where).items():
         if name == "env_kwargs":
@@ -38,6 +39,15 @@ def config_from_values(values: Mapping[str, Any], where: str) -> Config:
         else:
             found[name] = _table(name, value, where) if name in OPTIONS else checked(name, TYPES[name], value, where)
     return Config(**found)
+
+
+def _without_adadelta_decay(values: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Values with what was a field of every run for a day, before optimizers had options, as it is called now."""
+    if "adadelta_decay" not in values:
+        return values
+    rest = {name: value for name, value in values.items() if name != "adadelta_decay"}
+    options = {"rho": values["adadelta_decay"]} if values.get("optimizer") == "adadelta" else {}
+    return rest | {"optimizer_options": options}
 
 
 def in_tables(values: Mapping[str, Any], before: Mapping[str, Any], where: str) -> dict[str, Any]:

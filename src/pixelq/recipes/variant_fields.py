@@ -16,14 +16,16 @@ FIELDS_OF = {"epsilon_schedule": EPSILON_FIELDS, "optimizer": OPTIMIZER_FIELDS}
 def used_fields(kind: str, name: str) -> tuple[str, ...]:
     """The fields of `Config` that a variant goes by, of `FIELDS_OF[kind]`.
 
-    A class says nothing of the recipe's fields, so it goes by none if it does not say which; a function by all.
+    A class is not given the recipe, so it goes by none; a function that does not say which goes by all.
 
     Raises:
         UserError: there is no such variant, or it names other fields.
     """
     found = KINDS[kind].find(name)
-    usual = () if isinstance(getattr(found, KINDS[kind].part), type) else FIELDS_OF[kind]
-    uses = tuple(getattr(found, "USES", usual))
+    part = getattr(found, KINDS[kind].part)
+    if isinstance(getattr(part, "func", part), type):
+        return ()
+    uses = tuple(getattr(found, "USES", FIELDS_OF[kind]))
     for field in uses:
         if field not in FIELDS_OF[kind]:
             raise UserError(f"{kind} {name!r}: its USES names {field!r}, which is none of {', '.join(FIELDS_OF[kind])}")

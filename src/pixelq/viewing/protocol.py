@@ -205,7 +205,7 @@ def _loss(config: Config) -> str:
 
 
 def _optimizer(config: Config) -> str:
-    told = f"{config.optimizer} {short(config.learning_rate)}"
+    told = f"{_variant(config, 'optimizer')} {short(config.learning_rate)}"
     if config.learning_rate_end is not None:
         steps = config.learning_rate_steps or config.steps
         told += f" to {short(config.learning_rate_end)} over {steps:,} agent steps"
@@ -217,7 +217,6 @@ def _optimizer(config: Config) -> str:
         if field == "optimizer_eps" or value != FIELDS[field].default:
             told += f", {field.removeprefix('optimizer_').replace('_', ' ')}"
             told += "" if value is True else f" {short(value)}"
-    told += _options(config, "optimizer", defaults=True)
     if config.gradient_clip != "none":
         told += f", gradient's {config.gradient_clip} clipped at {short(config.gradient_clip_at)}"
     return told

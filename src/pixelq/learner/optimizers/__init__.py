@@ -2,23 +2,26 @@
 
 `parameters` are what torch's optimizers take: weights, or groups of them (`parameter_groups`), each of which learns
 with `group["lr"]`, which is set before every step. Instead of a function it may be a class like torch's own, which is
-called with the parameters and `lr`.
+called with the parameters, `lr` and its `Options` by name.
 
-Its state is part of every checkpoint, so for each weight it is float32 tensors, of the weight's shape or single
-numbers. On a CUDA device a graph captures its step, with the learning rate in a tensor.
+Its `state` is part of every checkpoint: for each weight, float32 tensors by name, of the weight's shape or with one
+number. What else it keeps from step to step (in its groups, in attributes) would be lost, and is refused. On a CUDA
+device a graph captures its step, with the learning rate in a tensor.
 
 A file may have a dataclass `Options`, and may also say
 
 - `USES`: which of `optimizer_eps`, `rmsprop_decay`, `adam_beta1`, `adam_beta2`, `weight_decay` and `amsgrad` it goes
-  by; without it, a function all, a class none. What it does not use is refused where a person names it;
+  by; without it, a function all. A class goes by none. What it does not use is refused where a person names it;
 - `COMPILES_WITHOUT`: a compiler takes it (`compile` in the recipe), unless one of these fields is set: a tuple, which
   may be empty. Without it, `compile` is refused;
-- `TAKES = ("stream",)`: it is made for loops that give this alone (`GIVES` in `pixelq.loops`), and for the stream loop
-  has what `pixelq.learner.optimizers.obgd.ObGD` has. Without it, it takes the gradients of any loop but that one.
+- `TAKES = ("stream",)`: it is made for loops that give this (`GIVES` in `pixelq.loops`) and for no others, and for the
+  stream loop has what `pixelq.learner.optimizers.obgd.ObGD` has. Without it, it takes the gradients of any other loop.
 """
 
 from __future__ import annotations
 
+import functools
+import inspect
 from collections.abc import Iterable
 from typing import Any, Protocol
 
@@ -26,7 +29,7 @@ from torch import Tensor, nn
 
 from pixelq.config import Config
 from pixelq.own_code import told_as_own_code
-from pixelq.variants import KINDS, from_outside
+from pixelq.variants import KINDS, from_outside, option_values
 
 
 class Optimizer(Protocol):
@@ -56,12 +59,22 @@ def build_optimizer(config: Config, parameters: Iterable[nn.Parameter] | Iterabl
     Raises:
         UserError: the recipe names one that there is not, or options that it has not, or one from outside fails.
     """
+    weights: Any = list(parameters)
     kind = KINDS["optimizer"]
     make, options = kind.find(config.optimizer).optimizer, kind.read_options(config.optimizer, config.optimizer_options)
     with told_as_own_code(from_outside(config, ("optimizer",)), "made for the recipe"):
-        if isinstance(make, type):
-            return make([*parameters], lr=config.learning_rate)
-        return make([*parameters], config, options)
+        if _is_class(make):
+            numbers = {"lr": config.learning_rate} | option_values(options)
+            # torch's that can be captured in a graph have to be told so.
+            if are_on_gpu(weights) and "capturable" in inspect.signature(make).parameters:
+                numbers["capturable"] = True
+            return make(weights, **numbers)
+        return make(weights, config, options)
+
+
+def _is_class(make: Any) -> bool:
+    """Whether it is a class, or one with some of its arguments (`functools.partial`)."""
+    return isinstance(make.func if isinstance(make, functools.partial) else make, type)
 
 
 def parameter_groups(network: nn.Module) -> list[dict[str, Any]]:

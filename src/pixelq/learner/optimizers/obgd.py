@@ -15,8 +15,9 @@ import torch
 from torch import Tensor
 
 from pixelq.config import Config
+from pixelq.errors import UserError
 from pixelq.learner.optimizers import Parameters
-from pixelq.variants import KINDS, NoOptions
+from pixelq.variants import KINDS, NoOptions, option_values
 
 USES = ()
 TAKES = ("stream",)
@@ -55,8 +56,14 @@ class ObGD:
 
 
 def optimizer(parameters: Parameters, config: Config, options: NoOptions) -> ObGD:
-    """ObGD with the stream loop's lambda and kappa."""
+    """ObGD with the stream loop's lambda and kappa.
+
+    Raises:
+        UserError: the loop is another, and its options have not both.
+    """
     loop = KINDS["loop"].read_options(config.loop, config.loop_options)
+    if not {"trace_lambda", "kappa"} <= option_values(loop).keys():
+        raise UserError(f"optimizer = obgd needs a loop with the options trace_lambda and kappa; {config.loop} has not")
     return ObGD(parameters, config.gamma * loop.trace_lambda, loop.kappa)
 
 
