@@ -261,7 +261,7 @@ class Kind:
         if getattr(usual, "__module__", None) == home.__name__ and unclear:  # one that is merely imported is used
             own = getattr(thing, "__name__", repr(thing))
             raise UserError(
-                f"{self.name} {own}: its module {home.__name__} has another {self.part}, and its {', '.join(unclear)} "
+                f"{self.name} {own}: its module {home.__name__} has a second {self.part}, and its {', '.join(unclear)} "
                 f"may be meant for either; say it on {own} itself ({own}.{unclear[0]} = ...), or put {own} into a "
                 "module of its own"
             )

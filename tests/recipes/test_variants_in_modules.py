@@ -116,7 +116,7 @@ def test_options_that_may_be_anothers_are_refused_and_what_says_its_own_is_not(m
     both = module(f"{text}\ndef loss(*given): ...\n")
     for act in (lambda: KINDS["loss"].handed(both.cramer, {}), lambda: register("loss", "mine", both.cramer)):
         line = refused(act)
-        assert f"loss cramer: its module {both.__name__} has a loss, too" in line
+        assert f"loss cramer: its module {both.__name__} has a second loss" in line
         assert "Options, HEADS, HEAD_OPTIONS, LOOPS, NEEDS_TARGET, returns" in line
         assert "cramer.Options = ..." in line
     said = "\n".join(f"cramer.{name} = {name}" for name in re.findall(r"^(?:class |def )?([A-Zr]\w+)", text, re.M))

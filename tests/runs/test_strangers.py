@@ -348,7 +348,10 @@ def test_training_resuming_and_loading_run_no_code_and_open_no_socket(in_folder:
         "--eval-every 60 --eval-episodes 1 --max-frames-per-episode 80 --threads 1 --device cpu --run-dir run"
     )
     lines = (f"train pong {options}", "resume run --steps 160", "verify run", "eval run --episodes 1", "plot run")
-    child = python("-c", EVENTS, *lines, cwd=in_folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    # Where matplotlib has not listed the fonts of a machine yet, it asks fc-list for them, once.
+    fonts = {"MPLCONFIGDIR": str(in_folder / "fonts")}
+    assert python("-c", "import matplotlib.font_manager", env=fonts).wait() == 0
+    child = python("-c", EVENTS, *lines, cwd=in_folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=fonts)
     out, errors = child.communicate()
     assert out.splitlines()[-1] == "[0, 0, 0, 0, 0] []", out + errors
 

@@ -150,6 +150,12 @@ def _validate_variants(config: Config, require: loops.Require) -> None:
         f"one for the {config.loop} loop, {_given(config)} ({config.loss} takes "
         f"{' or '.join(partners.takes(config.loss)) or 'another'})",
     )
+    if not partners.learns_head(config.loss, config.head):
+        heads = KINDS["loss"].find(config.loss).HEADS
+        raise UserError(
+            f"loss = {config.loss} learns a head {' or '.join(heads)}, not {config.head}; use --head {heads[0]}"
+        )
+    loops.check(config, require)
     own = [name for name in KINDS["optimizer"].names() if KINDS["optimizer"].is_own(name)]
     others = [name for name in own if partners.steps_in(name, config.loop)]
     require(
@@ -157,12 +163,6 @@ def _validate_variants(config: Config, require: loops.Require) -> None:
         "optimizer",
         f"one for the {config.loop} loop ({', '.join(others)})",
     )
-    if not partners.learns_head(config.loss, config.head):
-        heads = KINDS["loss"].find(config.loss).HEADS
-        raise UserError(
-            f"loss = {config.loss} learns a head {' or '.join(heads)}, not {config.head}; use --head {heads[0]}"
-        )
-    loops.check(config, require)
     _validate_target(config, require)
     if config.compile:
         _validate_compile(config)
