@@ -110,3 +110,21 @@ def test_the_end_is_that_of_the_run_or_of_a_fall_that_is_longer() -> None:
     assert final_epsilon(mine()).tolist() == [0.5, 0.5, 0.75, 0.75]
     assert final_epsilon(Config(steps=10, epsilon_end=0.125, epsilon_steps=100, epsilon_begin=5)).tolist() == [0.125]
     assert final_epsilon(Config(steps=10, epsilon_schedule="constant", epsilon_start=0.3)).tolist() == [0.3]
+
+
+class Halving:
+    """A schedule that is a class: made of the recipe, and called with the agent steps."""
+
+    def __init__(self, config: Config, options: object) -> None:
+        self.start = np.full(config.num_envs, config.epsilon_start)
+
+    def __call__(self, agent_steps: int) -> np.ndarray:
+        return self.start * 0.5**agent_steps
+
+
+def test_a_schedule_that_is_a_class_goes_by_all_fields_as_a_function_does() -> None:
+    register("epsilon_schedule", "mine", epsilon=Halving)
+    assert used_fields("epsilon_schedule", "mine") == EPSILON_FIELDS
+    config = configure("breakout", "cleanrl", {"epsilon_schedule": "mine", "epsilon_start": 0.5, "epsilon_steps": 7})
+    check_used(config, {"epsilon_start", "epsilon_steps"})
+    assert epsilon_schedule(config)(1).tolist() == [0.25] * config.num_envs

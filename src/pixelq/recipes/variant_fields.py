@@ -16,14 +16,14 @@ FIELDS_OF = {"epsilon_schedule": EPSILON_FIELDS, "optimizer": OPTIMIZER_FIELDS}
 def used_fields(kind: str, name: str) -> tuple[str, ...]:
     """The fields of `Config` that a variant goes by, of `FIELDS_OF[kind]`.
 
-    A class is not given the recipe, so it goes by none; a function that does not say which goes by all.
+    One that does not say which goes by all. An optimizer that is a class is not given the recipe, so it goes by none.
 
     Raises:
         UserError: there is no such variant, or it names other fields.
     """
     found = KINDS[kind].find(name)
     part = getattr(found, KINDS[kind].part)
-    if isinstance(getattr(part, "func", part), type):
+    if kind == "optimizer" and isinstance(getattr(part, "func", part), type):
         return ()
     uses = tuple(getattr(found, "USES", FIELDS_OF[kind]))
     for field in uses:
