@@ -164,7 +164,9 @@ def test_a_network_is_as_large_in_memory_as_where_shapes_alone_are_followed(
 ) -> None:
     config = read_recipe(recipe)
     observations = likely_observations(config)
+    before = torch.get_rng_state()
     in_memory = network_sizes(config, observations, 3)
+    assert torch.equal(torch.get_rng_state(), before)
     monkeypatch.setattr("pixelq.networks.SMALL", 0)
     assert network_sizes(config, observations, 3) == in_memory
     assert in_memory.parameters > 0

@@ -84,14 +84,18 @@ def network_sizes(config: Config, observation_space: Box, num_actions: int) -> N
             network = _built(config, observation_space, num_actions, Layers(config, None))
         # There shapes alone are followed, but with torch's compiler, whose import takes 1.3 s of a slow core and 74 MB.
         if sum(parameter.numel() for parameter in network.parameters()) <= SMALL:
-            return _sizes_on("cpu", config, observation_space, num_actions)
+            return _sizes_in_memory(config, observation_space, num_actions)
     try:
         return _sizes_on("meta", config, observation_space, num_actions)
     except UserError:
         if not own:
             raise
     # One of one's own may ask for numbers, which that device does not have.
-    with torch.random.fork_rng(devices=[]):
+    return _sizes_in_memory(config, observation_space, num_actions)
+
+
+def _sizes_in_memory(config: Config, observation_space: Box, num_actions: int) -> NetworkSizes:
+    with torch.random.fork_rng(devices=[]):  # from which some layers of torch's draw their first weights
         return _sizes_on("cpu", config, observation_space, num_actions)
 
 
