@@ -1,6 +1,7 @@
 """`pixelq.train` and `pixelq.resume` with environments, functions, wrappers and variants instead of names."""
 
 import contextlib
+import copy
 import functools
 import json
 import signal
@@ -166,6 +167,35 @@ def test_wrappers_with_arguments_are_kept_in_this_session_with_their_arguments(i
     result = pixelq.resume("r", steps=240, env=again, wrappers=[lambda inner: TimeLimit(inner, 6)])
     assert result.agent_steps == 240
     assert result.curves.games.score.max() == 30
+
+
+@pytest.mark.parametrize(
+    ("part", "first", "other"),
+    [
+        ("optimizer", functools.partial(torch.optim.SGD, momentum=0.5), functools.partial(torch.optim.SGD)),
+        ("optimizer", torch.optim.SGD, torch.optim.Adagrad),
+        ("env", lambda: gymnasium.make("CartPole-v1"), functools.partial(gymnasium.make, "CartPole-v1")),
+        ("wrappers", [functools.partial(TimeLimit, max_episode_steps=9)], [lambda inner: TimeLimit(inner, 9)]),
+        ("wrappers", [lambda inner: TimeLimit(inner, 9)] * 2, [lambda inner: inner, FlattenObservation]),
+    ],
+    ids=["partial", "torch", "env", "wrapper", "one of two wrappers"],
+)
+def test_a_run_that_goes_on_with_another_part_than_it_was_given_says_both_names(
+    part: str, first: Any, other: Any, in_folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    game, options = (first, {}) if part == "env" else ("CartPole-v1", {part: first})
+    pixelq.train(game, run_dir="r", **UNTESTED | {"steps": 100}, **options)
+    again = copy.copy(first) if isinstance(first, functools.partial) else first
+    pixelq.resume("r", steps=120, **{part: again})
+    assert "in place of" not in capsys.readouterr().err
+    assert pixelq.resume("r", steps=140, **{part: other}).agent_steps >= 140
+    before, now = (named_objects.name_of(one[-1] if isinstance(one, list) else one) for one in (first, other))
+    lines = [line for line in capsys.readouterr().err.splitlines() if "in place of" in line]
+    name = part.removesuffix("s")
+    assert lines[-1].startswith(f"{name}: goes on with {now}")
+    assert f"in place of {before}" in lines[-1]
+    assert lines[-1].endswith("the same run only if both compute the same")
+    assert len(lines) == 1
 
 
 def test_an_object_that_cannot_be_copied_is_the_only_environment_and_is_not_closed(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -22,6 +23,9 @@ from pixelq.runs import session
 from pixelq.runs.result import Result
 from pixelq.typed_values import checked, checked_path
 from pixelq.variants import KINDS
+
+_PASSING = r" at 0x[0-9a-fA-F]+| \d+$"
+"""What differs in names of the same object."""
 
 
 def train_given(
@@ -59,17 +63,20 @@ def resume_given(
     folder = checked_path(run, "run")
     fallback = checked("fallback", bool, fallback, "resume")
     saved = _saved_values(folder)
-    handed = _handed_again(saved, env, wrappers, str(folder))
+    others: list[str] = []
+    handed = _handed_again(saved, env, wrappers, str(folder), others)
     overrides = dict(overrides)
     for kind in KINDS.values():
         if kind.name in overrides and not isinstance(overrides[kind.name], str):
             thing = overrides.pop(kind.name)
             name = kind.handed(thing, handed)
-            if ":" not in str(saved.get(kind.name, name)):
-                raise UserError(f"{folder}: its {kind.name} is {saved.get(kind.name)}; leave {kind.name} out")
-            handed[str(saved.get(kind.name, name))] = thing
+            before = str(saved.get(kind.name, name))
+            if ":" not in before:
+                raise UserError(f"{folder}: its {kind.name} is {before}; leave {kind.name} out")
+            handed[before] = thing
+            others += _another(kind.name, before, name)
     with handed_over(handed):
-        result = session.resume(folder, fallback=fallback, callbacks=callbacks, **overrides)
+        result = session.resume(folder, fallback=fallback, callbacks=callbacks, notes=others, **overrides)
     return _with(result, handed)
 
 
@@ -130,7 +137,7 @@ def _saved_values(folder: Path) -> dict[str, Any]:
 
 
 def _handed_again(
-    saved: Mapping[str, Any], env: Any, wrappers: Sequence[Any] | None, where: str
+    saved: Mapping[str, Any], env: Any, wrappers: Sequence[Any] | None, where: str, told: list[str] | None = None,
 ) -> dict[str, Any]:  # fmt: skip
     """An environment and wrappers that a person hands over again, by the names that a configuration gives them.
 
@@ -139,11 +146,13 @@ def _handed_again(
         env: None: nothing is handed over.
         wrappers: None: those of `env`.
         where: the configuration is, for the message.
+        told: takes a line for each that has another name there; None: nobody reads it.
 
     Raises:
         UserError: they are no environment and wrappers, or the configuration has others.
     """
     handed: dict[str, Any] = {}
+    told = [] if told is None else told
     around: list[Any] | None = None
     if env is not None:
         given = given_environment(env)
@@ -151,6 +160,7 @@ def _handed_again(
         game = str(saved.get("game", given.game))
         if given.factory is not None and is_factory(game):
             handed[object_name(game)] = given.factory
+            told += _another("env", object_name(game), object_name(given.game))
         elif given.game != game:
             raise UserError(f"{where}: its game is {game}, and env makes {given.game}; leave env out")
         around = [handed.get(name, name) for name in given.wrappers] if given.wrappers else None
@@ -164,9 +174,18 @@ def _handed_again(
                 f"{where}: it has {len(wanted)} wrappers ({', '.join(wanted) or 'none'}), and {len(names)} are handed "
                 "over; give the same"
             )
+        told += [line for pair in zip(wanted, names, strict=False) for line in _another("wrapper", *pair)]
         handed |= others
         handed |= {name: thing for name, thing in zip(wanted, things, strict=False) if not isinstance(thing, str)}
     return handed
+
+
+def _another(part: str, before: str, now: str) -> list[str]:
+    """A line where a run goes on with a part of another name; a module may have been renamed, so it is not refused."""
+    # An object's address in memory is another in each process, a number after the name counts those alike in a call.
+    if re.sub(_PASSING, "", before) == re.sub(_PASSING, "", now):
+        return []
+    return [f"{part}: goes on with {now} in place of {before}: the same run only if both compute the same"]
 
 
 def _with(result: Result, handed: Mapping[str, Any]) -> Result:

@@ -109,7 +109,9 @@ def start(
     return _train(run)
 
 
-def resume(path: Path, *, fallback: bool = False, callbacks: Sequence[Any] = (), **overrides: Any) -> Result:
+def resume(
+    path: Path, *, fallback: bool = False, callbacks: Sequence[Any] = (), notes: Sequence[str] = (), **overrides: Any
+) -> Result:
     """Continue a run from its last checkpoint, or from agent step 0 if it died before its first.
 
     Args:
@@ -117,6 +119,7 @@ def resume(path: Path, *, fallback: bool = False, callbacks: Sequence[Any] = (),
         fallback: go on although something is damaged: from the checkpoint before one that is damaged or refused, with
             the checkpoint's configuration for a damaged `config.toml`, without rows that the CSV files have lost.
         callbacks: see `pixelq.runs.callbacks`.
+        notes: lines to be said when it goes on.
         overrides: fields of `Config` among `MAY_CHANGE`; written into `changes.csv` with the agent step.
 
     Raises:
@@ -124,7 +127,10 @@ def resume(path: Path, *, fallback: bool = False, callbacks: Sequence[Any] = (),
             change or is of another type.
         RunError: training could not go on.
     """
-    return _train(_reopened(path, fallback, callbacks, overrides))
+    run = _reopened(path, fallback, callbacks, overrides)
+    for note in notes:
+        run.progress.say(note)
+    return _train(run)
 
 
 def _reopened(path: Path, fallback: bool, callbacks: Sequence[Any], overrides: dict[str, Any]) -> Run:
