@@ -21,7 +21,7 @@ from pixelq.errors import UserError
 from pixelq.files.atomic import write_bytes
 from pixelq.image_and_numbers import ImageAndNumbers
 from pixelq.learner.learner import load_weights
-from pixelq.networks import Network, build_network, network_sizes
+from pixelq.networks import PARTS, Network, build_network, network_sizes
 from pixelq.networks.observations import likely_observations
 from pixelq.policy import Agent
 from pixelq.recipes.reading import read_config, write_config
@@ -104,7 +104,7 @@ def load_agent(path: Path | str, device: torch.device | None = None) -> Agent:
     """
     file = find_policy(Path(path))
     weights, facts = read_weights(file), read_facts(file)
-    config = read_config(config_beside(file))
+    config = read_config(config_beside(file), known=PARTS)
     device = device or torch.device("cpu")
     # Files of format 1 do not name their observations; they are all for Atari games, where the recipe decides them.
     space = _observation_space(facts["observation"], file) if "observation" in facts else likely_observations(config)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import tomllib
+from collections.abc import Collection
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,15 @@ from pixelq.config import Config
 from pixelq.errors import UserError
 from pixelq.files.atomic import write_bytes
 from pixelq.recipes.validation import validate, validate_ranges
-from pixelq.recipes.values import FIELDS, RENAMED, config_from_values, in_tables, merged, plain_values
+from pixelq.recipes.values import (
+    FIELDS,
+    RENAMED,
+    config_from_values,
+    in_tables,
+    merged,
+    plain_values,
+    with_all_options,
+)
 from pixelq.typed_values import nearest
 from pixelq.variants import KINDS
 
@@ -69,13 +78,13 @@ def game_of_recipe(name: str) -> str | None:
     return read_recipe(name).game if "game" in _recipe_values(name, depth=0) else None
 
 
-def read_config(path: Path, *, know_variants: bool = True) -> Config:
+def read_config(path: Path, *, known: Collection[str] = tuple(KINDS)) -> Config:
     """Read a run's `config.toml`.
 
     Args:
         path: of the file.
-        know_variants: the variants that it names must be known here; False: whoever only looks at the run does not need
-            them.
+        known: kinds of variants of which those that it names must be known here: to train all of them, to play the
+            network's (`pixelq.networks.PARTS`), to look at the run none.
 
     Raises:
         UserError: the file is missing, not TOML, or not a complete and valid configuration.
@@ -85,10 +94,11 @@ def read_config(path: Path, *, know_variants: bool = True) -> Config:
     if missing:
         raise UserError(f"{path}: field {missing[0]!r} is missing; restore the file or start a new run")
     config = config_from_values(values, where=str(path))
-    if know_variants:
+    if known and all(kind.name in known or kind.knows(getattr(config, kind.name)) for kind in KINDS.values()):
         validate(config)
     else:
         validate_ranges(config)
+        with_all_options(config, known)  # which reads and refuses what is known
     return config
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import typing
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from pixelq.config import Config
@@ -119,14 +119,18 @@ def overridden(config: Config, overrides: Mapping[str, Any], where: str = "overr
     return config_from_values(merged(dataclasses.asdict(config), overrides, where), where)
 
 
-def with_all_options(config: Config) -> Config:
+def with_all_options(config: Config, kinds: Collection[str] = tuple(KINDS)) -> Config:
     """The configuration with every option of its variants written out, so that it says all that decides a run.
+
+    Args:
+        config: any.
+        kinds: of variants; what it says of others is left as it is.
 
     Raises:
         UserError: an unknown variant or option, or a value of the wrong type or out of its range.
     """
     complete: dict[str, Any] = {}
-    for table, kind in OPTIONS.items():
+    for table, kind in ((table, kind) for table, kind in OPTIONS.items() if kind.name in kinds):
         options = kind.read_options(getattr(config, kind.name), getattr(config, table))
         complete[table] = {name: value for name, value in option_values(options).items() if value is not None}
     return dataclasses.replace(config, **complete)

@@ -89,7 +89,7 @@ def _collected(reader: RunReader, name: str) -> ReportRun:
 def _config(path: Path) -> Config | None:
     if not path.is_file() or path.stat().st_size > LARGEST_CONFIG:
         raise UserError(f"{path.name}: missing, or too large for one")
-    return read_config(path)
+    return read_config(path, known=())
 
 
 def _evaluation(path: Path) -> dict[str, Any] | None:

@@ -13,6 +13,7 @@ from pixelq.recipes.choice import configure
 from pixelq.recipes.reading import recipe_names
 from pixelq.recipes.unused import check_used
 from pixelq.recipes.values import FIELDS, OPTIONS, with_all_options
+from pixelq.runs.going_on import own_modules
 from pixelq.variants import KINDS
 
 
@@ -29,7 +30,7 @@ def repeating_command(config: Config, folder: Path) -> str:
     words = _options(config)
     if words is None:
         words = ["--recipe", str(folder / "config.toml")]
-    return command_line("train", config.game, *words, game=config.game)
+    return command_line("train", config.game, *words, game=config.game, modules=own_modules(config))
 
 
 @lru_cache(maxsize=256)

@@ -28,6 +28,11 @@ def resume_line(config: Config, folder: Path) -> str:
     """A command line, or a line of Python, that goes on with a run."""
     if missing := of_this_session(config):
         return f"pixelq.resume({str(folder)!r}, {', '.join(f'{argument}=...' for argument in missing)})"
-    modules = [name.partition(":")[0] for names in handed_over_names(config).values() for name in names]
-    modules = [module for module in dict.fromkeys(modules) if not module.startswith(tuple(ITS_OWN))]
-    return command_line("resume", folder, game=config.game, modules=modules)
+    return command_line("resume", folder, game=config.game, modules=own_modules(config))
+
+
+def own_modules(config: Config) -> list[str]:
+    """The modules that a person must name (`--import`) so that a run's own parts are found."""
+    names = [name for part in handed_over_names(config).values() for name in part if not session_only(name)]
+    modules = dict.fromkeys(name.partition(":")[0] for name in names)
+    return [module for module in modules if not module.startswith(tuple(ITS_OWN))]

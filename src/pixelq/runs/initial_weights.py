@@ -11,6 +11,7 @@ from torch import Tensor
 from pixelq.checkpoints.policy_file import FILE, config_beside, find_policy, read_weights
 from pixelq.config import Config
 from pixelq.errors import UserError
+from pixelq.networks import PARTS
 from pixelq.recipes.reading import read_config
 from pixelq.recipes.values import with_all_options
 from pixelq.runs.run import Run
@@ -110,6 +111,6 @@ def _said(value: Any) -> str:
 
 def _config_or_none(file: Path) -> Config | None:
     try:
-        return with_all_options(read_config(file))
+        return with_all_options(read_config(file, known=PARTS), PARTS)
     except UserError:
         return None

@@ -60,7 +60,7 @@ def is_finished(folder: Path, steps: int | None = None) -> bool:
     if not (folder / "final").is_dir():
         return False
     try:
-        config = read_config(folder / "config.toml")
+        config = read_config(folder / "config.toml", known=())
     except UserError:
         return False
     if config.stop_score is not None or config.episodes:

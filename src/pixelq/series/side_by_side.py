@@ -107,7 +107,7 @@ def prepared(name: str, config: Config, folder: Path, room: Room) -> Job:
 
 def _device_so_far(folder: Path, config: Config) -> str:
     try:
-        return read_config(folder / "config.toml").device
+        return read_config(folder / "config.toml", known=()).device
     except UserError:  # damaged: the run itself says so
         return config.device
 

@@ -12,6 +12,7 @@ import torch
 
 from pixelq.checkpoints.policy_file import find_policy, save_policy
 from pixelq.errors import UserError
+from pixelq.networks import PARTS
 from pixelq.recipes.reading import read_config
 from pixelq.sharing.place import Place, opened
 from pixelq.viewing.stages import agent_at
@@ -36,7 +37,8 @@ def playable(given: Path | str, tell: Callable[[str], None] = lambda text: None)
         if checkpoint is None:
             yield place
             return
-        agent = agent_at(checkpoint, read_config(place.path / "config.toml"), torch.device("cpu"))
+        config = read_config(place.path / "config.toml", known=PARTS)
+        agent = agent_at(checkpoint, config, torch.device("cpu"))
         tell(f"{place.given}: it has no policy before its first evaluation; its newest checkpoint plays: "
              f"agent step {checkpoint.agent_steps:,}")  # fmt: skip
         with tempfile.TemporaryDirectory(prefix="pixelq-") as made:

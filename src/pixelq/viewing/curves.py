@@ -68,7 +68,7 @@ def read_run(folder: Path) -> RunCurves:
         raise UserError(f"{folder} is not a run folder ({what}); give a folder that `pixelq train` made")
     return RunCurves(
         folder=folder,
-        config=read_config(folder / "config.toml", know_variants=False),
+        config=read_config(folder / "config.toml", known=()),
         episodes=read_table(folder / "episodes.csv", EPISODE_COLUMNS),
         progress=read_table(folder / "progress.csv", PROGRESS_COLUMNS),
         evaluations=read_table(folder / "evaluations.csv", EVALUATION_COLUMNS),

@@ -199,7 +199,10 @@ def _initial_weights(config: Config) -> str:
 
 
 def _loss(config: Config) -> str:
-    steps = f", {config.n_step}-step" if loops.has_replay(config) else ""
+    told = config.n_step > 1  # of a run whose loop is not known here
+    with contextlib.suppress(UserError):
+        told = loops.has_replay(config)
+    steps = f", {config.n_step}-step" if told else ""
     loss, gamma = _variant(config, "loss", defaults=True), short(config.gamma)
     return f"{loss}, {config.reduction} over a minibatch, gamma {gamma}{steps}"
 
@@ -223,7 +226,10 @@ def _optimizer(config: Config) -> str:
 
 
 def _data(config: Config) -> str:
-    told = loops.learns_from(config, _variant(config, "sampler")) + _options(config, "loop", defaults=True)
+    told = f"as the loop {config.loop}"  # which may not be known here
+    with contextlib.suppress(UserError):
+        told = loops.learns_from(config, _variant(config, "sampler"))
+    told += _options(config, "loop", defaults=True)
     by_length = [part for part in decided_by_length(config) if part != LEARNING_RATE]  # which the optimizer tells of
     return f"{told}; the run's {config.steps:,} agent steps decide {', '.join(by_length)}" if by_length else told
 

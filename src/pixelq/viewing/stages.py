@@ -17,7 +17,7 @@ from pixelq.config import Config
 from pixelq.envs.seeded_episodes import SeededEpisodes
 from pixelq.errors import UserError
 from pixelq.learner.learner import load_weights
-from pixelq.networks import Network, build_network
+from pixelq.networks import PARTS, Network, build_network
 from pixelq.policy import Agent
 from pixelq.recipes.reading import read_config
 from pixelq.runs.parts import initial_network
@@ -54,7 +54,7 @@ def read_stages(run: Path, device: torch.device, most: int = MOST) -> list[Stage
     """
     if not (run / "config.toml").is_file():
         raise UserError(f"{run} is not a run folder (it has no config.toml); give a folder that `pixelq train` made")
-    config = read_config(run / "config.toml")
+    config = read_config(run / "config.toml", known=PARTS)
     found: dict[int, tuple[str, Make]] = {}
     for place in reversed(policy_places(run, "newest")):
         if place.agent_steps >= 0:

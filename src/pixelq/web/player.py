@@ -15,7 +15,7 @@ from pixelq.envs.seeded_episodes import SeededEpisodes
 from pixelq.errors import UserError
 from pixelq.image_and_numbers import by_images, images_of
 from pixelq.learner.learner import load_weights
-from pixelq.networks import Network, build_network
+from pixelq.networks import PARTS, Network, build_network
 from pixelq.policy.acting import Acting, acting_with, forgotten
 from pixelq.recipes.reading import read_config
 from pixelq.viewing.colour_screen import EMULATOR_RATE, ColourAtari
@@ -45,7 +45,7 @@ class LivePlayer:
 
     def __init__(self, run: Path, seed: int = 0) -> None:
         self._run = run
-        self.config = read_config(run / "config.toml")
+        self.config = read_config(run / "config.toml", known=PARTS)
         self.note = ""
         """Why there is no colour picture, if there is none."""
         self._shown: Recordable | None = None
