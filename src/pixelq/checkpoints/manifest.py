@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from pixelq.checkpoints.step_folders import folder_name
 from pixelq.errors import UserError
 from pixelq.files.atomic import write_bytes
 
@@ -112,11 +113,6 @@ def read_manifest(folder: Path) -> Manifest:
     if folder.name.removeprefix(".writing-") != folder_name(manifest.agent_steps):
         raise UserError(f"{file}: it is the manifest of {folder_name(manifest.agent_steps)}; restore the folder's name")
     return manifest
-
-
-def folder_name(agent_steps: int) -> str:
-    """Name of a checkpoint's folder; names sort in the order of the steps."""
-    return f"step-{agent_steps:012d}"
 
 
 def read_checked(folder: Path, record: FileRecord) -> bytes:

@@ -32,12 +32,12 @@ from pixelq.checkpoints.manifest import (
     check_file,
     digest,
     file_digest,
-    folder_name,
     read_manifest,
     write_manifest,
 )
 from pixelq.checkpoints.reader import LoadedCheckpoint, read_checkpoint
 from pixelq.checkpoints.state_tree import split
+from pixelq.checkpoints.step_folders import KEPT_CHECKPOINTS, folder_name, steps_of
 from pixelq.command_lines import command_line
 from pixelq.errors import UserError
 from pixelq.files.atomic import atomic_file, remove_temporaries, sync_file, sync_folder, write_bytes
@@ -46,10 +46,6 @@ from pixelq.replay import Replay, ReplaySnapshot
 from pixelq.replay.segments import write_segment
 
 STATE, TENSORS = "state.json", "tensors.safetensors"
-KEPT = 2
-"""Good checkpoints kept: the newest and the one before."""
-
-_CHECKPOINT = re.compile(r"step-\d{12}")
 _SEGMENT = re.compile(r"(\d{12}-)?\d{10,}-\d{10,}-[0-9a-f]{12}\.blocks|\.\d+\.writing")
 _LEFTOVERS = re.compile(r"\.(old|writing|damaged)-step-\d{12}")
 
@@ -278,7 +274,7 @@ class CheckpointStore:
 
     def paths(self) -> list[Path]:
         """The complete checkpoints, oldest first."""
-        return sorted(p for p in self._folder.glob("step-*") if p.is_dir() and _CHECKPOINT.fullmatch(p.name))
+        return sorted(p for p in self._folder.glob("step-*") if p.is_dir() and steps_of(p.name) is not None)
 
     def _sync_newest(self) -> None:
         """Make sure that the newest checkpoint's name is on the disk.
@@ -318,7 +314,7 @@ class CheckpointStore:
         return live + added
 
     def _delete_old(self) -> None:
-        for path in self.paths()[:-KEPT]:
+        for path in self.paths()[:-KEPT_CHECKPOINTS]:
             _delete(path)
         for leftover in self._folder.glob(".*"):
             if _LEFTOVERS.fullmatch(leftover.name):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -19,6 +18,7 @@ from pixelq.cli.results import keep, kept
 from pixelq.errors import UserError
 from pixelq.files.plain_files import output_path
 from pixelq.recipes.unused import check_threads
+from pixelq.standard_error import tell
 
 
 @dataclass(frozen=True)
@@ -86,19 +86,15 @@ def evaluate_run(args: Args) -> tuple[dict[str, Any], Path]:
 
     device, _ = choose_device(args.device)
     threads = prepare_cpu(args.threads)
-    with playable(args.run, _tell) as place:
+    with playable(args.run, tell) as place:
         file = chosen_policy(place, args.policy)
         agent = load_agent(file, device)
         epsilon = agent.config.eval_epsilon if args.epsilon is None else args.epsilon
         report = report_games(
-            agent, file, episodes=args.episodes, epsilon=epsilon, seed=args.seed, threads=threads, tell=_tell
+            agent, file, episodes=args.episodes, epsilon=epsilon, seed=args.seed, threads=threads, tell=tell
         )
         report["policy"] = place.named(file)
         return report, place.result("eval.json")
-
-
-def _tell(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)
 
 
 def _print_table(report: dict[str, Any]) -> None:

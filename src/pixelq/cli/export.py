@@ -17,6 +17,7 @@ from pixelq.cli.policy_choice import chosen_policy
 from pixelq.errors import UserError
 from pixelq.files.plain_files import output_path
 from pixelq.recipes.unused import check_threads
+from pixelq.standard_error import tell
 
 if TYPE_CHECKING:
     from pixelq.sharing.bundle import Made
@@ -89,7 +90,7 @@ def run(argv: list[str]) -> int:
     if args.push is not None:
         if not sys.stderr.isatty():  # the library reads it when it is loaded; its bars are for people
             os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
-        _tell(f"signed in as {hub.signed_in()}")
+        tell(f"signed in as {hub.signed_in()}")
     if again:
         return _upload_again(args)
     made, address = _export(args, target)
@@ -127,10 +128,10 @@ def _export(args: Args, target: Path) -> tuple[Made, str]:
     device, _ = choose_device(args.device)
     threads = prepare_cpu(args.threads)
     address = ""
-    with opened(args.run, _tell) as place, new_export(target) as folder:
+    with opened(args.run, tell) as place, new_export(target) as folder:
         file = chosen_policy(place, args.policy)
         agent = copied(file, folder, device)
-        made = fill(folder, agent, _run_of(place.path, file), choice, threads=threads, tell=_tell)
+        made = fill(folder, agent, _run_of(place.path, file), choice, threads=threads, tell=tell)
         if args.push and target.suffix.lower() == ".zip":
             address = _upload(args, folder, made.names)
     if args.push and not address:
@@ -168,7 +169,7 @@ def _upload(args: Args, folder: Path, names: list[str]) -> str:
     assert args.push is not None
     target = hub.hub_id(args.push)
     assert target is not None
-    _tell(f"uploading {len(names)} files to {target}")
+    tell(f"uploading {len(names)} files to {target}")
     return hub.upload(folder, target, names, private=args.private, message="Exported by pixelq")
 
 
@@ -207,7 +208,3 @@ def _check(args: Args) -> None:
         found = hub_id(args.push.removeprefix("hf:"))
         if found is None or found.revision is not None:
             raise UserError(f"--push {args.push!r:.120}: no name of a repository on the hub; it is owner/name")
-
-
-def _tell(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +14,7 @@ from pixelq.cli.policy_choice import chosen_policy
 from pixelq.errors import UserError
 from pixelq.files.plain_files import names_folder, output_path
 from pixelq.runs.signals import terminated_as_interrupted
+from pixelq.standard_error import tell
 
 if TYPE_CHECKING:
     import torch
@@ -84,7 +84,7 @@ def run(argv: list[str]) -> int:
     device = choose_device(args.device)[0]
     with terminated_as_interrupted(), ExitStack() as stack:
         open_place = opened if args.stages or args.policy not in ("best", "final") else playable
-        places = [stack.enter_context(open_place(run, _tell)) for run in args.runs]
+        places = [stack.enter_context(open_place(run, tell)) for run in args.runs]
         if args.stages:
             return _record_stages(args, places[0], device)
         policies = [_policy_file(args, place) for place in places]
@@ -191,7 +191,7 @@ def _common(args: Args) -> dict[str, Any]:
         "scale": args.scale,
         "width": args.width,
         "colours": args.colours,
-        "tell": _tell,
+        "tell": tell,
     }
 
 
@@ -203,10 +203,6 @@ def _most_steps(args: Args, config: Any) -> int | None:
 def _say(recorded: RecordedGame, which: str) -> None:
     end = "" if recorded.finished else " (stopped before the game's end)"
     print(f"{recorded.path}:{which} score {recorded.score:g} in {recorded.agent_steps:,} agent steps{end}")
-
-
-def _tell(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)
 
 
 def _record_tables(args: Args, tables: list[Path]) -> int:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.util
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,6 +10,7 @@ from tyro.conf import Positional
 
 from pixelq.cli.arguments import parse
 from pixelq.errors import UserError
+from pixelq.standard_error import tell
 
 NEEDED = ("starlette", "uvicorn", "websockets")
 
@@ -56,7 +56,7 @@ def run(argv: list[str]) -> int:
     from pixelq.web.server import serve
 
     settings = PlayerSettings(share=args.share, rate=args.rate, seed=args.seed)
-    with opened(args.folder, _tell) as place:
+    with opened(args.folder, tell) as place:
         serve(
             place.path,
             host=args.host,
@@ -64,10 +64,6 @@ def run(argv: list[str]) -> int:
             names=frozenset(args.allow_host),
             token=args.token,
             settings=settings,
-            tell=_tell,
+            tell=tell,
         )
     return 0
-
-
-def _tell(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)

@@ -42,7 +42,7 @@ def import_cleanrl(
     shape = (network.inputs, SIDE, SIDE) if images else (network.inputs,)
     what = f"{network.inputs} images" if images else f"{network.inputs} numbers"
     names = [path.name, path.absolute().parent.name]
-    named = asked_game(game or _own_game(file), f"{path}: shows {what} and {network.num_actions} actions", names, path)
+    named = asked_game(game or _own_game(file), f"{path}: shows {what} and {network.num_actions} actions", names)
     shown = shown_by(named, shape, keywords, scaled=True, where=str(path))
     base = cleanrl_base(network.values, images=images)
     # The recipe for images has its own openings of a game, which are the script's.

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from pathlib import Path
 
 from pixelq.envs.games import resolve_game
 from pixelq.envs.gymnasium_games import import_module_of
@@ -13,14 +12,13 @@ from pixelq.errors import UserError
 _ID = re.compile(r"(?:ALE/)?[A-Za-z0-9]+(?:-[A-Za-z0-9]+)*-v\d+")
 
 
-def asked_game(game: str | None, what: str, names: Iterable[str], path: Path) -> str:
+def asked_game(game: str | None, what: str, names: Iterable[str]) -> str:
     """The game, if a person named one.
 
     Args:
         game: of `--game`; None: nobody said it.
-        what: of the file, for the message: what it shows.
+        what: the file and what it shows, for the message.
         names: of files and folders that may tell, for the message.
-        path: of the file, for the message.
 
     Raises:
         UserError: nobody did, or there is no such game.

@@ -43,7 +43,7 @@ def import_sb3(
     file = read_sb3(path)
     shape, num_actions = _observed(file), _discrete(file, "action_space")
     network = recognised_sb3(file, shape, num_actions)
-    named = asked_game(game, f"{path}: shows {_words(shape)} and {num_actions} actions", [path.stem], path)
+    named = asked_game(game, f"{path}: shows {_words(shape)} and {num_actions} actions", [path.stem])
     shown = shown_by(named, shape, keywords, scaled=scales_images(file), where=str(path))
     options, notes = sb3_options(file, shown.values["frame_stack"])
     values: dict[str, Any] = {**options, **shown.values, "env_kwargs": dict(keywords), "recipe": RECIPE}

@@ -11,6 +11,7 @@ import numpy as np
 from gymnasium.spaces import Box
 
 from pixelq import loops
+from pixelq.checkpoints.step_folders import KEPT_CHECKPOINTS
 from pixelq.config import Config
 from pixelq.errors import UserError
 from pixelq.machine.cgroups import MOUNTED, OWN, group_folders
@@ -31,8 +32,6 @@ ENVIRONMENT = 2 * 10**6
 """One emulator with its frames: 1.1 MB measured."""
 ATARI_ACTIONS = 18
 """Size of the largest Atari action set, for an estimate before the game is known."""
-KEPT_CHECKPOINTS = 2
-"""The last two good ones stay on disk."""
 
 
 def available_memory() -> int | None:

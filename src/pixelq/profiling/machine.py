@@ -106,11 +106,11 @@ def play_rates(run: Run, seconds: float) -> tuple[PlayRates, RecordedPlay]:
         storing = PLAYED * calls_per_second(lambda: play.fill(replay, PLAYED), seconds)
         sampling = calls_per_second(lambda: replay.sample(config.batch_size, generator), seconds)
     else:
-        storing, sampling = _rollout_rates(run, play, seconds)
+        storing, sampling = _rollout_rates(run, seconds)
     return PlayRates(n, emulator, storing, sampling), play
 
 
-def _rollout_rates(run: Run, play: RecordedPlay, seconds: float) -> tuple[float, float]:
+def _rollout_rates(run: Run, seconds: float) -> tuple[float, float]:
     """Transitions stored and minibatches taken a second (parallel loop)."""
     config, n = run.config, run.parts.envs.num_envs
     rollout = Rollout(config.rollout_length, run.parts.envs, config.gamma)

@@ -100,8 +100,7 @@ def validate_ranges(config: Config) -> None:
     for name in _AT_LEAST_ZERO:
         require(getattr(config, name) >= 0, name, "at least 0")
     for name in _PROBABILITIES:
-        value = getattr(config, name)
-        require(value is None or 0 <= value <= 1, name, "between 0 and 1")
+        require(0 <= getattr(config, name) <= 1, name, "between 0 and 1")
     for name in _BELOW_ONE:
         require(0 <= getattr(config, name) < 1, name, "at least 0 and below 1")
     require(config.episodes >= -1, "episodes", "at least 0, or -1 (by the device)")

@@ -89,12 +89,12 @@ def media_section(media: Sequence[Medium], limit: int, an_example: str) -> Html:
         parts.append(
             element("p", "No video lies in the runs' folders. ", command, " makes one, and the next report has it.")
         )
-    parts.append(_left_out([one for one in videos if not one.data], limit, "videos", "--videos raises this"))
+    parts.append(_left_out([one for one in videos if not one.data], limit, "--videos raises this"))
     if pictures:
         parts += [
             element("h3", "Pictures"),
             element("div", *map(_medium, (one for one in pictures if one.data)), class_="media"),
-            _left_out([one for one in pictures if not one.data], 0, "pictures", ""),
+            _left_out([one for one in pictures if not one.data], 0, ""),
         ]  # fmt: skip
     return element("section", *parts, aria_labelledby="videos")
 
@@ -107,7 +107,7 @@ def _medium(one: Medium) -> Html:
     return element("figure", shown, element("figcaption", f"{one.name}, {size(one.size)}"))
 
 
-def _left_out(media: Sequence[Medium], limit: int, what: str, remedy: str) -> Html:
+def _left_out(media: Sequence[Medium], limit: int, remedy: str) -> Html:
     if not media:
         return Html("")
     names = ", ".join(f"{one.name} ({size(one.size)})" for one in media)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import math
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from pixelq.errors import UserError
 from pixelq.named_objects import handed_over
 from pixelq.runs.curves import Curves, read_curves
+from pixelq.standard_error import tell
 
 if TYPE_CHECKING:
     from pixelq.policy import Agent
@@ -67,7 +67,7 @@ class Result:
         from pixelq.machine.device import choose_device
         from pixelq.sharing.checkpoint_policy import playable
 
-        with handed_over(self.handed), playable(self.folder, _tell) as place:
+        with handed_over(self.handed), playable(self.folder, tell) as place:
             return load_agent(place.path, choose_device(device)[0])
 
     def evaluate(self, episodes: int = 30, epsilon: float | None = None, seed: int = 1_000_000) -> Evaluation:
@@ -103,7 +103,3 @@ class Result:
         scores = "" if math.isnan(self.mean_score) else f", mean score of the last games {self.mean_score:.4g}"
         best = "" if math.isnan(self.best_score) else f", best policy {self.best_score:.4g}"
         return f"<{self.game or 'run'}: {self.agent_steps:,} agent steps, {ended}{scores}{best}; {self.folder}>"
-
-
-def _tell(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)

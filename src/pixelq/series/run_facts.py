@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 import math
-import re
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
+from pixelq.checkpoints.step_folders import steps_of
 from pixelq.config import Config
 from pixelq.errors import UserError
 from pixelq.recipes.reading import read_config
@@ -17,7 +17,6 @@ from pixelq.runs.run_folder import create_run_folder
 from pixelq.runs.session import settled
 from pixelq.viewing.curves import EPISODE_COLUMNS, RunCurves, mean_score_at, read_table
 
-_CHECKPOINT = re.compile(r"step-(\d+)")
 _TAIL = 4096
 """Bytes from the end of a CSV file in which its last row lies."""
 
@@ -71,8 +70,8 @@ def is_finished(folder: Path, steps: int | None = None) -> bool:
 
 def newest_checkpoint(folder: Path) -> int | None:
     """Agent step of the newest checkpoint; None where there is none."""
-    found = [_CHECKPOINT.fullmatch(path.name) for path in (folder / "checkpoints").glob("step-*")]
-    return max((int(match[1]) for match in found if match), default=None)
+    found = (steps_of(path.name) for path in (folder / "checkpoints").glob("step-*"))
+    return max((steps for steps in found if steps is not None), default=None)
 
 
 def standing(folder: Path) -> Standing:

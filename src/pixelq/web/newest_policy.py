@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,12 +13,10 @@ from torch import Tensor
 
 from pixelq.checkpoints.policy_file import FILE, read_facts, read_weights
 from pixelq.checkpoints.reader import read_tensors
+from pixelq.checkpoints.step_folders import steps_of
 from pixelq.errors import UserError
 
 Which = Literal["newest", "best", "final"]
-CHOICES: tuple[Which, ...] = ("newest", "best", "final")
-
-_CHECKPOINT = re.compile(r"step-\d{12}")
 
 
 @dataclass(frozen=True)
@@ -72,13 +69,15 @@ def weights_at(place: PolicyPlace) -> dict[str, Tensor]:
 def _checkpoints(folder: Path) -> list[PolicyPlace]:
     places = []
     try:
-        paths = [path for path in folder.iterdir() if _CHECKPOINT.fullmatch(path.name) and not path.is_symlink()]
+        named = [(path, steps_of(path.name)) for path in folder.iterdir() if not path.is_symlink()]
     except OSError:
         return []
-    for path in paths:
+    for path, steps in named:
+        if steps is None:
+            continue
         with suppress(OSError):  # it was replaced by a newer one in this moment, which is found the next time
             written = (path / "manifest.json").stat().st_mtime_ns
-            places.append(PolicyPlace(path, "checkpoint", int(path.name.removeprefix("step-")), written))
+            places.append(PolicyPlace(path, "checkpoint", steps, written))
     return places
 
 
