@@ -7,7 +7,6 @@ actions = agent.act(observations)
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -170,13 +169,10 @@ def load(run: Path | str, device: str = "cpu", **variants: Any) -> Agent | Table
     from pixelq.named_objects import handed_over
     from pixelq.runs.python_calls import variants_again
     from pixelq.sharing.checkpoint_policy import playable
+    from pixelq.standard_error import tell
 
-    with handed_over(variants_again(variants)), playable(given, _tell) as place:
+    with handed_over(variants_again(variants, run)), playable(given, tell) as place:
         return load_agent(place.path, choose_device(device)[0])
-
-
-def _tell(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)
 
 
 def __getattr__(name: str) -> Any:

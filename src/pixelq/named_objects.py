@@ -52,6 +52,13 @@ def name_of(thing: Any) -> str:
     return name if session_only(name) or _attribute(name) is thing else f"{name} (local)"
 
 
+def innermost(thing: Any) -> Any:
+    """The function or class that partials of it call; anything else as it is."""
+    while isinstance(thing, functools.partial):
+        thing = thing.func
+    return thing
+
+
 def session_only(name: str) -> bool:
     """Whether no other process can find the object by its name."""
     module, _, path = name.partition(":")

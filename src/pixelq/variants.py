@@ -26,7 +26,7 @@ from types import ModuleType, SimpleNamespace
 from typing import Any
 
 from pixelq.errors import UserError
-from pixelq.named_objects import find, named
+from pixelq.named_objects import find, innermost, named
 from pixelq.typed_values import checked, nearest
 
 RESERVED = frozenset({"help", "profile", "run_dir", "network", "average_tau"})
@@ -45,11 +45,11 @@ def option_values(options: Any) -> dict[str, Any]:
 
 class _OfPart(SimpleNamespace):
     """A variant of a class or function alone; what else a variant may say (`Options`, `HEADS`) it says itself, else its
-    module does."""
+    module does. For a partial speaks what it calls."""
 
     def __init__(self, part: str, thing: Any, home: ModuleType | None, says: tuple[str, ...]) -> None:
         super().__init__(**{part: thing})
-        self._thing, self._home, self._says = thing, home, says
+        self._thing, self._home, self._says = innermost(thing), home, says
 
     def __getattr__(self, name: str) -> Any:
         if name in ("_thing", "_home", "_says"):  # of an empty copy
@@ -253,13 +253,15 @@ class Kind:
         """
         if not callable(thing) or callable(getattr(thing, self.part, None)):
             return thing
-        home = sys.modules.get(getattr(thing, "__module__", None) or "")
+        inner = innermost(thing)
+        home = sys.modules.get(getattr(inner, "__module__", None) or "")
         usual = getattr(home, self.part, None)
         if home is None or usual is thing:
             return home or _OfPart(self.part, thing, None, ())
-        unclear = [name for name in self.says if hasattr(home, name) and not hasattr(thing, name)]
-        if getattr(usual, "__module__", None) == home.__name__ and unclear:  # one that is merely imported is used
-            own = getattr(thing, "__name__", repr(thing))
+        unclear = [name for name in self.says if hasattr(home, name) and not hasattr(inner, name)]
+        another = usual is not inner and getattr(usual, "__module__", None) == home.__name__
+        if another and unclear:  # one that is merely imported is used
+            own = getattr(inner, "__name__", repr(inner))
             raise UserError(
                 f"{self.name} {own}: its module {home.__name__} has a second {self.part}, and its {', '.join(unclear)} "
                 f"may be meant for either; say it on {own} itself ({own}.{unclear[0]} = ...), or put {own} into a "

@@ -9,13 +9,13 @@ import pytest
 from gymnasium import spaces
 
 from pixelq.config import Config
-from pixelq.envs.frames import is_image
+from pixelq.envs.frames import picture_of
 from pixelq.envs.observation_frames import frames_of
 from pixelq.errors import UserError
 
 
-def frame(space: gymnasium.Space[Any], observation: Any, game: str = "Game-v0", **fields: Any) -> np.ndarray:
-    frames = frames_of(space, Config(**({"screen_size": 0} | fields)), game)
+def frame(space: gymnasium.Space[Any], observation: Any, *, symbols: bool = False, **fields: Any) -> np.ndarray:
+    frames = frames_of(space, Config(**({"screen_size": 0} | fields)), "Game-v0", symbols=symbols)
     made = frames.make(observation)
     assert (made.shape, made.dtype) == (frames.shape, np.dtype(frames.dtype))
     assert frames.stacked_space(3).shape == (3, *frames.shape)
@@ -70,7 +70,7 @@ def test_booleans_become_black_and_white() -> None:
 
 def test_minigrids_small_numbers_use_the_range_of_a_byte() -> None:
     image = np.random.default_rng(0).integers(0, 11, (7, 7, 3), np.uint8)
-    made = frame(pixels(7, 7, 3), image, "MiniGrid-Empty-5x5-v0", grayscale=False)
+    made = frame(pixels(7, 7, 3), image, symbols=True, grayscale=False)
     assert np.array_equal(made, image.astype(int) * 25)
 
 
@@ -96,9 +96,9 @@ def test_an_images_own_size_is_kept_even_if_it_is_not_square() -> None:
 
 def test_what_counts_as_an_image() -> None:
     for space in (pixels(84, 84), pixels(84, 84, 3), spaces.Box(0, 1, (9, 9, 4), np.bool_)):
-        assert is_image(space)
+        assert picture_of(space) is not None
     for space in (pixels(128), pixels(2, 64), pixels(4, 9, 9, 3), spaces.Box(0, 1, (9, 9)), spaces.Discrete(9)):
-        assert not is_image(space)
+        assert picture_of(space) is None
 
 
 @pytest.mark.parametrize(

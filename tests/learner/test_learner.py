@@ -10,6 +10,7 @@ from gymnasium.spaces import Box
 from torch.nn import functional as F
 
 from pixelq.learner.learner import check_same_formats
+from pixelq.learner.means import NotFiniteError
 from pixelq.learner.optimizers import set_learning_rate
 from pixelq.replay.batch import Batch
 from small_learners import batch, learner, plain_forward
@@ -217,3 +218,12 @@ def test_rows_that_are_no_transitions_are_in_no_mean_of_the_curves():
     alone.update(kept, 0.0)
     together.update(both, 0.0)
     assert together.take_means() == pytest.approx(alone.take_means(), rel=1e-5)
+
+
+def test_an_update_that_fails_leaves_the_network_in_evaluation_mode_with_its_weights():
+    one = learner()
+    before = copy.deepcopy(one.network.state_dict())
+    with pytest.raises(NotFiniteError, match="the loss is"):
+        one.update(dataclasses.replace(batch(), return_n=torch.full((32,), torch.inf)), 1e-3)
+    assert not any(module.training for module in one.network.modules())
+    assert all(torch.equal(value, before[name]) for name, value in one.network.state_dict().items())

@@ -4,12 +4,15 @@ The replay loop's transitions of several steps are in test_replay_loop.py.
 """
 
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from countdown_games import GAME, check_batch, tell_lives, watch
+from pixelq.profiling.parts import PARTS, wrapped_parts
 from pixelq.recipes.choice import configure
 from pixelq.runs.session import start
 from pixelq.schedules import epsilon_schedule, learning_rate_schedule
@@ -72,3 +75,20 @@ def test_rewards_ends_epsilon_and_learning_rate_are_those_of_the_recipe(
         assert update.learning_rate == rates(config.num_envs * (update.choices - back))
     assert len({update.learning_rate for update in watched.updates}) >= 8
     assert len({epsilon[0] for epsilon in watched.epsilons}) > 30
+
+
+@pytest.mark.parametrize("loop", LOOPS)
+def test_a_profile_sees_every_part_of_it(loop: str, in_folder: Path) -> None:
+    recipe, fields = LOOPS[loop]
+    seen: Counter[str] = Counter()
+
+    @contextmanager
+    def count(part: str) -> Iterator[None]:
+        seen[part] += 1
+        yield
+
+    with wrapped_parts(count):
+        start(configure(GAME, recipe, ALL | fields | {"loop": loop}), Path("r"))
+    without = {"storing", "sampling"} if loop == "stream" else set()
+    assert set(seen) == set(PARTS) - without
+    assert seen["acting"] >= seen["emulator"] >= 40

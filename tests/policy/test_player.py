@@ -223,6 +223,43 @@ def test_a_player_is_told_of_ends_in_truth_values_of_all_its_environments() -> N
         tell(np.array([True, False, True]))
 
 
+class Asked(gymnasium.Wrapper[Any, Any, Any, Any]):
+    """Says by a method alone that one action is allowed, another after each step."""
+
+    only = 0
+
+    def step(self, action: Any) -> Any:
+        assert action == self.only
+        self.only = (self.only + 1) % 6
+        observation, reward, terminated, truncated, _ = self.env.step(action)
+        return observation, reward, terminated, truncated, {}
+
+    def reset(self, **options: Any) -> Any:
+        return self.env.reset(**options)[0], {}
+
+    def action_masks(self) -> np.ndarray:
+        return np.arange(6) == self.only
+
+
+def test_masks_of_a_method_decide_too_in_one_environment_and_in_several() -> None:
+    agent, _ = opened("Taxi-v4", hidden=(16,))
+    env = gymnasium.wrappers.TimeLimit(Asked(gymnasium.make("Taxi-v4")), 100)
+    player = agent.player(env)
+    observation, info = env.reset(seed=1)
+    player.reset()
+    for step in range(8):
+        action = player.act(observation, info)
+        assert action == step % 6
+        observation, *_, info = env.step(action)
+    envs = SyncVectorEnv([lambda: Asked(gymnasium.make("Taxi-v4"))] * 3)
+    several = agent.player(envs)
+    observations, infos = envs.reset(seed=1)
+    for step in range(8):
+        actions = several.act(observations, infos)
+        assert actions.tolist() == [step % 6] * 3
+        observations, *_, infos = envs.step(actions)
+
+
 def test_masks_in_the_info_decide_what_is_chosen() -> None:
     agent, _ = opened("Taxi-v4", hidden=(16,))
     env = gymnasium.make("Taxi-v4")

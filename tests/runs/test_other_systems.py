@@ -15,7 +15,7 @@ import gymnasium, rich.progress, torch, tyro  # they look for some of these name
 sys.modules["fcntl"] = None
 for name in ("SIGHUP", "SIGUSR1", "SIGUSR2", "SIGXCPU", "SIGKILL", "SIGALRM"):
     delattr(signal, name)
-for name in ("O_NOFOLLOW", "O_CLOEXEC", "O_DIRECTORY", "sched_getaffinity", "getuid", "sysconf"):
+for name in ("O_NOFOLLOW", "O_CLOEXEC", "O_DIRECTORY", "sched_getaffinity", "getuid", "sysconf", "pread"):
     delattr(os, name)
 os_open, os_fsync = os.open, os.fsync
 
@@ -42,6 +42,10 @@ run = pixelq.train("CartPole-v1", "gymnasium", "r", steps=96, **small)
 assert run.agent_steps == 96 and run.signal is None
 assert pixelq.resume("r", steps=160, learning_rate=1e-4).agent_steps == 160
 pixelq.load("r")
+from pathlib import Path
+from pixelq.web.growing_table import GrowingTable
+table = GrowingTable(Path("r/episodes.csv"), ("agent_step", "score"))
+assert table.refresh() and len(table) > 0 and table.damage == ""
 assert main(["verify", "r"]) == 0
 assert main(["eval", "r", "--episodes", "2", "--device", "cpu", "--threads", "1"]) == 0
 print("trained")

@@ -4,6 +4,7 @@ import contextlib
 import copy
 import functools
 import json
+import re
 import signal
 import subprocess
 import sys
@@ -196,6 +197,44 @@ def test_a_run_that_goes_on_with_another_part_than_it_was_given_says_both_names(
     assert f"in place of {before}" in lines[-1]
     assert lines[-1].endswith("the same run only if both compute the same")
     assert len(lines) == 1
+
+
+def bent(x: torch.Tensor) -> torch.Tensor:
+    return torch.tanh(x)
+
+
+class Wide(nn.Module):
+    """A torso with a function among its arguments."""
+
+    def __init__(self, space: Any, options: Any, layers: Any, activation: Callable[[Any], Any] = torch.relu) -> None:
+        super().__init__()
+        self.layer, self.activation, self.features = layers.linear(4, 8), activation, 8
+
+    @staticmethod
+    def reads_images(options: Any) -> bool:
+        """It reads vectors."""
+        return False
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """`(B, 4)` -> `(B, 8)`."""
+        return self.activation(self.layer(x, None))  # type: ignore[no-any-return]
+
+
+def test_a_part_is_handed_to_load_as_to_resume_whatever_its_address_is_now(in_folder: Path) -> None:
+    torso = functools.partial(Wide, activation=bent)
+    pixelq.train("CartPole-v1", run_dir="r", torso=torso, **UNTESTED | {"steps": 100})
+    states = np.linspace(-1, 1, 8, dtype=np.float32).reshape(2, 1, 4)
+    before = pixelq.load("r", torso=torso).q_values(states)
+    for file in Path("r").rglob("config.toml"):  # as another process would have written it
+        text = file.read_text()
+        addresses = set(re.findall("0x[0-9a-f]+", text))
+        assert addresses
+        file.write_text(re.sub("|".join(addresses), "0x7f0000001234", text))
+    assert "hand it over again" in refused(lambda: pixelq.load("r"))
+    again = pixelq.load("r", torso=functools.partial(Wide, activation=torch.tanh))
+    assert np.array_equal(again.q_values(states), before)
+    policy = next(Path("r").rglob("policy.safetensors"))
+    assert np.array_equal(pixelq.load(policy, torso=torso).q_values(states), before)
 
 
 def test_an_object_that_cannot_be_copied_is_the_only_environment_and_is_not_closed(

@@ -3,13 +3,17 @@
 import json
 import shutil
 from pathlib import Path
+from typing import Any
 
+import gymnasium
 import numpy as np
 import pytest
+from gymnasium import spaces
 
 import pixelq
 from pixelq.cli import main
 from pixelq.sharing.checkpoint_policy import playable
+from small_runs import QUICK
 
 
 @pytest.fixture
@@ -50,6 +54,38 @@ def test_a_run_with_a_policy_or_without_a_checkpoint_is_opened_as_before(run: Pa
     with playable(run) as place:
         assert place.path == run
     assert main(["eval", str(run)]) == 2
+
+
+class Unseen(gymnasium.Env[np.ndarray, int]):
+    """A game that draws nothing."""
+
+    observation_space = spaces.Box(-1.0, 1.0, (3,), np.float32)
+    action_space = spaces.Discrete(2)
+
+    def reset(self, **options: Any) -> Any:
+        super().reset(**options)
+        self.steps = 0
+        return self.np_random.uniform(-1, 1, 3).astype(np.float32), {}
+
+    def step(self, action: int) -> Any:
+        self.steps += 1
+        return self.np_random.uniform(-1, 1, 3).astype(np.float32), float(action), self.steps >= 9, False, {}
+
+
+def test_a_game_need_not_draw_pictures_for_that(tmp_path: Path) -> None:
+    fields = QUICK | {"steps": 100, "eval_every": 0}
+    del fields["eval_episodes"]
+    result = pixelq.train(Unseen, run_dir=tmp_path / "r", callbacks=[at_sixty], **fields)
+    assert result.stopped_by
+    shutil.rmtree(tmp_path / "r" / "final", ignore_errors=True)
+    assert not list((tmp_path / "r").rglob("policy.safetensors"))
+    states = np.zeros((2, 1, 3), np.float32)
+    assert np.isfinite(pixelq.load(tmp_path / "r").q_values(states)).all()
+
+
+def at_sixty(training: Any) -> None:
+    if training.agent_steps >= 60:
+        raise pixelq.StopTraining("long enough")
 
 
 def test_a_damaged_checkpoint_is_named_in_one_line(young: Path, capfd: pytest.CaptureFixture[str]) -> None:

@@ -84,7 +84,7 @@ class Picture(NamedTuple):
         return self.stack * self.colours
 
 
-def part_frames(space: gymnasium.Space[Any], config: Config, game: str) -> Frames:
+def part_frames(space: gymnasium.Space[Any], config: Config, game: str, *, symbols: bool = False) -> Frames:
     """Return how an observation that has no parts, or one part of it, becomes a frame.
 
     What counts as an image: see `picture_of`. Its numbers are brought to 0..255, red-green-blue becomes brightness if
@@ -95,7 +95,8 @@ def part_frames(space: gymnasium.Space[Any], config: Config, game: str) -> Frame
     Args:
         space: of the observation or its part.
         config: `grayscale` and `screen_size` are used for images.
-        game: the id, for the message and for MiniGrid's numbers; the part's name may follow it.
+        game: the id, for the message; the part's name may follow it.
+        symbols: an image has MiniGrid's numbers, which `MINIGRID_SCALE` spreads over the range of bytes.
 
     Raises:
         UserError: another space, an image whose layout or range cannot be told, or `grayscale` for one that is not
@@ -117,7 +118,7 @@ def part_frames(space: gymnasium.Space[Any], config: Config, game: str) -> Frame
     _check_size(space, game, MOST_NUMBERS * 64)
     picture = picture_of(space)
     if picture is not None:
-        return _image(space, picture, config, game)
+        return _image(space, picture, config, game, symbols=symbols)
     _check_not_an_unclear_image(space, game)
     return _vector(space, game)
 
@@ -129,11 +130,6 @@ def _check_size(space: Box, game: str, most: int) -> None:
             f"game {game}: an observation has the shape {space.shape}, so {int(np.prod(space.shape)):,} numbers; "
             f"pixelq learns from 1 to {most:,}"
         )
-
-
-def is_image(space: gymnasium.Space[Any]) -> bool:
-    """Return whether the observations are read as images; see `picture_of`."""
-    return picture_of(space) is not None
 
 
 def picture_of(space: gymnasium.Space[Any]) -> Picture | None:
@@ -326,7 +322,7 @@ def _vector(space: Box, game: str) -> Frames:
     )
 
 
-def _image(space: Box, picture: Picture, config: Config, game: str) -> Frames:
+def _image(space: Box, picture: Picture, config: Config, game: str, *, symbols: bool) -> Frames:
     height, width, stack, colours = picture[1:]
     if config.grayscale and colours not in (1, 3):
         raise UserError(
@@ -334,7 +330,6 @@ def _image(space: Box, picture: Picture, config: Config, game: str) -> Frames:
         )
     gray = config.grayscale and colours == 3
     channels = stack if gray else picture.channels
-    symbols = game.startswith(("MiniGrid-", "BabyAI-"))
     size = (config.screen_size, config.screen_size) if config.screen_size else (height, width)
     checked = _Checked(space, game, bounded=True)
     low, high = _range(space)

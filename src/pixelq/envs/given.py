@@ -15,15 +15,13 @@ from gymnasium.envs.registration import EnvSpec, WrapperSpec
 from pixelq.envs.factories import OneEnvironment
 from pixelq.envs.factory_names import factory_name
 from pixelq.envs.gymnasium_games import find_gymnasium_game
+from pixelq.envs.minigrid import is_minigrid
 from pixelq.errors import UserError
 from pixelq.named_objects import named
 from pixelq.recipes.keywords import checked_keywords
 
 Wrapper = Callable[[Any], Any]
 """Puts something around an environment."""
-
-OWN_READING = ("MiniGrid-", "BabyAI-")
-"""Beginnings of ids of which pixelq reads a part of its own choice, so that wrappers of it would see another."""
 
 
 @dataclasses.dataclass
@@ -159,7 +157,7 @@ def _of_spec(spec: EnvSpec, kinds: dict[str, Any]) -> Given | None:
         return None
     inherited = registered.additional_wrappers
     wrappers = spec.additional_wrappers[len(inherited) :]
-    if spec.additional_wrappers[: len(inherited)] != inherited or (wrappers and spec.id.startswith(OWN_READING)):
+    if spec.additional_wrappers[: len(inherited)] != inherited or (wrappers and is_minigrid(spec.id)):
         return None
     keywords = {
         name: value

@@ -89,8 +89,17 @@ def _given(env: gymnasium.Env[Any, Any], info: Any) -> Any:
     """What an environment says is allowed: in `info`, or by its method; None if it says nothing."""
     if (given := _in_info(info)) is not None:
         return given
-    method = env.get_wrapper_attr(METHOD) if env.has_wrapper_attr(METHOD) else None
-    return method() if callable(method) else None
+    return asked_mask(env) if has_mask_method(env) else None
+
+
+def has_mask_method(env: gymnasium.Env[Any, Any]) -> bool:
+    """Whether an environment or a wrapper of it can be asked for masks."""
+    return env.has_wrapper_attr(METHOD) and callable(env.get_wrapper_attr(METHOD))
+
+
+def asked_mask(env: gymnasium.Env[Any, Any]) -> Any:
+    """What such an environment says is allowed now."""
+    return env.get_wrapper_attr(METHOD)()
 
 
 def _in_info(info: Any) -> Any:

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from pixelq.command_lines import IMPORTED
 from pixelq.envs.factory_names import find_factory, is_factory
+from pixelq.envs.minigrid import is_minigrid
 from pixelq.errors import UserError
 
 if TYPE_CHECKING:
@@ -213,7 +214,7 @@ def make_environment(
     except BaseException as error:
         said = f" with env_kwargs {dict(keywords)}" if keywords else ""
         raise UserError(f"game {game.id} cannot be made{said} ({type(error).__name__}: {error})") from None
-    if game.id.startswith(("MiniGrid-", "BabyAI-")):
+    if is_minigrid(game.id):
         from minigrid.wrappers import ImgObsWrapper
 
         env = ImgObsWrapper(env)

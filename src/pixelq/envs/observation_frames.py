@@ -50,7 +50,7 @@ def pictures_in(space: gymnasium.Space[Any]) -> list[Picture]:
     return [picture for picture in found if picture is not None]
 
 
-def frames_of(space: gymnasium.Space[Any], config: Config, game: str) -> Frames:
+def frames_of(space: gymnasium.Space[Any], config: Config, game: str, *, symbols: bool = False) -> Frames:
     """Return how an observation becomes a frame; see `frames.part_frames` for one without parts.
 
     Images, which must be equally large in the end (`screen_size` makes them so), are put together as channels. Numbers
@@ -60,13 +60,14 @@ def frames_of(space: gymnasium.Space[Any], config: Config, game: str) -> Frames:
         space: of one observation.
         config: `grayscale` and `screen_size` are used for images.
         game: the id, for messages.
+        symbols: it is an image of MiniGrid's numbers.
 
     Raises:
         UserError: a part of another space, images of different sizes, or no part at all.
     """
     parts = parts_of(space)
     if parts == [Part((), space)]:
-        return part_frames(space, config, game)
+        return part_frames(space, config, game, symbols=symbols)
     if not parts:
         raise UserError(f"game {game}: its observations have no parts ({space}); give them some numbers or an image")
     made = [part_frames(part.space, config, f"{game}, part {part.name}") for part in parts]

@@ -61,12 +61,10 @@ class SeededStarts(Protocol):
     single_observation_space: gymnasium.Space[Any]
     single_action_space: Discrete
 
-    # In games with action masks there is also
-    #
-    #     action_masks: np.ndarray | None
-    #
-    # the actions allowed in the states that the last call returned, bool (N, A), at least one in each; all of them in
-    # a terminal one.
+    # Some have more. Games with masks: `gives_masks`, and `action_masks`, the actions allowed in the states that the
+    # last call returned, bool (N, A), at least one in each, all of them in a terminal one, or None. Texts for a person:
+    # `reads`, how observations are read, and `action_names`. And `look_whether_decided() -> bool`: do seeds and actions
+    # decide the observations? It may refuse an observation that is not as its space says.
 
     def reset_some(self, seeds: np.ndarray, mask: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Start an episode where `mask` (N,) bool is true.

@@ -90,12 +90,14 @@ class Learner:
             priority = self._recorded(batch, learning_rate)
         else:
             self.network.train()
-            if self._recorded is not None:
-                priority = self._recorded(batch, learning_rate)
-            else:
-                set_learning_rate(self.optimizer, learning_rate)
-                priority = self._step(batch.to(self.device))
-            self.network.eval()
+            try:
+                if self._recorded is not None:
+                    priority = self._recorded(batch, learning_rate)
+                else:
+                    set_learning_rate(self.optimizer, learning_rate)
+                    priority = self._step(batch.to(self.device))
+            finally:
+                self.network.eval()
         self.changes += 1
         self._summed_updates += 1
         return priority
@@ -126,9 +128,10 @@ class Learner:
 
     def _step_in_training(self, batch: Batch) -> Tensor:
         self.network.train()
-        priority = self._step(batch)
-        self.network.eval()
-        return priority
+        try:
+            return self._step(batch)
+        finally:
+            self.network.eval()
 
     def copy_to_target(self) -> None:
         """theta- <- theta: the hard copy every C steps (Mnih et al. 2015, algorithm 1)."""

@@ -16,6 +16,7 @@ from torch.nn.utils.parametrize import is_parametrized
 from pixelq.config import Config
 from pixelq.errors import UserError
 from pixelq.image_and_numbers import ImageAndNumbers
+from pixelq.named_objects import innermost
 from pixelq.networks.frame_normalisation import FrameNormalisation
 from pixelq.networks.layers import Layers
 from pixelq.networks.network import Network
@@ -140,7 +141,7 @@ def _tensors_in(output: Any) -> list[Tensor]:
 def reads_images(config: Config) -> bool:
     """Whether the recipe's torso reads images; else vectors."""
     kind = KINDS["torso"]
-    reads = getattr(kind.find(config.torso).Torso, "reads_images", None)
+    reads = getattr(innermost(kind.find(config.torso).Torso), "reads_images", None)
     return True if reads is None else bool(reads(kind.read_options(config.torso, config.torso_options)))
 
 

@@ -15,6 +15,7 @@ from gymnasium.vector.utils import concatenate, create_empty_array, iterate
 from pixelq.config import Config
 from pixelq.envs import Game
 from pixelq.envs.combined_actions import actions_of
+from pixelq.envs.given_masks import KEY, asked_mask, has_mask_method
 from pixelq.envs.opening import Opening
 from pixelq.envs.seeded_episodes import SeededEpisodes
 from pixelq.errors import UserError
@@ -96,6 +97,9 @@ class Player:
         seeds = np.random.SeedSequence(seed).spawn(env.num_envs if isinstance(env, VectorEnv) else 1)
         self._games = [_PlayedGame(frames, skip, beginning, np.random.default_rng(one)) for one in seeds]
         self._ends_late = self._several and _ends_late(env)
+        alone = [env] if isinstance(env, gymnasium.Env) else list(getattr(env, "envs", []))
+        self._asked = alone if all(has_mask_method(one) for one in alone) else []
+        """The environments that are asked for their action masks where `info` has none."""
 
     def reset(self, where: Any = True) -> None:
         """Say that the next observations are the first ones of new episodes.
@@ -129,6 +133,7 @@ class Player:
         Args:
             observation: as `reset` or `step` of the environment returned it; every one must be shown, in order.
             info: what they returned beside it: lives, for policies that press FIRE after one is lost, and action masks.
+                Masks that it lacks are asked of the environments (`action_masks()`), if they are in this process.
 
         Raises:
             UserError: an observation is not as its space says, or the lives are missing.
@@ -144,9 +149,7 @@ class Player:
         deciding = [i for i in changed if self._games[i].forced is None or self._acting.remembers]
         if deciding:
             states = np.stack([self._games[i].state for i in deciding])
-            masks = info.get("action_mask")
-            if masks is not None:
-                masks = np.asarray(masks)[deciding] if self._several else np.asarray(masks)[None]
+            masks = self._masks(info, deciding)
             chosen = self._act(states, self._epsilon, masks, np.array(deciding))
             for i, action in zip(deciding, chosen.tolist(), strict=True):
                 self._games[i].action = action
@@ -158,6 +161,13 @@ class Player:
             return given[0]
         together: Any = create_empty_array(self._action_space, len(given))
         return concatenate(self._action_space, given, together)
+
+    def _masks(self, info: Mapping[str, Any], deciding: list[int]) -> np.ndarray | None:
+        """What is allowed in these games, in `info` or by a method of the environments; None: it is not said."""
+        given = info.get(KEY)
+        if given is not None:
+            return np.asarray(given)[deciding] if self._several else np.asarray(given)[None]
+        return np.stack([asked_mask(self._asked[i]) for i in deciding]) if self._asked else None
 
     def _those(self, where: Any) -> list[_PlayedGame]:
         """The games in which episodes begin."""

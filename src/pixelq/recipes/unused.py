@@ -73,7 +73,7 @@ def _shows_images(config: Config) -> bool:
 
     with opened_environment(game, config.env_kwargs, config.wrappers) as env:
         parts = parts_of(env.observation_space)
-    # More than `is_image` takes: whoever reads an array of numbers as an image decides that elsewhere.
+    # More than `frames.picture_of` takes: whoever reads an array of numbers as an image decides that elsewhere.
     return any(len(part.space.shape or ()) >= 2 for part in parts)
 
 
@@ -90,7 +90,7 @@ USES = (
     ),
     Use(
         "an evaluation during training (--eval-every above 0)", lambda c: c.eval_every > 0,
-        lambda c: "this run has none (--eval-every 0)", {"eval_episodes": None, "eval_epsilon": None},
+        lambda c: "this run has none (--eval-every 0)", {"eval_episodes": None},
     ),
     Use(
         "an Atari game", _is_atari, lambda c: f"{c.game} is not an Atari game",
@@ -163,8 +163,8 @@ ALWAYS = frozenset(kind.options for kind in KINDS.values()) | {
     "clip_reward", "scale_reward", "normalise_observations", "max_frames_per_episode", "torso", "norm",
     "activation", "linear", "memory", "streams", "head", "initialisation", "precision", "loss", "gamma",
     "optimizer", "learning_rate", "learning_rate_end", "target", "epsilon_schedule", "load",
-    "eval_every", "eval_max_steps", "baseline_episodes", "checkpoint_every", "keep_policies", "log_every", "device",
-    "threads", "deterministic", "track", "env_kwargs", "wrappers",
+    "eval_every", "eval_epsilon", "eval_max_steps", "baseline_episodes", "checkpoint_every", "keep_policies",
+    "log_every", "device", "threads", "deterministic", "track", "env_kwargs", "wrappers",
 }  # fmt: skip
 """Options that every run uses. The options of variants are theirs: one that is not chosen has none; an environment
 refuses the keywords (`env_kwargs`) that it does not have."""

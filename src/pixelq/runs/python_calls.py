@@ -89,18 +89,25 @@ def made_envs(
         return make_envs(config, num_envs=num_envs, seed=seed, threads=threads)
 
 
-def variants_again(variants: Mapping[str, Any]) -> dict[str, Any]:
+def variants_again(variants: Mapping[str, Any], run: Path) -> dict[str, Any]:
     """Variants that a person hands over to `pixelq.load`, by the names that the run's configuration gives them.
+
+    Args:
+        variants: by their kinds.
+        run: what is loaded; its configuration is in this folder, or not far above it.
 
     Raises:
         UserError: a name that is no kind of variant, or a variant that lacks its part.
     """
     handed: dict[str, Any] = {}
+    saved = next(filter(None, map(_saved_values, (run, *run.parents[:2]))), {}) if variants else {}
     for name, thing in variants.items():
         if name not in KINDS:
             raise UserError(f"load: there is no {name!r}; variants of one's own are {', '.join(KINDS)}")
         if not isinstance(thing, str):
-            KINDS[name].handed(thing, handed)
+            # In another process an object may have another name: a partial's has the addresses of its arguments.
+            before = str(saved.get(name, own := KINDS[name].handed(thing, handed)))
+            handed[before if ":" in before else own] = thing
     return handed
 
 

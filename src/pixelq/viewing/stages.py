@@ -14,6 +14,7 @@ import torch
 from pixelq.checkpoints.kept_policies import kept_policies
 from pixelq.checkpoints.policy_file import load_agent, read_facts
 from pixelq.config import Config
+from pixelq.envs import make_envs
 from pixelq.envs.seeded_episodes import SeededEpisodes
 from pixelq.errors import UserError
 from pixelq.learner.learner import load_weights
@@ -21,7 +22,6 @@ from pixelq.networks import PARTS, Network, build_network
 from pixelq.policy import Agent
 from pixelq.recipes.reading import read_config
 from pixelq.runs.parts import initial_network
-from pixelq.viewing.video import open_game
 from pixelq.web.newest_policy import PolicyPlace, policy_places, weights_at
 
 MOST = 9
@@ -58,7 +58,7 @@ def read_stages(run: Path, device: torch.device, most: int = MOST) -> list[Stage
     found: dict[int, tuple[str, Make]] = {}
     for place in reversed(policy_places(run, "newest")):
         if place.agent_steps >= 0:
-            found[place.agent_steps] = (_KIND[place.kind], _from_place(place, config, device))
+            found[place.agent_steps] = (place.kind, _from_place(place, config, device))
     for steps, file in kept_policies(run).items():
         found[steps] = ("policy", _from_file(file, device))
     if not found:
@@ -79,9 +79,6 @@ def policy_caption(file: Path, name: str) -> str:
     steps = read_facts(file).get("agent_steps")
     known = isinstance(steps, int) or (isinstance(steps, str) and steps.isdecimal() and len(steps) < 16)
     return f"{name}, trained for {int(steps):,} agent steps" if known and steps is not None else name
-
-
-_KIND = {"checkpoint": "checkpoint", "best": "best", "final": "final", "policy": "policy"}
 
 
 def _caption(steps: int, kind: str) -> str:
@@ -142,7 +139,7 @@ def _num_actions(envs: SeededEpisodes) -> int:
 
 def _with_spaces(config: Config, build: Callable[[SeededEpisodes], Network]) -> Network:
     """A network for the spaces of the run's game, which is opened for it."""
-    _, envs = open_game(config, 0)
+    envs = make_envs(config, num_envs=1, seed=0, threads=1)
     try:
         return build(envs)
     finally:

@@ -78,9 +78,9 @@ class GrowingTable:
             return self._unreadable(f"{status.st_size >> 20:,} MiB are more than a CSV of a run has")
         before, self._seen = self._seen, seen
         same_file = before is not None and before[:2] == seen[:2] and status.st_size > before[2]
-        if not same_file or os.pread(file, len(self._tail), self._offset - len(self._tail)) != self._tail:
+        if not same_file or _read_at(file, len(self._tail), self._offset - len(self._tail)) != self._tail:
             self._forget()
-        while piece := os.pread(file, PIECE, self._offset):
+        while piece := _read_at(file, PIECE, self._offset):
             end = piece.rfind(b"\n") + 1
             if not end:
                 break
@@ -136,3 +136,9 @@ def open_regular(path: Path) -> int:
         os.close(descriptor)
         raise OSError(0, "not an ordinary file")
     return descriptor
+
+
+def _read_at(file: int, size: int, offset: int) -> bytes:
+    """As `os.pread`, which Windows does not have."""
+    os.lseek(file, offset, os.SEEK_SET)
+    return os.read(file, size)
