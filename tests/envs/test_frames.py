@@ -74,6 +74,13 @@ def test_minigrids_small_numbers_use_the_range_of_a_byte() -> None:
     assert np.array_equal(made, image.astype(int) * 25)
 
 
+def test_numbers_that_minigrid_does_not_have_are_refused_and_never_wrap_around() -> None:
+    image = np.random.default_rng(0).integers(0, 11, (7, 7, 3), np.uint8)
+    image[3, 4, 1] = 11
+    with pytest.raises(UserError, match="a cell of an observation has the number 11, and MiniGrid's go to 10"):
+        frame(pixels(7, 7, 3), image, symbols=True, grayscale=False)
+
+
 def test_shrinking_to_half_keeps_the_mean_and_a_flat_image_stays_flat() -> None:
     noise = np.random.default_rng(0).integers(0, 256, (96, 96), np.uint8)
     small = frame(pixels(96, 96), noise, screen_size=48)

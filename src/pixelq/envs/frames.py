@@ -343,6 +343,12 @@ def _image(space: Box, picture: Picture, config: Config, game: str, *, symbols: 
             image = (image.astype(np.float32) - np.float32(bottom)) * np.float32(255 / (high - bottom))
         image = image.transpose(picture.axes).reshape(height, width, stack, colours)
         if symbols:
+            if image.max() > 255 // MINIGRID_SCALE:
+                raise MisreadError(
+                    f"game {game}: a cell of an observation has the number {image.max()}, and MiniGrid's go to "
+                    f"{255 // MINIGRID_SCALE}; an image of your own is read as it is under an id of your own "
+                    "(pixelq train module:id)"
+                )
             image = image * np.uint8(MINIGRID_SCALE)
         image = image @ LUMINANCE if gray else image.reshape(height, width, channels)
         if size != (height, width):

@@ -16,6 +16,7 @@ from rich.text import Text
 
 from pixelq.config import Config
 from pixelq.reports.progress_line import GAP, Standing, fitted, fitted_note
+from pixelq.standard_error import tell
 
 PLAIN_SECONDS = 30.0
 """Seconds between lines where standard error is not a terminal."""
@@ -56,7 +57,7 @@ class Progress:
         elif time.monotonic() - self._last_line >= PLAIN_SECONDS or now >= self._total:
             self._last_line = time.monotonic()
             with _output_may_be_closed():
-                print(standing.line(), file=sys.stderr, flush=True)
+                tell(standing.line())
 
     def say(self, message: str) -> None:
         """Print a line above the bar; nothing if it is empty."""
@@ -66,7 +67,7 @@ class Progress:
             if self._console.is_terminal:
                 self._console.print(message, highlight=False, markup=False, soft_wrap=True)
             else:
-                print(message, file=sys.stderr, flush=True)  # rich would also close stdout if the pipe is closed
+                tell(message)  # rich would also close stdout if the pipe is closed
 
     def note(self, text: str) -> None:
         """Show what the run is doing between two rows: in the bar's place, or as a line without a terminal."""

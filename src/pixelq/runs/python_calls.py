@@ -22,7 +22,7 @@ from pixelq.recipes.unused import check_used
 from pixelq.runs import session
 from pixelq.runs.result import Result
 from pixelq.typed_values import checked, checked_path
-from pixelq.variants import KINDS
+from pixelq.variants import KINDS, Kind
 
 _PASSING = r" at 0x[0-9a-fA-F]+| \d+$"
 """What differs in names of the same object."""
@@ -63,20 +63,17 @@ def resume_given(
     folder = checked_path(run, "run")
     fallback = checked("fallback", bool, fallback, "resume")
     saved = _saved_values(folder)
-    others: list[str] = []
-    handed = _handed_again(saved, env, wrappers, str(folder), others)
+    handed, notes = _handed_again(saved, env, wrappers, str(folder))
     overrides = dict(overrides)
     for kind in KINDS.values():
         if kind.name in overrides and not isinstance(overrides[kind.name], str):
             thing = overrides.pop(kind.name)
-            name = kind.handed(thing, handed)
-            before = str(saved.get(kind.name, name))
+            before, now = _hand_over(kind, thing, saved, handed)
             if ":" not in before:
                 raise UserError(f"{folder}: its {kind.name} is {before}; leave {kind.name} out")
-            handed[before] = thing
-            others += _another(kind.name, before, name)
+            notes += _another(kind.name, before, now)
     with handed_over(handed):
-        result = session.resume(folder, fallback=fallback, callbacks=callbacks, notes=others, **overrides)
+        result = session.resume(folder, fallback=fallback, callbacks=callbacks, notes=notes, **overrides)
     return _with(result, handed)
 
 
@@ -85,7 +82,7 @@ def made_envs(
 ) -> SeededEpisodes:
     """`pixelq.make_envs`."""
     saved = {"game": config.game, "wrappers": list(config.wrappers)} if isinstance(config, Config) else {}
-    with handed_over(_handed_again(saved, env, wrappers, "make_envs")):
+    with handed_over(_handed_again(saved, env, wrappers, "make_envs")[0]):
         return make_envs(config, num_envs=num_envs, seed=seed, threads=threads)
 
 
@@ -100,15 +97,28 @@ def variants_again(variants: Mapping[str, Any], run: Path) -> dict[str, Any]:
         UserError: a name that is no kind of variant, or a variant that lacks its part.
     """
     handed: dict[str, Any] = {}
-    saved = next(filter(None, map(_saved_values, (run, *run.parents[:2]))), {}) if variants else {}
+    saved = _values_near(run)
     for name, thing in variants.items():
         if name not in KINDS:
             raise UserError(f"load: there is no {name!r}; variants of one's own are {', '.join(KINDS)}")
         if not isinstance(thing, str):
-            # In another process an object may have another name: a partial's has the addresses of its arguments.
-            before = str(saved.get(name, own := KINDS[name].handed(thing, handed)))
-            handed[before if ":" in before else own] = thing
+            _hand_over(KINDS[name], thing, saved, handed)
     return handed
+
+
+def _hand_over(kind: Kind, thing: Any, saved: Mapping[str, Any], handed: dict[str, Any]) -> tuple[str, str]:
+    """Let a variant be found by the name that a run's configuration gives it, if that is the name of an object.
+
+    In another process the object may be called otherwise: a partial's name has the addresses of its arguments.
+
+    Returns:
+        that name, and the one that it has in this process.
+    """
+    now = kind.handed(thing, handed)
+    before = str(saved.get(kind.name, now))
+    if ":" in before:
+        handed[before] = thing
+    return before, now
 
 
 def _named_variants(overrides: Mapping[str, Any], handed: dict[str, Any]) -> dict[str, Any]:
@@ -143,23 +153,33 @@ def _saved_values(folder: Path) -> dict[str, Any]:
         return {}
 
 
+def _values_near(run: Path) -> dict[str, Any]:
+    """What the configuration of a run, or of a policy in it, says."""
+    for folder in (run, *run.parents[:2]):
+        if values := _saved_values(folder):
+            return values
+    return {}
+
+
 def _handed_again(
-    saved: Mapping[str, Any], env: Any, wrappers: Sequence[Any] | None, where: str, told: list[str] | None = None,
-) -> dict[str, Any]:  # fmt: skip
-    """An environment and wrappers that a person hands over again, by the names that a configuration gives them.
+    saved: Mapping[str, Any], env: Any, wrappers: Sequence[Any] | None, where: str
+) -> tuple[dict[str, Any], list[str]]:
+    """An environment and wrappers that a person hands over again.
 
     Args:
         saved: `game` and `wrappers` of the configuration; empty where it cannot be read.
         env: None: nothing is handed over.
         wrappers: None: those of `env`.
         where: the configuration is, for the message.
-        told: takes a line for each that has another name there; None: nobody reads it.
+
+    Returns:
+        them by the names that the configuration gives them, and a line for each that is called otherwise now.
 
     Raises:
         UserError: they are no environment and wrappers, or the configuration has others.
     """
     handed: dict[str, Any] = {}
-    told = [] if told is None else told
+    notes: list[str] = []
     around: list[Any] | None = None
     if env is not None:
         given = given_environment(env)
@@ -167,7 +187,7 @@ def _handed_again(
         game = str(saved.get("game", given.game))
         if given.factory is not None and is_factory(game):
             handed[object_name(game)] = given.factory
-            told += _another("env", object_name(game), object_name(given.game))
+            notes += _another("env", object_name(game), object_name(given.game))
         elif given.game != game:
             raise UserError(f"{where}: its game is {game}, and env makes {given.game}; leave env out")
         around = [handed.get(name, name) for name in given.wrappers] if given.wrappers else None
@@ -181,10 +201,10 @@ def _handed_again(
                 f"{where}: it has {len(wanted)} wrappers ({', '.join(wanted) or 'none'}), and {len(names)} are handed "
                 "over; give the same"
             )
-        told += [line for pair in zip(wanted, names, strict=False) for line in _another("wrapper", *pair)]
+        notes += [line for pair in zip(wanted, names, strict=False) for line in _another("wrapper", *pair)]
         handed |= others
         handed |= {name: thing for name, thing in zip(wanted, things, strict=False) if not isinstance(thing, str)}
-    return handed
+    return handed, notes
 
 
 def _another(part: str, before: str, now: str) -> list[str]:

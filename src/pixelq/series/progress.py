@@ -16,6 +16,7 @@ from pixelq.reports.progress import PLAIN_SECONDS
 from pixelq.reports.progress_line import Part, duration, fitted, number, short
 from pixelq.series.run_facts import standing
 from pixelq.series.side_by_side import Job, Outcome
+from pixelq.standard_error import tell
 
 LOOK_SECONDS = 1.0
 """Between two looks into the runs' folders."""
@@ -45,7 +46,7 @@ class SeriesProgress:
             if self._console.is_terminal:
                 self._console.print(message, highlight=False, markup=False, soft_wrap=True)
             else:
-                print(message, file=sys.stderr, flush=True)
+                tell(message)
 
     def look(self, running: Sequence[Job], ended: Sequence[Outcome]) -> None:
         """Bring the line up to date."""
