@@ -99,7 +99,7 @@ class Runs:
             # No room for raw frames: where they are to lie, `replay` puts them on the card.
             with (
                 mock.patch("pixelq.runs.parts.make_envs", self._shared),
-                mock.patch("pixelq.replay.replay.has_room", return_value=False),
+                mock.patch("pixelq.replay.base_replay.has_room", return_value=False),
             ):
                 self._runs[recipe, num_envs] = TimedRun(config, Path(self._folder.name) / f"{recipe}-{num_envs}")
         return self._runs[recipe, num_envs]

@@ -6,6 +6,8 @@ after the other, and computes in float64. What a loss makes of its outputs is he
 
 import copy
 import dataclasses
+import gc
+import weakref
 
 import numpy as np
 import pytest
@@ -261,6 +263,22 @@ def test_a_loss_whose_question_no_mask_is_known_for_is_told_so_and_only_with_mas
     with pytest.raises(UserError, match=message):
         own(*nets, batch, None)
     assert own(*nets, without(batch), None).loss.shape == (6,)
+
+
+@pytest.mark.parametrize("case", LOSSES)
+def test_a_batch_with_masks_is_let_go_of_as_soon_as_its_loss_is(case):
+    """Not when Python next looks for objects that hold each other: until then tens of batches would be in memory."""
+    loss, nets = made(case)
+    batch = transitions()
+    states = weakref.ref(batch.next_state)
+    gc.collect()
+    gc.disable()
+    try:
+        loss(*nets, batch, None)
+        del batch
+        assert states() is None
+    finally:
+        gc.enable()
 
 
 def test_q_values_of_actions_that_are_not_allowed_are_the_lowest_number_and_have_no_gradient():

@@ -220,7 +220,7 @@ def test_a_state_that_cannot_be_saved_names_its_callback_and_everything_else_is_
     with pytest.raises(RunError, match="callback Callback failed in state_dict") as caught:
         train(run_dir="r", callbacks=[callback])
     assert words in str(caught.value)
-    assert "all but the callbacks is saved" in str(caught.value)
+    assert "everything but the callbacks is saved" in str(caught.value)
     assert pixelq.resume("r").complete
 
 

@@ -65,7 +65,7 @@ def test_a_full_card_leaves_the_replay_compressed_and_the_batches_the_same(
     in_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     start(on_cuda("replay"), Path("raw"))
-    monkeypatch.setattr("pixelq.replay.replay.has_room", lambda device, num_bytes: False)
+    monkeypatch.setattr("pixelq.replay.base_replay.has_room", lambda device, num_bytes: False)
     assert not Run(on_cuda("replay")).parts.replay.makes_batches_on_device  # type: ignore[union-attr]
     start(on_cuda("replay"), Path("compressed"))
     assert facts(Path("raw")) == facts(Path("compressed"))

@@ -13,6 +13,7 @@ import pytest
 import safetensors
 import torch
 
+import pixelq
 from pixelq.checkpoints.reader import read_checkpoint
 from pixelq.checkpoints.store import CheckpointStore, PendingCheckpoint
 from pixelq.cli import main
@@ -202,6 +203,20 @@ def test_an_environment_that_raises_is_named_with_the_step_and_the_rest_is_saved
     assert CheckpointStore(Path("r/checkpoints")).load().agent_steps == step
     assert resume(Path("r")).agent_steps == 200
     assert facts(Path("r"))["last"] == "step-000000000200"
+
+
+def test_an_environment_that_raises_is_named_and_the_rest_saved_although_a_callback_cannot_be(
+    in_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    callback = pixelq.Callback(on_log=lambda training, row: None)
+    callback.state_dict = lambda: {"x": {1, 2}}  # type: ignore[attr-defined]
+    with monkeypatch.context() as broken:
+        failing(broken, "step", 60)
+        with pytest.raises(RunError, match="environment 0 failed") as failed:
+            start(quick(checkpoint_every=10_000), Path("r"), callbacks=[callback])
+    assert "the rest but the callbacks is saved (callback Callback failed in state_dict" in str(failed.value)
+    assert "the emulator is on fire" in (Path("r") / FAILURE).read_text()
+    assert CheckpointStore(Path("r/checkpoints")).load().agent_steps == 59
 
 
 TINY = {"torso": "plain", "channels": (4,), "kernels": (8,), "strides": (8,), "hidden": (8,)}

@@ -18,6 +18,7 @@ from pixelq.checkpoints.state_tree import tree_digest
 from pixelq.checkpoints.sufficient_sizes import sufficient_sizes
 from pixelq.errors import UserError
 from pixelq.replay import Replay, ReplaySnapshot
+from pixelq.replay.base_replay import BaseReplay
 from pixelq.replay.sequence_replay import SequenceReplay, Sequencing
 from pixelq.reports.tracking import COLUMNS, TIMINGS
 from pixelq.variants import KINDS
@@ -94,7 +95,7 @@ def replay_digest(snapshot: ReplaySnapshot | StoredReplay) -> str:
         meta = snapshot.meta | sufficient
         shape = tuple(meta["frame_shape"])
         sizes = (meta["capacity"], meta["num_envs"], shape, meta["stack"], 1, 1.0, meta["frame_dtype"])
-        replay = Replay(*sizes) if "sequence_every" not in meta else _of_sequences(sizes, meta)
+        replay: BaseReplay = Replay(*sizes) if "sequence_every" not in meta else _of_sequences(sizes, meta)
     except (KeyError, TypeError, AttributeError, ArithmeticError, ValueError, MemoryError) as error:
         raise UserError(f"replay: its sizes are damaged ({error})") from None
     replay.restore(meta, snapshot.arrays, snapshot.sealed)
@@ -108,7 +109,7 @@ def replay_digest(snapshot: ReplaySnapshot | StoredReplay) -> str:
     return total.hexdigest()
 
 
-def _of_sequences(sizes: tuple[Any, ...], meta: dict[str, Any]) -> Replay:
+def _of_sequences(sizes: tuple[Any, ...], meta: dict[str, Any]) -> SequenceReplay:
     """A replay of sequences of any length, for what is kept does not depend on it."""
     size = meta["recurrent_size"]
     sequencing = Sequencing(length=1, burn_in=0, every=meta["sequence_every"], stored=size > 0)

@@ -42,7 +42,8 @@ from pixelq.command_lines import command_line
 from pixelq.errors import UserError
 from pixelq.files.atomic import atomic_file, remove_temporaries, sync_file, sync_folder, write_bytes
 from pixelq.machine.out_of_memory import as_memory_error
-from pixelq.replay import Replay, ReplaySnapshot
+from pixelq.replay import ReplaySnapshot
+from pixelq.replay.base_replay import BaseReplay
 from pixelq.replay.segments import write_segment
 
 STATE, TENSORS = "state.json", "tensors.safetensors"
@@ -91,7 +92,7 @@ class CheckpointStore:
         self._newest_is_outdated = True
 
     def capture(
-        self, agent_steps: int, state: dict[str, Any], replay: Replay | None, logs: tuple[Path, ...] = ()
+        self, agent_steps: int, state: dict[str, Any], replay: BaseReplay | None, logs: tuple[Path, ...] = ()
     ) -> PendingCheckpoint:
         """Copy the state of the running parts (milliseconds; training waits only for this).
 

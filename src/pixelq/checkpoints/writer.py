@@ -8,7 +8,7 @@ from typing import Any
 
 from pixelq.checkpoints.store import CheckpointStore, PendingCheckpoint
 from pixelq.files.atomic import reason_of, remedy
-from pixelq.replay import Replay
+from pixelq.replay.base_replay import BaseReplay
 
 
 class CheckpointWriter:
@@ -31,14 +31,14 @@ class CheckpointWriter:
         """Of the checkpoints since the last good one."""
         self._failure: BaseException | None = None
 
-    def write_soon(self, agent_steps: int, state: dict[str, Any], replay: Replay | None) -> None:
+    def write_soon(self, agent_steps: int, state: dict[str, Any], replay: BaseReplay | None) -> None:
         """Capture now and write in the background; first waits until the checkpoint before has been written."""
         self.close()
         pending = self.store.capture(agent_steps, state, replay, self._logs)
         self._thread = threading.Thread(target=self._write, args=(pending,), name="checkpoint")
         self._thread.start()
 
-    def write_now(self, agent_steps: int, state: dict[str, Any], replay: Replay | None) -> None:
+    def write_now(self, agent_steps: int, state: dict[str, Any], replay: BaseReplay | None) -> None:
         """Capture and write before returning.
 
         Raises:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from functools import partial
 from typing import Any
 
 import torch
@@ -39,11 +40,13 @@ class MaskedNetwork:
     def __init__(self, network: Network, known: list[tuple[Tensor, Tensor]]) -> None:
         self._network, self._known = network, known
         self.head: nn.Module = copy.copy(network.head)  # its weights are shared
-        self.head.values = self._values_of_output  # type: ignore[assignment]
+        # Not a method of this object, which would hold itself: each update's batch then stays in memory until Python
+        # looks for such cycles.
+        self.head.values = partial(_values_of_output, network.head, known)  # type: ignore[assignment]
 
     def __call__(self, state: Tensor, noise: torch.Generator | None = None) -> Tensor:
         """The head's output for states of the batch; Q-values, if that is what the head gives, are masked already."""
-        output, mask = self._network(state, noise), self._mask(state)
+        output, mask = self._network(state, noise), _mask(state, self._known)
         if mask is None:
             return output
         if output.dim() == 2:
@@ -71,22 +74,8 @@ class MaskedNetwork:
         """
         return _masked(self._network.values(output, state), self._mask_of_state(state))
 
-    def _values_of_output(self, output: Tensor) -> Tensor:
-        """What `network.head.values` gives.
-
-        Raises:
-            UserError: it is not the whole output that a network gave for a state of the batch.
-        """
-        mask = self._mask(output)
-        if mask is None:
-            raise UserError(
-                "the loss asks network.head.values about a part of an output, and this game has action masks: ask "
-                "network.values(output, state), with the state it belongs to"
-            )
-        return _masked(self._network.head.values(output), mask)  # type: ignore[operator]
-
     def _mask_of_state(self, state: Tensor) -> Tensor:
-        mask = self._mask(state)
+        mask = _mask(state, self._known)
         if mask is None:
             raise UserError(
                 "the loss asks for Q-values of changed states, and this game has action masks, which are known of "
@@ -94,8 +83,24 @@ class MaskedNetwork:
             )
         return mask
 
-    def _mask(self, tensor: Tensor) -> Tensor | None:
-        return next((mask for known, mask in self._known if known is tensor), None)
+
+def _mask(tensor: Tensor, known: list[tuple[Tensor, Tensor]]) -> Tensor | None:
+    return next((mask for one, mask in known if one is tensor), None)
+
+
+def _values_of_output(head: nn.Module, known: list[tuple[Tensor, Tensor]], output: Tensor) -> Tensor:
+    """What `MaskedNetwork.head.values` gives.
+
+    Raises:
+        UserError: it is not the whole output that a network gave for a state of the batch.
+    """
+    mask = _mask(output, known)
+    if mask is None:
+        raise UserError(
+            "the loss asks network.head.values about a part of an output, and this game has action masks: ask "
+            "network.values(output, state), with the state it belongs to"
+        )
+    return _masked(head.values(output), mask)  # type: ignore[operator]
 
 
 def _masked(q: Tensor, mask: Tensor) -> Tensor:

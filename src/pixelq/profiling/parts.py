@@ -18,12 +18,13 @@ from pixelq.learner.stream_learner import StreamLearner
 from pixelq.loops.rollout import Rollout
 from pixelq.policy import EpsilonGreedy
 from pixelq.replay import Replay
+from pixelq.replay.base_replay import BaseReplay
 from pixelq.replay.sequence_replay import SequenceReplay
 
 PARTS: dict[str, tuple[tuple[type, tuple[str, ...]], ...]] = {
     "emulator": ((SeededEpisodes, ("step",)),),
     "acting": ((EpsilonGreedy, ("__call__", "act_and_value", "act_and_greedy", "q_values")),),
-    "storing": ((Replay, ("add",)), (SequenceReplay, ("add",)), (Rollout, ("store", "cut", "end"))),
+    "storing": ((BaseReplay, ("add",)), (SequenceReplay, ("add",)), (Rollout, ("store", "cut", "end"))),
     "sampling": ((Replay, ("sample", "draw", "batch")), (SequenceReplay, ("sample",)), (Rollout, ("batch",))),
     "update": ((Learner, ("update", "copy_to_target")), (StreamLearner, ("update",))),
 }

@@ -8,6 +8,7 @@ import numpy as np
 
 from pixelq.action_masks import random_actions
 from pixelq.replay import Replay
+from pixelq.replay.base_replay import BaseReplay
 from pixelq.replay.batch import Batch
 from pixelq.runs.run import Run
 
@@ -54,7 +55,7 @@ class RecordedPlay:
             self._steps.append(_Step(frame, info["action"], learning_reward, ends, over, final, *masks))
             observations = following
 
-    def fill(self, replay: Replay, transitions: int) -> None:
+    def fill(self, replay: BaseReplay, transitions: int) -> None:
         """Store the play repeatedly until `transitions` agent steps have been added."""
         added = 0
         while True:

@@ -11,6 +11,7 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
+from pixelq.replay.base_replay import BaseReplay
 from pixelq.replay.batch import Batch, Drawn
 from pixelq.replay.replay import Replay
 
@@ -19,7 +20,7 @@ GATHERED = 128 * 2**20
 
 
 def minibatches(
-    replay: Replay, count: int, batch_size: int, generator: np.random.Generator, device: torch.device
+    replay: BaseReplay, count: int, batch_size: int, generator: np.random.Generator, device: torch.device
 ) -> Iterator[Batch]:
     """`count` minibatches of a loop's iteration.
 
@@ -37,7 +38,7 @@ def minibatches(
     """
     if count < 2 or device.type != "cuda" or replay.sampler.uses_priorities:
         return (replay.sample(batch_size, generator) for _ in range(count))
-    if not (replay.draws_single_transitions and getattr(replay.sampler, "independent", False)):
+    if not (isinstance(replay, Replay) and getattr(replay.sampler, "independent", False)):
         calls = [partial(replay.sample, batch_size, generator)] * count
         return iter(call() for call in calls) if replay.makes_batches_on_device else made_ahead(calls, device)
     drawn = replay.draw(count * batch_size, generator)

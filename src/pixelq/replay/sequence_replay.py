@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -12,14 +11,13 @@ from numpy.typing import DTypeLike
 from torch import Tensor
 
 from pixelq.errors import UserError
+from pixelq.replay.base_replay import BaseReplay
 from pixelq.replay.batch import Batch
 from pixelq.replay.block_store import FRAMES_PER_BLOCK
 from pixelq.replay.limits import check_drawn
 from pixelq.replay.recurrent_states import RecurrentStates
-from pixelq.replay.replay import Replay
 from pixelq.replay.rows import FINAL, TERMINATED
 from pixelq.replay.samplers import Reach, Sampler
-from pixelq.replay.samplers.uniform import Sampler as UniformSampler
 from pixelq.replay.snapshot import ReplaySnapshot, SealedBlock
 from pixelq.replay.stacks import states_in_memory
 
@@ -39,7 +37,7 @@ class Sequencing(NamedTuple):
     """eta, share of the largest priority in a sequence in its own; the rest is their mean's (R2D2, section 2.3)."""
 
 
-class SequenceReplay(Replay):
+class SequenceReplay(BaseReplay):
     """The newest rows of `num_envs` environments, and of every few of them what the network remembered there.
 
     Sequence k of an environment begins at its row k x `every`. It is b rows of burn-in, T rows that are learned from,
@@ -50,7 +48,7 @@ class SequenceReplay(Replay):
     The sampler draws sequences as it draws rows elsewhere; number k is their position.
 
     Args:
-        capacity, num_envs, frame_shape, stack, n_step, gamma, frame_dtype: as of `Replay`.
+        capacity, num_envs, frame_shape, stack, n_step, gamma, frame_dtype: as of `BaseReplay`.
         sequencing: what a sequence is.
         recurrent_size: S, numbers of a recurrent state.
         make_sampler: of `num_envs` and the sequences kept of each makes a sampler; None: uniform.
@@ -58,8 +56,6 @@ class SequenceReplay(Replay):
     Raises:
         UserError: a value out of range, or an environment would not have a whole sequence at any time.
     """
-
-    draws_single_transitions = False
 
     def __init__(
         self, capacity: int, num_envs: int, frame_shape: tuple[int, ...], stack: int, n_step: int, gamma: float,
@@ -77,8 +73,7 @@ class SequenceReplay(Replay):
             )
         self._recurrent_size = recurrent_size
         self._recurrent_states = self._no_recurrent_states()
-        self._new_sampler = partial(make_sampler or UniformSampler, num_envs, self._recurrent_states.kept)
-        self.sampler = self._new_sampler()
+        self._draw_with(make_sampler, self._recurrent_states.kept)
 
     @property
     def nbytes(self) -> int:
@@ -106,12 +101,12 @@ class SequenceReplay(Replay):
 
         Args:
             observation, action, reward, terminated, episode_over, final_observation, action_mask, final_action_mask: as
-                of `Replay.add`.
+                of `BaseReplay.add`.
             recurrent_state: float32 `(num_envs, S)`, what the network remembered before it saw `observation`, zeros
                 where an episode begins there; None: zeros.
 
         Raises:
-            UserError: as of `Replay.add`; nothing is stored.
+            UserError: as of `BaseReplay.add`; nothing is stored.
         """
         positions = self._rows.written.copy()
         super().add(
@@ -193,7 +188,7 @@ class SequenceReplay(Replay):
         self.sampler.learned(np.stack([envs[0], numbers], axis=1), of_sequence.astype(np.float32))
 
     def snapshot(self, since: int = 0) -> ReplaySnapshot:
-        """The contents, as of `Replay.snapshot`.
+        """The contents, as of `BaseReplay.snapshot`.
 
         A sealed block's `rows` end with the recurrent states of the sequences that begin in it;
         `arrays["open_recurrent_states"]` are those of the open blocks.
@@ -204,7 +199,7 @@ class SequenceReplay(Replay):
         return ReplaySnapshot(snapshot.meta, snapshot.arrays, sealed)
 
     def restore(self, meta: dict[str, Any], arrays: dict[str, np.ndarray], sealed: Iterable[SealedBlock]) -> None:
-        """As of `Replay.restore`.
+        """As of `BaseReplay.restore`.
 
         Raises:
             UserError: as there, or recurrent states are missing, of other sizes, or not finite.

@@ -6,6 +6,7 @@ import contextlib
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import safetensors.torch
 import torch
@@ -104,50 +105,59 @@ def _batch_and_weights(run: Run) -> dict[str, torch.Tensor]:
 
 def _environment_failed(run: Run, error: EnvironmentFailedError) -> str:
     """Save everything else, and the traceback."""
-    step, folder = run.parts.counters.agent_steps, run.folder.path
-    with contextlib.suppress(OSError):
-        write_bytes(folder / FAILURE, "".join(traceback.format_exception(error)).encode())
-    saved = "the rest is saved" if error.state_is_whole else "nothing since then is saved"
-    try:
-        if error.state_is_whole:
-            if error.environments is run.parts.envs:
-                run.parts.policy.take_back()  # no environment took its actions: it is to choose them again
-            run.checkpoints.write_now(step, run.state(), run.parts.replay)
-    except (OSError, MemoryError) as refused:
-        saved = f"the rest could not be saved ({reason_of(refused)})"
+    file = _keep_traceback(run, error)
+    saved = "nothing since then is saved"
+    if error.state_is_whole:
+        if error.environments is run.parts.envs:
+            run.parts.policy.take_back()  # no environment took its actions: it is to choose them again
+        saved = _save(run, "the rest")
     return (
-        f"{error}, at agent step {step:,} of {run.config.game} (details in {folder / FAILURE}); {saved}: "
-        f"`{resume_line(run.config, folder)}` goes on from {run.last_good}"
+        f"{error}, at agent step {run.parts.counters.agent_steps:,} of {run.config.game} (details in {file}); {saved}: "
+        f"`{resume_line(run.config, run.folder.path)}` goes on from {run.last_good}"
     )
 
 
 def _callback_failed(run: Run, error: CallbackFailedError) -> str:
     """Save everything, for callbacks are told where the run is whole; and the traceback."""
-    step, folder = run.parts.counters.agent_steps, run.folder.path
-    with contextlib.suppress(OSError):
-        write_bytes(folder / FAILURE, "".join(traceback.format_exception(error)).encode())
-    saved = "everything is saved"
-    try:
-        try:
-            state = run.state()
-        except CallbackFailedError as unsaid:
-            state, saved = run.state(with_callbacks=False), f"all but the callbacks is saved ({unsaid})"
-        run.checkpoints.write_now(step, state, run.parts.replay)
-    except (OSError, MemoryError) as refused:
-        saved = f"the last steps could not be saved ({reason_of(refused)})"
+    file, saved = _keep_traceback(run, error), _save(run, "everything")
     return (
-        f"{error}, at agent step {step:,}: training stopped, details in {folder / FAILURE}; {saved}: "
-        f"`{resume_line(run.config, folder)}` goes on from {run.last_good}, without callbacks"
+        f"{error}, at agent step {run.parts.counters.agent_steps:,}: training stopped, details in {file}; {saved}: "
+        f"`{resume_line(run.config, run.folder.path)}` goes on from {run.last_good}, without callbacks"
     )
 
 
 def _variant_failed(run: Run, variants: list[str], error: Exception) -> str:
     """Keep the traceback; no checkpoint, for nobody knows what was changed."""
-    folder, reason = run.folder.path, str(error).strip().partition("\n")[0]
-    with contextlib.suppress(OSError):
-        write_bytes(folder / FAILURE, "".join(traceback.format_exception(error)).encode())
+    file, reason = _keep_traceback(run, error), str(error).strip().partition("\n")[0]
     return (
         f"training stopped at agent step {run.parts.counters.agent_steps:,} ({type(error).__name__}: {reason}), in "
-        f"{', '.join(variants)} or what called it: details in {folder / FAILURE}; once that is put right, "
-        f"`{resume_line(run.config, folder)}` goes on from {run.last_good}"
+        f"{', '.join(variants)} or what called it: details in {file}; once that is put right, "
+        f"`{resume_line(run.config, run.folder.path)}` goes on from {run.last_good}"
     )
+
+
+def _keep_traceback(run: Run, error: Exception) -> Path:
+    """Write it where it can be; returns the file."""
+    file = run.folder.path / FAILURE
+    with contextlib.suppress(OSError):
+        write_bytes(file, "".join(traceback.format_exception(error)).encode())
+    return file
+
+
+def _save(run: Run, whole: str) -> str:
+    """Write a checkpoint, without callbacks whose state cannot be saved; returns how it went.
+
+    Args:
+        run: at a moment where its state is whole.
+        whole: what to call all of it.
+    """
+    saved = f"{whole} is saved"
+    try:
+        try:
+            state = run.state()
+        except CallbackFailedError as unsaid:
+            state, saved = run.state(with_callbacks=False), f"{whole} but the callbacks is saved ({unsaid})"
+        run.checkpoints.write_now(run.parts.counters.agent_steps, state, run.parts.replay)
+    except (OSError, MemoryError) as refused:
+        saved = f"the last steps could not be saved ({reason_of(refused)})"
+    return saved

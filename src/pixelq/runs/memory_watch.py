@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from pixelq.machine.memory import ROW_BYTES
-from pixelq.replay import Replay
+from pixelq.replay.base_replay import BaseReplay
 from pixelq.replay.block_store import FRAMES_PER_BLOCK
 
 LOOK_SECONDS = 0.5
@@ -52,7 +52,7 @@ class MemoryWatch:
 
     def __init__(
         self,
-        replay: Replay,
+        replay: BaseReplay,
         assumed: float,
         learner_bytes: int,
         free: Callable[[], int | None],

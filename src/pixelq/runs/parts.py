@@ -32,6 +32,7 @@ from pixelq.own_code import told_as_own_code
 from pixelq.policy import EpsilonGreedy
 from pixelq.policy.acting import acting_with
 from pixelq.replay import Replay
+from pixelq.replay.base_replay import BaseReplay
 from pixelq.replay.samplers import sampler_maker
 from pixelq.runs.arithmetic import arithmetic
 from pixelq.runs.evaluation_state import EvaluationState
@@ -169,7 +170,7 @@ def _torch_seed(seed: np.random.SeedSequence) -> int:
     return int(seed.generate_state(1, np.uint64)[0]) >> 1
 
 
-def _empty_replay(config: Config, observation_space: Box, network: Network) -> Replay:
+def _empty_replay(config: Config, observation_space: Box, network: Network) -> BaseReplay:
     sampler = sampler_maker(config)
     sizes: dict[str, Any] = {
         "capacity": config.replay_capacity,
@@ -184,5 +185,5 @@ def _empty_replay(config: Config, observation_space: Box, network: Network) -> R
     if build is None:
         return Replay(make_sampler=sampler, **sizes)
     with told_as_own_code(from_outside(config, ("loop",)), "making the replay"):
-        replay: Replay = build(config, network, sampler, sizes)
+        replay: BaseReplay = build(config, network, sampler, sizes)
     return replay

@@ -95,13 +95,16 @@ def test_dueling_makes_the_distribution_of_a_value_and_an_advantage(head):
     assert outputs == {"value": k, "advantage": 4 * k}
 
 
-@pytest.mark.parametrize("head", HEADS)
-def test_in_bfloat16_the_output_is_float32_and_near_that_of_float32(head):
+@pytest.mark.parametrize("streams", ["plain", "dueling"])
+@pytest.mark.parametrize("hidden", [(), (64,)])
+@pytest.mark.parametrize("head", [*HEADS, "linear", "fraction_proposal"])
+def test_in_bfloat16_the_output_is_float32_and_near_that_of_float32(head, hidden, streams):
     space = SPACES["2015"]
-    full, low = (network("2015", space, head=head, precision=precision) for precision in ("float32", "bf16"))
+    options = {"head": head, "hidden": hidden, "streams": streams}
+    full, low = (network("2015", space, **options, precision=precision) for precision in ("float32", "bf16"))
     state = states(space, 3)
     with torch.no_grad():
-        assert low(state).dtype == torch.float32
+        assert low.q_values(state).dtype == torch.float32
         torch.testing.assert_close(low.q_values(state), full.q_values(state), rtol=0.05, atol=0.05)
 
 
