@@ -134,11 +134,14 @@ def network_rates(
     q = _fresh_network(run, config)
     made_by = getattr(KINDS["loop"].find(config.loop), "Learner", Learner)
     noise = torch.Generator(run.parts.device).manual_seed(config.seed)
-    learner, policy = made_by(q, config, run.parts.device, noise), EpsilonGreedy(q, run.parts.device, generator)
+    learner = made_by(q, config, run.parts.device, noise)
     states = play.batches(1, max(env_counts), generator)[0].state.numpy()
 
     def acts(n: int) -> Callable[[], object]:
-        observations = np.ascontiguousarray(states[:n])
+        observations, calls = np.ascontiguousarray(states[:n]), itertools.count()
+        # Weights are cast anew as often as in the loop: after updates.
+        updates = n * loops.updates_per_step(config)
+        policy = EpsilonGreedy(q, run.parts.device, generator, noise, lambda: int(next(calls) * updates))
         policy.acting.begin(n)
         return lambda: policy.q_values(observations)
 
