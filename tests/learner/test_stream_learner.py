@@ -145,4 +145,5 @@ def test_an_infinite_td_error_stops_it_before_the_weights_change() -> None:
     before = [parameter.clone() for parameter in one.network.parameters()]
     with pytest.raises(NotFiniteError, match="TD error is inf"):
         one.update(transition([1, 0], 0, np.inf, 0.9, [0, 1]), 1.0)
+    assert not any(module.training for module in one.network.modules())
     assert all(torch.equal(x, y) for x, y in zip(before, one.network.parameters(), strict=True))

@@ -12,9 +12,10 @@ from torch import Tensor, nn
 
 from own_variants import as_it_was, refused
 from pixelq.config import Config
+from pixelq.errors import UserError
 from pixelq.learner import trial
 from pixelq.learner.learner import check_same_formats
-from pixelq.learner.trial import try_own_parts
+from pixelq.learner.trial import try_parts
 from pixelq.losses import Loss
 from pixelq.losses.dqn import Options, loss
 from pixelq.networks import build_network
@@ -36,7 +37,7 @@ def tried(masked: bool = False, **fields: Any) -> Any:
     """Try the first update of a recipe on vectors; the network."""
     config = overridden(Config(), SMALL | fields)
     network = build_network(config, NUMBERS, 3, torch.Generator().manual_seed(1))
-    try_own_parts(config, network, CPU, masked)
+    try_parts(config, network, CPU, masked)
     return network
 
 
@@ -273,12 +274,38 @@ def test_a_trial_changes_neither_weights_nor_statistics_nor_generators() -> None
     network = build_network(config, NUMBERS, 3, torch.Generator().manual_seed(1))
     network.observe(np.ones((4, *NUMBERS.shape), np.float32))
     before, drawn = copy.deepcopy(network.state_dict()), torch.get_rng_state()
-    try_own_parts(config, network, CPU, masked=False)
+    try_parts(config, network, CPU, masked=False)
     assert not network.training
     assert torch.equal(torch.get_rng_state(), drawn)
     for name, value in network.state_dict().items():
         assert torch.equal(value, before[name]), name
     assert all(parameter.grad is None for parameter in network.parameters())
+
+
+def test_an_operation_without_a_deterministic_kernel_is_told_before_a_deterministic_run_begins(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    class Pooled(torch.autograd.Function):
+        """What torch does on a GPU, where the gradient of max-pooling has none."""
+
+        @staticmethod
+        def forward(ctx: Any, x: torch.Tensor, *sizes: Any, **named: Any) -> torch.Tensor:
+            return torch.nn.functional.avg_pool2d(x, 3, stride=2, padding=1, ceil_mode=False)
+
+        @staticmethod
+        def backward(ctx: Any, gradient: torch.Tensor) -> Any:
+            raise RuntimeError(
+                "max_pool2d_with_indices_backward_cuda does not have a deterministic implementation, but you set"
+            )
+
+    monkeypatch.setattr("pixelq.networks.torsos.impala.F.max_pool2d", lambda x, *sizes, **named: Pooled.apply(x))
+    config = overridden(Config(), SMALL | {"torso": "impala", "channels": (2,), "deterministic": True})
+    network = build_network(config, screens(), 3, torch.Generator().manual_seed(1))
+    message = r"no deterministic kernel of max_pool2d_with_indices_backward_cuda on cpu.*; leave --deterministic out"
+    with pytest.raises(UserError, match=message):
+        try_parts(config, network, CPU, masked=False)
+    assert not network.training
+    try_parts(overridden(config, {"deterministic": False}), network, CPU, masked=False)  # is not tried, nor refused
 
 
 def test_only_variants_from_outside_are_tried_and_a_lack_of_memory_is_none_of_their_faults(

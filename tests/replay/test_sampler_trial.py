@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from own_variants import as_it_was, refused
 from pixelq.config import Config
-from pixelq.learner.trial import try_own_parts
+from pixelq.learner.trial import try_parts
 from pixelq.recipes.values import overridden
 from pixelq.replay import sampler_trial
 from pixelq.replay.sampler_trial import try_sampler
@@ -158,5 +158,5 @@ def test_a_trial_leaves_every_generator_of_the_process_as_it_was() -> None:
 
     register("sampler", "mine", Sampler=changed(Learning, added=draws))
     before, network = states_of_generators(), torch.nn.Identity()
-    try_own_parts(overridden(Config(), SMALL), network, torch.device("cpu"), masked=False)  # type: ignore[arg-type]
+    try_parts(overridden(Config(), SMALL), network, torch.device("cpu"), masked=False)  # type: ignore[arg-type]
     assert states_of_generators() == before

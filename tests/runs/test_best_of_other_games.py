@@ -95,7 +95,8 @@ def test_the_best_stays_as_long_as_nothing_has_been_measured_by_the_other_games(
     assert bar(run) is None
     evaluated.append(900.0)
     resume(run, eval_every=160, steps=640)
-    assert best(run)["score"] == 1000.0
+    assert (best(run)["score"], bar(run)) == (1000.0, 1000.0)
+    assert json.loads((run / "final/metrics.json").read_text())["best_score"] == 1000.0
     assert not (run / "policies").exists()
 
 

@@ -4,6 +4,7 @@ import csv
 import json
 import math
 import re
+import tracemalloc
 from pathlib import Path
 from typing import Any
 
@@ -136,6 +137,17 @@ def test_one_game_has_no_spread_and_no_interval() -> None:
     assert math.isnan(one.summary()["std"])
     assert all(map(math.isnan, one.interval()))
     assert one.told() == {"mean": 7.0, "std": None, "min": 7.0, "max": 7.0, "median": 7.0, "interval_95": None}
+
+
+def test_the_interval_of_many_games_is_that_of_all_resamples_at_once_in_a_hundredth_of_their_memory() -> None:
+    scores = np.random.default_rng(1).normal(5, 2, 3_001)
+    tracemalloc.start()
+    low, high = result(scores.tolist()).interval()
+    _, most = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert most < 30e6
+    means = np.random.default_rng(0).choice(scores, (10_000, len(scores))).mean(axis=1)
+    assert (low, high) == tuple(np.quantile(means, [(1 - 0.95) / 2, 1 - (1 - 0.95) / 2]))
 
 
 def test_the_interval_holds_the_true_mean_about_as_often_as_it_says() -> None:

@@ -53,7 +53,7 @@ def test_a_run_is_the_same_with_and_without_the_trial(in_folder: Path, monkeypat
     start(config, Path("tried"))
     assert "sampler" in facts(Path("tried"))
     tried: list[Any] = []
-    monkeypatch.setattr("pixelq.runs.session.try_own_parts", lambda *given, **named: tried.append(given))
+    monkeypatch.setattr("pixelq.runs.session.try_parts", lambda *given, **named: tried.append(given))
     start(config, Path("untried"))
     assert tried
     assert facts(Path("tried")) == facts(Path("untried"))

@@ -8,6 +8,7 @@ import subprocess
 import threading
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -15,8 +16,10 @@ from pixelq.config import Config
 from pixelq.errors import UserError
 from pixelq.recipes.reading import read_config
 from pixelq.runs import folder_lock
-from pixelq.runs.run_folder import create_run_folder, open_run_folder
-from small_runs import python
+from pixelq.runs.folder_lock import FolderLock
+from pixelq.runs.run_folder import RunFolder, create_run_folder, open_run_folder
+from pixelq.runs.session import start
+from small_runs import python, small
 
 HOLD_THE_LOCK = """
 import sys, time
@@ -34,6 +37,41 @@ def test_a_new_folder_has_its_config_and_is_named_for_the_run(in_folder: Path) -
     assert folder.path.name.startswith("ale_ms_pacman-x-7-2")
     assert read_config(folder.config_file).seed == 7
     folder.close()
+
+
+@pytest.mark.parametrize("failing", ["pixelq.runs.run_folder.write_config", "pixelq.runs.run_folder.sync_folder"])
+def test_a_folder_that_could_not_be_made_is_not_kept_locked(
+    failing: str, in_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*given: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    Path("r").mkdir()
+    with monkeypatch.context() as failed:
+        failed.setattr(failing, full)
+        with pytest.raises(UserError, match=r"r: cannot make the run folder \(No space left on device\)"):
+            create_run_folder(Config(), Path("r"))
+    FolderLock(Path("r")).close()  # raises if it is held
+
+
+def test_a_run_that_cannot_begin_leaves_neither_its_folder_nor_the_lock(
+    in_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[RunFolder] = []
+
+    def created(*given: Any) -> RunFolder:
+        made.append(create_run_folder(*given))
+        return made[-1]
+
+    def refuses(*given: object) -> None:
+        raise UserError("wandb: no")
+
+    monkeypatch.setattr("pixelq.runs.session.create_run_folder", created)
+    monkeypatch.setattr("pixelq.runs.session.open_wandb", refuses)
+    with pytest.raises(UserError, match="wandb: no"):
+        start(small("nips2013"), Path("r"))
+    assert not Path("r").exists()
+    assert made[0]._lock._held == []
 
 
 def test_a_second_training_on_one_folder_is_refused_in_this_process_and_in_another(in_folder: Path) -> None:

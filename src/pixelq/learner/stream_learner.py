@@ -63,12 +63,16 @@ class StreamLearner:
         """
         self.last_batch = transition
         self.network.train()
-        td_error, priority, q = self._loss(self.network, self.network, transition.to(self.device), self.noise)
-        if self.device.type == "cpu" and not math.isfinite(td_error.item()):
-            raise NotFiniteError(f"the TD error is {td_error.item()}")
-        # The target carries no gradient: that of -delta is that of q(s, a; w). Weights it does not reach have none.
-        gradients = torch.autograd.grad(-td_error.sum(), self._parameters, allow_unused=True, materialize_grads=True)
-        self.network.eval()
+        try:
+            td_error, priority, q = self._loss(self.network, self.network, transition.to(self.device), self.noise)
+            if self.device.type == "cpu" and not math.isfinite(td_error.item()):
+                raise NotFiniteError(f"the TD error is {td_error.item()}")
+            # The target carries no gradient: that of -delta is that of q(s, a; w). Weights it does not reach have none.
+            gradients = torch.autograd.grad(
+                -td_error.sum(), self._parameters, allow_unused=True, materialize_grads=True
+            )
+        finally:
+            self.network.eval()
         td_error = td_error.detach()
         self._optimizer.step(td_error[0], gradients, learning_rate)
         if traces_end:

@@ -1,4 +1,5 @@
-"""A person's own parts on trial: what they do wrong is said before a run writes anything.
+"""Parts on trial: what a person's own ones do wrong, or what lacks a deterministic kernel, is said before a run writes
+anything.
 
 A loss runs for the first time when the replay has its first transitions, hours after the start of a long run perhaps,
 and so does a sampler.
@@ -33,8 +34,9 @@ from pixelq.schedules import epsilon_schedule
 from pixelq.variants import KINDS, from_outside
 
 
-def try_own_parts(config: Config, network: Network, device: torch.device, masked: bool) -> None:
-    """Try the variants from outside that take part: the schedule of epsilon, the sampler, and what makes an update.
+def try_parts(config: Config, network: Network, device: torch.device, masked: bool) -> None:
+    """Try the variants from outside that take part (epsilon's schedule, the sampler, what makes an update), and whether
+    an update has deterministic kernels if the run is to have no others.
 
     A run is the same with and without it: the run's own sampler takes no part, and every generator of Python's, NumPy's
     and torch's is as it was. A loop of one's own that builds the replay may build another, so no sampler is tried then.
@@ -46,7 +48,8 @@ def try_own_parts(config: Config, network: Network, device: torch.device, masked
         masked: whether the game has action masks.
 
     Raises:
-        UserError: one fails, or gives something of another shape or dtype than its kind says; as `try_sampler`.
+        UserError: one fails, or gives something of another shape or dtype than its kind says; as `try_sampler`; or an
+            operation has no deterministic kernel.
     """
     cuda = [device] if device.type == "cuda" else []
     with kept_global_random(), torch.random.fork_rng(devices=cuda):
@@ -74,13 +77,14 @@ def _try_epsilon(config: Config) -> None:
 
 
 def _try_first_update(config: Config, network: Network, device: torch.device, masked: bool) -> None:
-    """Act and make an update once, on copies and drawn states, where variants from outside take part.
+    """Act and make an update once, on copies and drawn states, where variants from outside take part, or where an
+    operation may have no deterministic kernel, which depends on the device.
 
     Weights and running statistics are as before. A loop of one's own may hand over other batches, so nothing is tried
     for it.
     """
     variants = from_outside(config, ("loss", "optimizer", *PARTS))
-    if not variants or not KINDS["loop"].is_own(config.loop):
+    if not (variants or config.deterministic) or not KINDS["loop"].is_own(config.loop):
         return
     try:
         copied = copy.deepcopy(network)
@@ -88,7 +92,7 @@ def _try_first_update(config: Config, network: Network, device: torch.device, ma
     except Exception:  # what holds something that cannot be copied cannot be tried; it may be trained
         return
     noise = torch.Generator(device).manual_seed(config.seed)
-    with told_as_own_code(variants):
+    with told_as_own_code(variants), _deterministic_kernels(device):
         generator = np.random.default_rng(config.seed)
         _act(config, copied, noise, generator)
         loss = bound_loss(config)
@@ -101,6 +105,25 @@ def _try_first_update(config: Config, network: Network, device: torch.device, ma
             check_same_formats(list(copied.parameters()))
         if from_outside(config, ("optimizer",)):
             (try_stream_optimizer if of_stream else try_optimizer)(config, copied)
+
+
+@contextmanager
+def _deterministic_kernels(device: torch.device) -> Iterator[None]:
+    """Around what torch may refuse for the lack of one.
+
+    Raises:
+        UserError: it did.
+    """
+    try:
+        yield
+    except RuntimeError as error:
+        operation, refused, _ = str(error).partition(" does not have a deterministic implementation")
+        if not refused:
+            raise
+        raise UserError(
+            f"deterministic = True: torch has no deterministic kernel of {operation} on {device.type}, which an update "
+            "of this recipe needs; leave --deterministic out, or use another --device"
+        ) from None
 
 
 def _checked(config: Config, loss: Any, batch: Batch) -> Loss:

@@ -20,6 +20,8 @@ from pixelq.policy import Agent
 from pixelq.policy.acting import Acting, forgotten, in_order
 from pixelq.runs.scores import Episode, Scores
 
+RESAMPLES = 10_000
+"""Of the games, for the interval of their mean."""
 PARALLEL = 32
 """Most games played at once."""
 
@@ -53,11 +55,14 @@ class Evaluation:
         return float(self.scores.mean())
 
     def interval(self, level: float = 0.95) -> tuple[float, float]:
-        """Percentile bootstrap interval of the mean, from 10,000 resamples; NaN of one game, which has none."""
+        """Percentile bootstrap interval of the mean, of `RESAMPLES`; NaN of one game, which has none."""
         if len(self.games) < 2:
             return math.nan, math.nan
-        generator = np.random.default_rng(0)
-        means = generator.choice(self.scores, (10_000, len(self.games))).mean(axis=1)
+        generator, scores = np.random.default_rng(0), self.scores
+        # Some at a time, which draws the same: all resamples of many games at once would take gigabytes.
+        some = max(1, 1_000_000 // len(scores))
+        drawn = (generator.choice(scores, (min(some, RESAMPLES - i), len(scores))) for i in range(0, RESAMPLES, some))
+        means = np.concatenate([resamples.mean(axis=1) for resamples in drawn])
         tail = (1 - level) / 2
         low, high = np.quantile(means, [tail, 1 - tail])
         return float(low), float(high)

@@ -239,6 +239,7 @@ class Reporting:
         of_other_games = before is not None and before.is_of_other_games(self._by_training_games)
         # A session that died may have got further, and its better policy is not to be lost.
         if before is not None and not of_other_games and before.score > score:
+            evaluations.best_score = before.score
             return
         known = {name: value for name, value in self.metrics().items() if value is not None and name != "best_score"}
         facts: dict[str, str | float | int] = {"score": score, "measured_by": measured_by, **known}

@@ -62,11 +62,14 @@ def create_run_folder(config: Config, run_dir: Path | None, runs: Path = Path("r
     try:
         path = _claim(run_dir) if run_dir else _claim_free_name(config, runs)
         folder = RunFolder(path)
-        if folder.config_file.exists():  # another process was quicker, and has ended
+        try:
+            if folder.config_file.exists():  # another process was quicker, and has ended
+                raise _taken(path)
+            write_config(config, folder.config_file)
+            sync_folder(path.parent)
+        except BaseException:
             folder.close()
-            raise _taken(path)
-        write_config(config, folder.config_file)
-        sync_folder(path.parent)
+            raise
     except OSError as error:
         where = error.filename or run_dir or runs
         raise UserError(

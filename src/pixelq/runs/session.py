@@ -19,7 +19,7 @@ from pixelq.checkpoints.store import CheckpointStore
 from pixelq.command_lines import command_line
 from pixelq.config import Config
 from pixelq.errors import UserError
-from pixelq.learner.trial import try_own_parts
+from pixelq.learner.trial import try_parts
 from pixelq.machine.device import choose_device, default_threads
 from pixelq.machine.memory import available_memory, free_disk
 from pixelq.recipes.reading import read_config, write_config
@@ -80,11 +80,12 @@ def start(
     try:
         begin_with(run, weights)
         parts = run.parts
-        try_own_parts(config, parts.learner.network, parts.device, masked=parts.envs.masked_actions > 0)
+        try_parts(config, parts.learner.network, parts.device, masked=parts.envs.masked_actions > 0)
         folder = create_run_folder(config, run_dir)
         try:
             run.open(folder, CheckpointStore(folder.checkpoints), wandb_run=open_wandb(config, folder.path))
         except BaseException:
+            folder.close()  # Windows deletes nothing that is open
             shutil.rmtree(folder.path, ignore_errors=True)  # it was made a moment ago and holds nothing
             raise
     except OSError as error:
