@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from pixelq.config import Config
 from pixelq.errors import RunError, UserError
 from pixelq.recipes.reading import read_recipe
-from pixelq.typed_values import checked_path
+from pixelq.typed_values import checked_path, checked_seed
 from pixelq.variants import register
 
 if TYPE_CHECKING:
@@ -138,7 +138,7 @@ def make_envs(
     return made_envs(config, num_envs, seed, threads, env, wrappers)
 
 
-def load(run: Path | str, device: str = "cpu", **variants: Any) -> Agent | TableAgent:
+def load(run: Path | str, device: str = "cpu", *, seed: int = 0, **variants: Any) -> Agent | TableAgent:
     """Load a trained policy: the best of a run folder, a `policy.safetensors`, an export (folder or zip) or one from
     the Hugging Face hub (`hf:owner/name`, `hf:owner/name@revision`); of `pixelq tabular`'s run the table.
 
@@ -149,6 +149,7 @@ def load(run: Path | str, device: str = "cpu", **variants: Any) -> Agent | Table
     Args:
         run: where the policy is.
         device: cpu, cuda, mps or auto.
+        seed: of the random actions that `act` takes where it is given an epsilon.
         variants: parts of the network that were handed over to `train` (`torso=MyTorso`), where no name brings them
             back.
 
@@ -157,13 +158,13 @@ def load(run: Path | str, device: str = "cpu", **variants: Any) -> Agent | Table
     """
     from pixelq.tabular.table_run import is_table_run, load_table
 
-    given, run = run, checked_path(run, "run")
+    given, run, seed = run, checked_path(run, "run"), checked_seed(seed, "load")
     if is_table_run(run):
         import numpy as np
 
         from pixelq.tabular.policies import TableAgent
 
-        return TableAgent(load_table(run).table, np.random.default_rng(0))
+        return TableAgent(load_table(run).table, np.random.default_rng(seed))
     from pixelq.checkpoints.policy_file import load_agent
     from pixelq.machine.device import choose_device
     from pixelq.named_objects import handed_over
@@ -172,7 +173,7 @@ def load(run: Path | str, device: str = "cpu", **variants: Any) -> Agent | Table
     from pixelq.standard_error import tell
 
     with handed_over(variants_again(variants, run)), playable(given, tell) as place:
-        return load_agent(place.path, choose_device(device)[0])
+        return load_agent(place.path, choose_device(device)[0], seed)
 
 
 def __getattr__(name: str) -> Any:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import errno
+import numbers
 import os
 import types
 import typing
@@ -77,6 +78,21 @@ def checked_path(value: Any, what: str) -> Path:
         if error.errno == errno.ENAMETOOLONG:
             raise UserError(f"{what} = {given[:60]}...: {error.strerror}; give a shorter one") from None
     return path
+
+
+def checked_seed(value: Any, where: str) -> int:
+    """Return the seed that a person gave in Python.
+
+    Args:
+        value: a whole number, NumPy's too.
+        where: of what it is, for the message.
+
+    Raises:
+        UserError: it is something else, or negative.
+    """
+    if isinstance(value, bool) or not isinstance(value, numbers.Integral) or value < 0:
+        raise UserError(f"{where}: seed = {value!r:.80} must be a whole number, at least 0")
+    return int(value)
 
 
 def check_letters(text: str, what: str) -> None:

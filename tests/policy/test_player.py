@@ -199,6 +199,24 @@ def test_several_environments_are_played_as_each_alone(mode: AutoresetMode) -> N
                 players[i].reset()
 
 
+def test_a_seed_decides_the_random_actions_of_an_agent_and_of_each_of_its_players() -> None:
+    agent, _ = opened("Taxi-v4", hidden=(16,))
+    env = gymnasium.make("Taxi-v4")
+    observation, _ = env.reset(seed=1)
+
+    def actions(player: Any) -> list[int]:
+        return [player.act(observation) for _ in range(40)]
+
+    first, again, other = (actions(agent.player(env, epsilon=1.0, seed=seed)) for seed in (5, 5, 6))
+    assert first == again != other
+    state = np.zeros((1, *agent.observation_space.shape), agent.observation_space.dtype)
+    agents = [Agent(agent.network, agent.config, agent.acting.device, seed) for seed in range(30)]
+    assert len({int(one.act(state, epsilon=1.0)[0]) for one in agents}) > 1
+    for seed in (-1, "x", 1.5, True):
+        with pytest.raises(UserError, match=r"player: seed = .* must be a whole number, at least 0"):
+            agent.player(env, seed=seed)  # type: ignore[arg-type]
+
+
 def test_no_ops_are_drawn_within_the_recipes_number_and_fire_is_one_of_them() -> None:
     agent, _ = opened("breakout", **(CALM | {"noop_max": 6}))
     env = gymnasium.make("ALE/Breakout-v5", **PLAIN)

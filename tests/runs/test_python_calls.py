@@ -237,6 +237,19 @@ def test_a_part_is_handed_to_load_as_to_resume_whatever_its_address_is_now(in_fo
     assert np.array_equal(pixelq.load(policy, torso=torso).q_values(states), before)
 
 
+@pytest.mark.parametrize("tabular", [False, True])
+def test_a_loaded_policy_takes_its_random_actions_from_the_seed(tabular: bool, in_folder: Path) -> None:
+    if tabular:
+        assert main(["tabular", "Taxi-v4", "--episodes", "2", "--run-dir", "r"]) == 0
+        states: np.ndarray = np.zeros(40, np.int64)
+    else:
+        pixelq.train("CartPole-v1", run_dir="r", **UNTESTED | {"steps": 100})
+        states = np.zeros((40, 1, 4), np.float32)
+    first, again, other = (pixelq.load("r", seed=seed).act(states, epsilon=1.0).tolist() for seed in (5, 5, 6))
+    assert first == again != other
+    assert "load: seed = -1 must be a whole number, at least 0" in refused(lambda: pixelq.load("r", seed=-1))
+
+
 def test_an_object_that_cannot_be_copied_is_the_only_environment_and_is_not_closed(
     corridor: Any, in_folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -96,8 +96,13 @@ def recorded_score(folder: Path) -> float | None:
     return score if math.isfinite(score) else None
 
 
-def load_agent(path: Path | str, device: torch.device | None = None) -> Agent:
+def load_agent(path: Path | str, device: torch.device | None = None, seed: int = 0) -> Agent:
     """Load a policy: from a run folder (best, else final), a folder with a policy, or a `.safetensors` file.
+
+    Args:
+        path: where it is.
+        device: where it shall be; None: the CPU.
+        seed: as of `Agent`.
 
     Raises:
         UserError: there is no policy there, it is damaged, or it does not fit its configuration.
@@ -110,7 +115,7 @@ def load_agent(path: Path | str, device: torch.device | None = None) -> Agent:
     space = _observation_space(facts["observation"], file) if "observation" in facts else likely_observations(config)
     network = _network_for(weights, config, space, _num_actions(facts, weights, file), file)
     load_weights(network, weights, where=str(file))
-    return Agent(network.to(device), config, device)
+    return Agent(network.to(device), config, device, seed)
 
 
 def find_policy(path: Path) -> Path:

@@ -10,6 +10,7 @@ from pixelq.envs.games import Game, list_games, resolve_game, rom_file
 from pixelq.envs.gymnasium_games import GymnasiumGame
 from pixelq.errors import UserError
 from pixelq.machine.cores import available_cores
+from pixelq.typed_values import checked_seed
 
 if TYPE_CHECKING:
     import numpy as np
@@ -92,8 +93,8 @@ def _check(config: Config, num_envs: Any, seed: Any, threads: Any) -> None:
         if not _is_whole(value) or not least <= value <= MOST_ENVS:
             raise UserError(f"make_envs: {name} = {value!r:.80} must be a whole number from {least} to {MOST_ENVS:,}")
     # A seed sequence is known by its method, so that NumPy need not be imported to name its class.
-    if not hasattr(seed, "generate_state") and not (_is_whole(seed) and seed >= 0):
-        raise UserError(f"make_envs: seed = {seed!r:.80} must be a whole number, at least 0")
+    if not hasattr(seed, "generate_state"):
+        checked_seed(seed, "make_envs")
 
 
 def _is_whole(value: Any) -> bool:

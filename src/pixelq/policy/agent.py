@@ -17,6 +17,7 @@ from pixelq.errors import UserError
 from pixelq.image_and_numbers import described
 from pixelq.networks import Network
 from pixelq.policy.acting import Acting, acting_with, beginnings
+from pixelq.typed_values import checked_seed
 
 if TYPE_CHECKING:
     from pixelq.policy.player import Player
@@ -56,7 +57,7 @@ class Agent:
         Raises:
             UserError: they are of another shape or dtype, epsilon is no probability, or a mask is none.
         """
-        return self._choose(self.acting, observations, epsilon, action_mask)
+        return self._choose(self.acting, self._generator, observations, epsilon, action_mask)
 
     def reset(self, where: Any = True) -> None:
         """Say that the next observations are the first ones of new episodes; of no effect without a memory.
@@ -91,17 +92,19 @@ class Agent:
             env: what `gymnasium.make` or `gymnasium.make_vec` returned.
             frame_skip: observations to one action; None: the policy's, for an environment that plays one frame a step.
             epsilon: probability of a random action.
-            seed: of no-ops and other openings that are drawn.
+            seed: of these, and of no-ops and other openings that are drawn.
 
         Raises:
-            UserError: the environment does not show what the policy was trained on, or does not take its actions.
+            UserError: the environment does not show what the policy was trained on, or does not take its actions; or
+                the seed is none.
         """
         from pixelq.policy.player import Player
 
         acting = self.acting.anew(env.num_envs if isinstance(env, VectorEnv) else 1)
+        generator = np.random.default_rng([checked_seed(seed, "player"), 1])  # apart from that of the openings
         return Player(
-            partial(self._choose, acting), acting, self.config, self.observation_space, self.network.num_actions, env,
-            frame_skip=frame_skip, epsilon=epsilon, seed=seed,
+            partial(self._choose, acting, generator), acting, self.config, self.observation_space,
+            self.network.num_actions, env, frame_skip=frame_skip, epsilon=epsilon, seed=seed,
         )  # fmt: skip
 
     def check_plays(self, observations: Space[Any], actions: Space[Any]) -> None:
@@ -124,8 +127,8 @@ class Agent:
             )
 
     def _choose(
-        self, acting: Acting, observations: np.ndarray, epsilon: float = 0.0, action_mask: np.ndarray | None = None,
-        which: np.ndarray | None = None,
+        self, acting: Acting, generator: np.random.Generator, observations: np.ndarray, epsilon: float = 0.0,
+        action_mask: np.ndarray | None = None, which: np.ndarray | None = None,
     ) -> np.ndarray:  # fmt: skip
         """As `act`, with the memory of `acting`; `which` int `(N,)` of its games show the observations, None: all."""
         if not isinstance(epsilon, int | float | np.number) or not 0 <= epsilon <= 1:
@@ -134,8 +137,8 @@ class Agent:
         n, count = len(observations), self.network.num_actions
         masks = None if action_mask is None else checked_masks(action_mask, (n, count))
         greedy = allowed_values(acting.next_q_values(observations, which=which), masks).argmax(axis=1)
-        explore = self._generator.random(n) < epsilon
-        return np.where(explore, random_actions(self._generator, n, count, masks), greedy)
+        explore = generator.random(n) < epsilon
+        return np.where(explore, random_actions(generator, n, count, masks), greedy)
 
     def _batched(self, observations: np.ndarray) -> np.ndarray:
         space = self.observation_space

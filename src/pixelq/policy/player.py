@@ -51,7 +51,7 @@ class Player:
         env: the environment, to read its spaces; it is never stepped.
         frame_skip: observations to one action; None: the policy's, for an environment that plays one frame a step.
         epsilon: probability of a random action.
-        seed: of the no-ops and other openings that are drawn.
+        seed: of the no-ops and other openings that are drawn; `act` has its own randomness.
 
     Raises:
         UserError: the environment does not show what the policy was trained on, or does not take its actions.
