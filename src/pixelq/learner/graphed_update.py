@@ -126,7 +126,7 @@ class GraphedUpdate:
 
 
 def _fits(batch: Batch, inputs: Batch) -> bool:
-    """Whether two batches have tensors of the same shapes and dtypes in the same fields."""
+    """Whether two batches have as many tensors, of the same shapes and dtypes in the same order."""
     ours, theirs = inputs.tensors(), batch.tensors()
     same = (a.shape == b.shape and a.dtype == b.dtype for a, b in zip(ours, theirs, strict=False))
     return len(ours) == len(theirs) and all(same)

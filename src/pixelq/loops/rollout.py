@@ -43,9 +43,16 @@ class Rollout:
 
     def store(self, t: int, state: np.ndarray, action: np.ndarray, reward: np.ndarray, value: np.ndarray,
               target_ends: np.ndarray, action_mask: np.ndarray | None = None) -> None:  # fmt: skip
-        """Row t: states `(N, stack, ...)` as observed, actions, rewards, max_a Q(s_t, a), ends, each `(N,)`.
+        """Row t: what was observed and done at agent step t of the rollout, and what followed.
 
-        In games with action masks also these, bool `(N, A)`; they are None in others, here and below.
+        Args:
+            t: 0 to T - 1.
+            state: s_t, `(N, stack, ...)` in the space's dtype.
+            action: int64 `(N,)`.
+            reward: float32 `(N,)`, as learning shall see it.
+            value: max_a Q(s_t, a), float32 `(N,)`.
+            target_ends: bool `(N,)`, whether nothing is bootstrapped from what followed.
+            action_mask: bool `(N, A)`, the actions allowed in s_t; None, here and below, in games without masks.
         """
         if t == 0:
             self._finals.clear()
@@ -60,7 +67,15 @@ class Rollout:
 
     def cut(self, t: int, where: np.ndarray, final: np.ndarray, final_values: np.ndarray,
             final_mask: np.ndarray | None = None) -> None:  # fmt: skip
-        """Mark environments truncated after row t, with their last observations and max_a Q of these, `(N, ...)`."""
+        """Mark environments truncated after row t.
+
+        Args:
+            t: 0 to T - 1.
+            where: bool `(N,)`.
+            final: last observations, `(N, stack, ...)` in the space's dtype; like the others read only where truncated.
+            final_values: max_a Q of these, float32 `(N,)`.
+            final_mask: bool `(N, A)`, the actions allowed there.
+        """
         self._truncated[t] = torch.from_numpy(where)
         self._finals[t] = torch.from_numpy(final)
         self._final_values[t] = torch.from_numpy(final_values)
@@ -68,7 +83,7 @@ class Rollout:
             self._final_masks[t] = torch.from_numpy(final_mask)
 
     def end(self, state: np.ndarray, value: np.ndarray, action_mask: np.ndarray | None = None) -> None:
-        """What follows the last row: states `(N, stack, ...)` and max_a Q of them `(N,)`."""
+        """What follows the last row: states `(N, stack, ...)`, max_a Q of them float32 `(N,)`, masks bool `(N, A)`."""
         self._keep_mask(self._length, action_mask)
         self._states[self._length] = torch.from_numpy(state)
         self._values[self._length] = torch.from_numpy(value)

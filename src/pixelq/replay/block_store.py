@@ -34,7 +34,6 @@ class BlockStore:
     def __init__(self, num_envs: int, blocks: int, frame_shape: tuple[int, ...]):
         self.blocks = blocks
         self.dtype = np.dtype(np.uint8)
-        self.frame_shape = tuple(frame_shape)
         self.frame_bytes = math.prod(frame_shape)
         self.block_bytes = self.frame_bytes * FRAMES_PER_BLOCK
         self.open = np.zeros((num_envs, FRAMES_PER_BLOCK, *frame_shape), np.uint8)

@@ -40,7 +40,9 @@ class Evaluation:
 
     games: list[Episode]
     epsilon: float
+    """Probability with which an action was random."""
     seed: int
+    """Of the games and of the random actions."""
     cut: int = 0
     """Games that did not end: they were cut at the cap and count with the points they had."""
 
@@ -111,7 +113,7 @@ def evaluate(policy: Agent | Acting | None, config: Config, *, episodes: int, ep
     for another one: games that end early are not counted more often.
 
     Args:
-        policy: anything with `q_values`, or None for a random agent.
+        policy: whose actions are played; None: a random agent's.
         config: how observations are made.
         episodes: games, at least 1.
         epsilon: probability of a random action.

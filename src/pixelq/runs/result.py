@@ -24,7 +24,9 @@ class Result:
     """How a session of a run ended."""
 
     folder: Path
+    """The run's."""
     agent_steps: int
+    """Of the whole run until now."""
     mean_score: float
     """Mean of the last 100 training games, in points; NaN if none ended."""
     signal: int | None

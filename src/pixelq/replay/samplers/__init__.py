@@ -52,8 +52,8 @@ class Sampler(Protocol):
         may be among them: the replay leaves them out and asks for as many again.
 
         Returns:
-            environments and positions, int64 (B,), and relative importance weights, float64 (B,), which the replay
-            divides by the largest of the batch.
+            environments and positions, int64 (B,), and relative importance weights, float32 or float64 (B,), which the
+            replay divides by the largest of the batch.
         """
         ...
 
