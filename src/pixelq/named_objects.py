@@ -18,6 +18,7 @@ from pixelq.errors import UserError
 
 ITS_OWN = {
     "gymnasium.wrappers": ("gymnasium", "Wrapper", "wrapper of Gymnasium"),
+    "minigrid.wrappers": ("gymnasium", "Wrapper", "wrapper of MiniGrid"),
     "torch.optim": ("torch.optim", "Optimizer", "optimizer of torch"),
 }
 """Packages whose classes may be named by a file, too: they are a part of what pixelq stands on. Each with the module
@@ -155,7 +156,7 @@ def _is_of(package: str, thing: Any) -> bool:
     """Whether it is a class of the package's: its modules have imported others' functions, too, such as all of `os`."""
     home, name, _ = ITS_OWN[package]
     base = getattr(importlib.import_module(home), name)
-    return isinstance(thing, type) and issubclass(thing, base) and thing.__module__.startswith(f"{package}.")
+    return isinstance(thing, type) and issubclass(thing, base) and f"{thing.__module__}.".startswith(f"{package}.")
 
 
 def _shown(value: Any) -> str:

@@ -10,6 +10,7 @@ import pytest
 import torch
 from gymnasium import spaces
 from gymnasium.vector import AutoresetMode, SyncVectorEnv
+from gymnasium.wrappers import OrderEnforcing
 
 from odd_spaces import Robot, registered_robots
 from pixelq.envs import make_envs
@@ -83,9 +84,9 @@ def plain_game(
     states, actions, score = [], [], 0.0
     choose = agent._choose
 
-    def watched(acting: Acting, observations: np.ndarray, *rest: Any) -> np.ndarray:
+    def watched(acting: Acting, generator: Any, observations: np.ndarray, *rest: Any) -> np.ndarray:
         states.append(observations[0])
-        return choose(acting, observations, *rest)
+        return choose(acting, generator, observations, *rest)
 
     agent._choose = watched  # type: ignore[method-assign]
     player = agent.player(env)
@@ -276,6 +277,93 @@ def test_masks_of_a_method_decide_too_in_one_environment_and_in_several() -> Non
         actions = several.act(observations, infos)
         assert actions.tolist() == [step % 6] * 3
         observations, *_, infos = envs.step(actions)
+
+
+def several_taxis(*wrappers: Any) -> SyncVectorEnv:
+    return SyncVectorEnv([lambda wrapper=wrapper: wrapper(gymnasium.make("Taxi-v4")) for wrapper in wrappers])  # type: ignore[misc]
+
+
+class Silent(Asked):
+    """Has the method, and no mask."""
+
+    def action_masks(self) -> None:  # type: ignore[override]
+        return None
+
+
+class WithoutMasks(gymnasium.Wrapper[Any, Any, Any, Any]):
+    """Leaves out Taxi's own."""
+
+    def step(self, action: Any) -> Any:
+        return *self.env.step(action)[:4], {}
+
+    def reset(self, **options: Any) -> Any:
+        return self.env.reset(**options)[0], {}
+
+
+def test_masks_of_a_method_decide_within_a_vector_wrapper() -> None:
+    agent, _ = opened("Taxi-v4", hidden=(16,))
+    envs = gymnasium.wrappers.vector.RecordEpisodeStatistics(several_taxis(Asked, Asked))
+    player = agent.player(envs)
+    observations, infos = envs.reset(seed=1)
+    for step in range(8):
+        actions = player.act(observations, infos)
+        assert actions.tolist() == [step % 6] * 2
+        observations, *_, infos = envs.step(actions)
+
+
+def test_a_method_without_a_mask_allows_all_and_masks_of_some_environments_are_refused() -> None:
+    agent, _ = opened("Taxi-v4", hidden=(16,))
+    envs = several_taxis(Silent, WithoutMasks)
+    q = agent.player(envs).act(*envs.reset(seed=1))
+    envs = several_taxis(WithoutMasks, WithoutMasks)
+    assert q.tolist() == agent.player(envs).act(*envs.reset(seed=1)).tolist()
+    for mixed in (
+        several_taxis(Asked, WithoutMasks),
+        several_taxis(Asked, Silent),
+        several_taxis(OrderEnforcing, WithoutMasks),
+    ):
+        with pytest.raises(UserError, match="the action mask of environment 1 is missing, and others have one"):
+            agent.player(mixed).act(*mixed.reset(seed=1))
+
+
+@pytest.mark.parametrize(
+    ("mask", "words"),
+    [
+        ([1, [2]], "is a list, and must be int8 or bool"),
+        ([1, 1], r"is int64 \(2,\), and must be int8 or bool \(6,\)"),
+        ([0] * 6, "allows no action"),
+        ([0.5] * 6, "is float64"),
+        (3, r"is int64 \(\)|a mask for each of 2"),
+    ],
+)
+def test_what_is_no_mask_is_refused_with_the_environment_that_gives_it(mask: Any, words: str) -> None:
+    class Wrong(Asked):
+        def action_masks(self) -> Any:
+            return mask
+
+    agent, _ = opened("Taxi-v4", hidden=(16,))
+    env, envs = Wrong(gymnasium.make("Taxi-v4")), several_taxis(Asked, Wrong)
+    (alone, _), (together, _) = env.reset(seed=1), envs.reset(seed=1)
+    given: Any = {"action_mask": [[1] * 6, mask]} if mask != 3 else {"action_mask": 3}
+    for player, shown, info, of in (
+        (agent.player(env), alone, {}, ""),
+        (agent.player(env), alone, {"action_mask": mask}, ""),
+        (agent.player(envs), together, {}, " of environment 1"),
+        (agent.player(envs), together, given, " of environment 1"),
+    ):
+        with pytest.raises(UserError, match=f"player: (the action mask{of}|action_mask must be) ?({words})") as caught:
+            player.act(shown, info)
+        assert "\n" not in str(caught.value)
+
+
+def test_masks_as_lists_count_in_several_environments_too() -> None:
+    class Lists(WithoutMasks):
+        def reset(self, **options: Any) -> Any:
+            return self.env.reset(**options)[0], {"action_mask": [0, 0, 1, 0, 0, 0]}
+
+    agent, _ = opened("Taxi-v4", hidden=(16,))
+    envs = several_taxis(Lists, Lists)
+    assert agent.player(envs).act(*envs.reset(seed=1)).tolist() == [2, 2]
 
 
 def test_masks_in_the_info_decide_what_is_chosen() -> None:

@@ -13,6 +13,8 @@ from gymnasium.spaces import Box, Discrete, MultiBinary, MultiDiscrete
 from torch.nn import functional as F
 
 from pixelq.config import Config
+from pixelq.envs.minigrid_cells import Cells
+from pixelq.envs.misread import MisreadError
 from pixelq.errors import UserError
 from pixelq.image_and_numbers import ImageAndNumbers
 
@@ -25,9 +27,6 @@ LEAST_SIDE = 3
 MOST_NUMBERS = 65_536
 """Maximum size of a vector."""
 
-MINIGRID_SCALE = 25
-"""MiniGrid's numbers (for kind, colour and state of an object) are 0 to 10; multiplied by this they are 0 to 250."""
-
 LEAST_SIDE_OF_NUMBERS = {(0.0, 255.0): 8, (0.0, 1.0): 16, (-1.0, 1.0): 16, (0.0, 65_535.0): 16}
 """Range of a space of numbers that are not bytes -> shorter side from which an array of them counts as an image."""
 
@@ -36,6 +35,9 @@ SMALL_SIDE = 36
 
 COLOURS = (1, 3, 4)
 """How many colours an image commonly has: gray, red-green-blue, and these with transparency."""
+
+MOST_DARK = 100
+"""So many observations whose numbers do not go beyond 1 are not of 0 to 255."""
 
 _TOLERANCE = 0.01
 """By this fraction of its range numbers may leave it, as a resized image's do; they are clipped."""
@@ -62,10 +64,6 @@ class Frames:
             return ImageAndNumbers(stack, self.together.image_shape, self.together.numbers)
         low, high = (0, 255) if self.dtype is np.uint8 else (-np.inf, np.inf)
         return Box(low, high, (stack, *self.shape), self.dtype)
-
-
-class MisreadError(UserError):
-    """An observation is not what its space says, or an action mask is none, so any reading of it would be a guess."""
 
 
 class Picture(NamedTuple):
@@ -96,7 +94,7 @@ def part_frames(space: gymnasium.Space[Any], config: Config, game: str, *, symbo
         space: of the observation or its part.
         config: `grayscale` and `screen_size` are used for images.
         game: the id, for the message; the part's name may follow it.
-        symbols: an image has MiniGrid's numbers, which `MINIGRID_SCALE` spreads over the range of bytes.
+        symbols: bytes may be MiniGrid's numbers; see `Cells`.
 
     Raises:
         UserError: another space, an image whose layout or range cannot be told, or `grayscale` for one that is not
@@ -120,7 +118,7 @@ def part_frames(space: gymnasium.Space[Any], config: Config, game: str, *, symbo
     if picture is not None:
         return _image(space, picture, config, game, symbols=symbols)
     _check_not_an_unclear_image(space, game)
-    return _vector(space, game)
+    return _vector(space, game, symbols=symbols)
 
 
 def _check_size(space: Box, game: str, most: int) -> None:
@@ -224,10 +222,11 @@ class _Checked:
         self._space, self._game, self._bounded = space, game, bounded
         self._low, self._high = _range(space)
         self._slack = 0.0 if space.dtype.kind in "bu" else _TOLERANCE * (self._high - self._low)
-        # Every byte lies in the range of bytes.
-        self._trusted = space.dtype == np.uint8 and (self._low, self._high) == (0.0, 255.0)
+        self.of_bytes = space.dtype == np.uint8 and (self._low, self._high) == (0.0, 255.0)
+        """Whether the space has every byte, and nothing else."""
         self._shape = _without_ones(space.shape)
-        self._brightest = 0.0
+        self._dark = 0
+        """How many observations that are not black, one after the other from the first on, had no number above 1."""
 
     def __call__(self, observation: Any) -> np.ndarray:
         given = _array(observation)
@@ -235,7 +234,7 @@ class _Checked:
             raise self._refusal(given)
         if given.dtype.kind not in "biuf":
             raise self._refusal(given)
-        if self._bounded and not (self._trusted and given.dtype == np.uint8):
+        if self._bounded and not (self.of_bytes and given.dtype == np.uint8):
             self._check_range(given)
         return given.reshape(self._space.shape)
 
@@ -243,18 +242,20 @@ class _Checked:
         low, high = float(given.min()), float(given.max())
         if not (self._low - self._slack <= low and high <= self._high + self._slack):  # false for NaN
             raise self._refusal(given)
-        # Until one is brighter than 1, numbers with a fraction (and truths) may be of 0..1 as well as of 0..255.
-        if self._high == 255.0 and given.dtype.kind in "bf":
-            self._brightest = max(self._brightest, high)
-            if 0 < high <= 1 and self._brightest <= 1:
-                raise self._refusal(given)
+        # Until one is brighter than 1, numbers with a fraction (and truths) may be of 0..1 as well as of 0..255: a game
+        # that begins in the dark is not dark for long.
+        if self._high == 255.0 and given.dtype.kind in "bf" and self._dark < MOST_DARK and high > 0:
+            self._dark = self._dark + 1 if high <= 1 else MOST_DARK + 1
+            if self._dark == MOST_DARK:
+                self._dark -= 1  # whoever goes on is told again
+                raise self._refusal(given, f", as in {MOST_DARK} observations from the first on")
 
-    def _refusal(self, given: np.ndarray) -> MisreadError:
+    def _refusal(self, given: np.ndarray, more: str = "") -> MisreadError:
         seen = f"{given.shape} {given.dtype}"
         if given.size and given.dtype.kind in "biuf":
             seen += f" from {float(given.min()):.4g} to {float(given.max()):.4g}"
         return MisreadError(
-            f"game {self._game}: an observation is {seen}, but its space says {_words(self._space)}; correct the "
+            f"game {self._game}: an observation is {seen}{more}, but its space says {_words(self._space)}; correct the "
             "space, or the observation"
         )
 
@@ -310,16 +311,21 @@ def _not_a_state(space: Discrete | MultiDiscrete, game: str, observation: Any) -
     return f"game {game}: an observation is {observation!r:.60}, but its space says a whole number from {low} to {high}"
 
 
-def _vector(space: Box, game: str) -> Frames:
+def _vector(space: Box, game: str, *, symbols: bool = False) -> Frames:
     size = int(np.prod(space.shape))
     whole = space.dtype in (np.dtype(np.uint8), np.dtype(np.bool_))
     checked = _Checked(space, game, bounded=whole)
     highest = _range(space)[1]
     scale = np.float32(1 / highest) if space.dtype == np.uint8 and highest > 0 else np.float32(1)
+    cells = Cells(game) if symbols and checked.of_bytes else None
+
+    def make(observation: Any) -> np.ndarray:
+        numbers = checked(observation)
+        frame: np.ndarray = (numbers if cells is None else cells(numbers)).astype(np.float32).reshape(size) * scale
+        return frame
+
     reads = f"observations ({_words(space)}) are read as {size} number{'s' if size > 1 else ''} in a row"
-    return Frames(
-        (size,), np.float32, lambda observation: checked(observation).astype(np.float32).reshape(size) * scale, reads
-    )
+    return Frames((size,), np.float32, make, reads)
 
 
 def _image(space: Box, picture: Picture, config: Config, game: str, *, symbols: bool) -> Frames:
@@ -336,20 +342,15 @@ def _image(space: Box, picture: Picture, config: Config, game: str, *, symbols: 
     # Bytes that use half of their range or more are pixels as they are; a space of 0 and 1 would be all but black.
     scaled = 0 < high < 128 if space.dtype == np.uint8 else (low, high) != (0.0, 255.0)
     bottom = 0.0 if space.dtype == np.uint8 else low
+    cells = Cells(game) if symbols and checked.of_bytes else None
 
     def make(observation: Any) -> np.ndarray:
         image = checked(observation)
         if scaled:
             image = (image.astype(np.float32) - np.float32(bottom)) * np.float32(255 / (high - bottom))
         image = image.transpose(picture.axes).reshape(height, width, stack, colours)
-        if symbols:
-            if image.max() > 255 // MINIGRID_SCALE:
-                raise MisreadError(
-                    f"game {game}: a cell of an observation has the number {image.max()}, and MiniGrid's go to "
-                    f"{255 // MINIGRID_SCALE}; an image of your own is read as it is under an id of your own "
-                    "(pixelq train module:id)"
-                )
-            image = image * np.uint8(MINIGRID_SCALE)
+        if cells is not None:
+            image = cells(image)
         image = image @ LUMINANCE if gray else image.reshape(height, width, channels)
         if size != (height, width):
             image = _resized(image, size)

@@ -15,11 +15,11 @@ from pixelq.action_masks import random_actions
 from pixelq.config import Config
 from pixelq.envs.combined_actions import actions_of
 from pixelq.envs.drawn_pictures import DrawnPictures
-from pixelq.envs.frames import MisreadError
 from pixelq.envs.given_masks import GivenMasks
 from pixelq.envs.global_random import kept_global_random
 from pixelq.envs.gymnasium_games import GymnasiumGame, close_environment, make_environment, missing_package
-from pixelq.envs.minigrid import is_minigrid, shows_symbols
+from pixelq.envs.minigrid import is_minigrid, made_of_cells
+from pixelq.envs.misread import MisreadError
 from pixelq.envs.observation_frames import frames_of
 from pixelq.envs.seeded_episodes import NO_SEED
 from pixelq.errors import UserError
@@ -71,7 +71,7 @@ class GymnasiumEnvs:
         try:
             self._envs.append(self._made())
             self.actions = actions_of(self._envs[0].action_space, game.id)
-            symbols = is_minigrid(game.id) and shows_symbols(self._envs[0])
+            symbols = is_minigrid(game.id) or made_of_cells(self._envs[0])
             self._frames = frames_of(self._envs[0].observation_space, config, game.id, symbols=symbols)
             self._envs.extend(self._made() for _ in range(num_envs - 1))
         except BaseException:

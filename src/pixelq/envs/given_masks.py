@@ -9,7 +9,7 @@ import gymnasium
 import numpy as np
 
 from pixelq.action_masks import checked_mask
-from pixelq.envs.frames import MisreadError
+from pixelq.envs.misread import MisreadError
 from pixelq.errors import UserError
 
 KEY = "action_mask"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from itertools import takewhile
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -12,28 +14,25 @@ IDS = ("MiniGrid-", "BabyAI-")
 
 
 def is_minigrid(game_id: str) -> bool:
-    """Whether an id is one of theirs. pixelq reads the image of what such an environment shows, and not the mission."""
-    return game_id.startswith(IDS)
+    """Whether an id is one of theirs, also behind a module's name (`module:id`)."""
+    return game_id.rpartition(":")[2].startswith(IDS)
 
 
-def shows_symbols(env: gymnasium.Env[Any, Any]) -> bool:
-    """Whether an environment shows the numbers of cells; not where wrappers around make another image of them."""
-    import gymnasium
-    from minigrid.wrappers import ImgObsWrapper
-
-    inner: Any = env
-    while isinstance(inner, gymnasium.Wrapper):
-        if isinstance(inner, ImgObsWrapper):
-            return same_cells(env.observation_space, inner.observation_space)
-        inner = inner.env
-    return False
+def made_of_cells(env: Any) -> bool:
+    """Whether an environment, or the first of a vector environment in this process, is a MiniGrid, whatever its id."""
+    inner = env.unwrapped
+    inner = inner.envs[0].unwrapped if getattr(inner, "envs", None) else inner
+    return any(kind.__module__.startswith("minigrid.") for kind in type(inner).__mro__)
 
 
-def same_cells(shown: gymnasium.Space[Any], cells: gymnasium.Space[Any]) -> bool:
-    """Whether an image has as many rows and columns as there are cells."""
-    from pixelq.envs.frames import picture_of  # with torch, which is slow to import
-
-    picture, own = picture_of(shown), picture_of(cells)
-    if picture is None or own is None:
+def has_mission(space: gymnasium.Space[Any] | None) -> bool:
+    """Whether a mission's text stands beside the image, which alone is learned from then."""
+    parts = getattr(space, "spaces", None)
+    if not isinstance(parts, dict) or "image" not in parts:
         return False
-    return (picture.height, picture.width) == (own.height, own.width)
+    return any(type(part).__name__ == "MissionSpace" for part in parts.values())
+
+
+def of_missions(wrappers: Sequence[str]) -> list[str]:
+    """Those of MiniGrid's own wrappers, before any other, which want to see the mission: they go inside."""
+    return [*takewhile(lambda name: "minigrid.wrappers" in name, wrappers)]

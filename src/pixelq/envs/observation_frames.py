@@ -60,7 +60,7 @@ def frames_of(space: gymnasium.Space[Any], config: Config, game: str, *, symbols
         space: of one observation.
         config: `grayscale` and `screen_size` are used for images.
         game: the id, for messages.
-        symbols: it is an image of MiniGrid's numbers.
+        symbols: bytes in it may be MiniGrid's numbers.
 
     Raises:
         UserError: a part of another space, images of different sizes, or no part at all.
@@ -70,7 +70,7 @@ def frames_of(space: gymnasium.Space[Any], config: Config, game: str, *, symbols
         return part_frames(space, config, game, symbols=symbols)
     if not parts:
         raise UserError(f"game {game}: its observations have no parts ({space}); give them some numbers or an image")
-    made = [part_frames(part.space, config, f"{game}, part {part.name}") for part in parts]
+    made = [part_frames(part.space, config, f"{game}, part {part.name}", symbols=symbols) for part in parts]
     images = [i for i, frames in enumerate(made) if frames.dtype is np.uint8]
     numbers = [i for i, frames in enumerate(made) if frames.dtype is not np.uint8]
     size = sum(made[i].shape[0] for i in numbers)

@@ -12,10 +12,12 @@ import numpy as np
 from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import concatenate, create_empty_array, iterate
 
+from pixelq.action_masks import checked_mask
 from pixelq.config import Config
 from pixelq.envs import Game
 from pixelq.envs.combined_actions import actions_of
 from pixelq.envs.given_masks import KEY, asked_mask, has_mask_method
+from pixelq.envs.minigrid import made_of_cells
 from pixelq.envs.opening import Opening
 from pixelq.envs.seeded_episodes import SeededEpisodes
 from pixelq.errors import UserError
@@ -74,7 +76,7 @@ class Player:
         game = game_of(config)
         atari = game if isinstance(game, Game) else None
         skip = frame_skip if frame_skip is not None else _frame_skip(env, config, atari)
-        frames = raw_frames(self._space, config)
+        frames = raw_frames(self._space, config, cells=made_of_cells(env))
         if described(frames.space) != described(trained_on):
             raise UserError(
                 f"this environment gives {described(frames.space)}, and the policy was trained on "
@@ -97,8 +99,8 @@ class Player:
         seeds = np.random.SeedSequence(seed).spawn(env.num_envs if isinstance(env, VectorEnv) else 1)
         self._games = [_PlayedGame(frames, skip, beginning, np.random.default_rng(one)) for one in seeds]
         self._ends_late = self._several and _ends_late(env)
-        alone = [env] if isinstance(env, gymnasium.Env) else list(getattr(env, "envs", []))
-        self._asked = alone if all(has_mask_method(one) for one in alone) else []
+        alone = [env] if isinstance(env, gymnasium.Env) else list(getattr(env.unwrapped, "envs", []))
+        self._asked = alone if any(has_mask_method(one) for one in alone) else []
         """The environments that are asked for their action masks where `info` has none."""
 
     def reset(self, where: Any = True) -> None:
@@ -163,11 +165,35 @@ class Player:
         return concatenate(self._action_space, given, together)
 
     def _masks(self, info: Mapping[str, Any], deciding: list[int]) -> np.ndarray | None:
-        """What is allowed in these games, in `info` or by a method of the environments; None: it is not said."""
+        """What is allowed in these games, bool `(n, A)`, in `info` or by a method of the environments; None: all is.
+
+        Raises:
+            UserError: one is no mask, or of some games there is one and of others none.
+        """
         given = info.get(KEY)
-        if given is not None:
-            return np.asarray(given)[deciding] if self._several else np.asarray(given)[None]
-        return np.stack([asked_mask(self._asked[i]) for i in deciding]) if self._asked else None
+        if given is None:
+            asked = [self._asked[i] for i in deciding] if self._asked else []
+            masks = [asked_mask(one) if has_mask_method(one) else None for one in asked]
+        elif not self._several:
+            masks = [given]
+        elif not hasattr(given, "__len__") or len(given) != len(self._games):
+            raise UserError(f"player: {KEY} must be a mask for each of {len(self._games)} environments")
+        else:
+            # Gymnasium fills up what some environments do not give, and says so beside it.
+            there = np.broadcast_to(info.get(f"_{KEY}", True), len(self._games))
+            masks = [given[i] if there[i] else None for i in deciding]
+        if all(mask is None for mask in masks):
+            return None
+        return np.stack([self._checked_mask(mask, i) for mask, i in zip(masks, deciding, strict=True)])
+
+    def _checked_mask(self, mask: Any, number: int) -> np.ndarray:
+        of = f"the action mask of environment {number}" if self._several else "the action mask"
+        if mask is None:
+            raise UserError(f"player: {of} is missing, and others have one")
+        try:
+            return checked_mask(mask, self._actions.count)
+        except UserError as error:
+            raise UserError(f"player: {of} {error}") from None
 
     def _those(self, where: Any) -> list[_PlayedGame]:
         """The games in which episodes begin."""

@@ -12,8 +12,7 @@ from gymnasium.spaces import Box
 from pixelq.config import Config
 from pixelq.envs import Game, resolve_game
 from pixelq.envs.frames import LUMINANCE
-from pixelq.envs.gymnasium_games import find_gymnasium_game, opened_environment
-from pixelq.envs.minigrid import is_minigrid, same_cells
+from pixelq.envs.minigrid import has_mission, is_minigrid
 from pixelq.envs.observation_frames import frames_of
 from pixelq.errors import UserError
 
@@ -30,12 +29,13 @@ class RawFrames(NamedTuple):
     """Of a state: a stack of frames."""
 
 
-def raw_frames(space: gymnasium.Space[Any], config: Config) -> RawFrames:
+def raw_frames(space: gymnasium.Space[Any], config: Config, *, cells: bool = False) -> RawFrames:
     """How frames are made of a plain environment's observations, as `pixelq.envs.make_envs` makes them.
 
     Args:
         space: of one observation.
         config: of the policy.
+        cells: the environment is a MiniGrid, whatever the game's name.
 
     Raises:
         UserError: no frame can be made of such observations.
@@ -45,23 +45,15 @@ def raw_frames(space: gymnasium.Space[Any], config: Config) -> RawFrames:
         return _atari(space, config)
     if game == "CarRacing-v3":
         return _car_racing(space, config)
-    whole = False
-    if is_minigrid(config.game) and isinstance(space, gymnasium.spaces.Dict):
-        whole, space = True, space.spaces["image"]  # `make_environment` leaves them the image
-    frames = frames_of(space, config, config.game, symbols=is_minigrid(config.game) and _symbols(space, config))
+    whole = has_mission(space)
+    if isinstance(space, gymnasium.spaces.Dict) and whole:
+        space = space.spaces["image"]  # `make_environment` leaves them the image
+    frames = frames_of(space, config, config.game, symbols=cells or is_minigrid(config.game))
 
     def make(shown: list[Any]) -> np.ndarray:
         return frames.make(shown[-1]["image"] if whole else shown[-1])
 
     return RawFrames(make, 1, frames.stacked_space(config.frame_stack))
-
-
-def _symbols(space: gymnasium.Space[Any], config: Config) -> bool:
-    """Whether an image is of MiniGrid's numbers; as `minigrid.shows_symbols` of what the policy was trained on."""
-    if not config.wrappers:
-        return True
-    with opened_environment(find_gymnasium_game(config.game), config.env_kwargs) as env:
-        return same_cells(space, env.observation_space)
 
 
 def game_of(config: Config) -> Game | str:
