@@ -281,7 +281,7 @@ class Kind:
         part = getattr(variant, self.part, None)
         if not callable(part):
             raise UserError(f"{self.name} {name!r}: {_in_one_line(variant)} has no {self.part}")
-        if missing := [method for method in self._methods if not hasattr(part, method)]:
+        if missing := [method for method in self._methods if not hasattr(innermost(part), method)]:
             raise UserError(f"{self.name} {name!r}: its {self.part} has no {', '.join(missing)}")
         for said in ("HEADS", "LOOPS", "TAKES", "USES", "COMPILES_WITHOUT"):
             names = getattr(variant, said, ())

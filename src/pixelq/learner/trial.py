@@ -25,6 +25,7 @@ from pixelq.learner.learner import check_same_formats, checked_loss
 from pixelq.learner.optimizer_trial import try_optimizer, try_stream_optimizer
 from pixelq.loops import gives, has_replay
 from pixelq.losses import BoundLoss, Loss, Played, bound_loss
+from pixelq.named_objects import innermost
 from pixelq.networks import PARTS, Network
 from pixelq.networks.recurrent_network import RecurrentNetwork
 from pixelq.own_code import told_as_own_code
@@ -221,7 +222,7 @@ def _noise_is_handed_on(config: Config, network: Network) -> Iterator[None]:
     Raises:
         UserError: one is not, and would give its mean alone for the whole run.
     """
-    kind = KINDS["linear"].find(config.linear).Linear
+    kind = innermost(KINDS["linear"].find(config.linear).Linear)
     layers = [*network.named_modules()] if isinstance(kind, type) else []
     looks = [
         layer.register_forward_pre_hook(partial(_look_for_noise, config, name), with_kwargs=True)

@@ -12,6 +12,7 @@ from gymnasium.spaces import Box
 from pixelq.config import Config
 from pixelq.errors import UserError
 from pixelq.loops import Require, replay_loop
+from pixelq.named_objects import innermost
 from pixelq.networks import Network, network_sizes
 from pixelq.networks.recurrent_network import RecurrentNetwork
 from pixelq.replay.ahead import minibatches
@@ -161,8 +162,8 @@ def check(config: Config, require: Require) -> None:
         f"at least num_envs x (burn_in + sequence_length + n_step + sequence_every) = {least}",
     )
     replay_loop.check(config, require)
-    share, prioritized = options.priority_max_share, KINDS["sampler"].find(config.sampler).Sampler.uses_priorities
-    if share != Options.priority_max_share and not prioritized:
+    share, sampler = options.priority_max_share, innermost(KINDS["sampler"].find(config.sampler).Sampler)
+    if share != Options.priority_max_share and not sampler.uses_priorities:
         raise UserError(
             f"priority_max_share = {share} would have no effect: samplers that go by priorities use it, and this run "
             f"has --sampler {config.sampler}; leave out --priority-max-share, or add --prioritized"

@@ -155,7 +155,8 @@ def _built(config: Config, space: Box, num_actions: int, layers: Layers) -> Netw
         torso: Any = torso_kind.find(config.torso).Torso(_read_by_torso(space), torso_options, layers)
         beside = space.shape[0] * space.numbers if isinstance(space, ImageAndNumbers) else 0
         units: tuple[int, ...] = getattr(torso, "hidden", ())
-        takes_hidden = getattr(head_class, "TAKES_HIDDEN", False) or _streams_take_hidden(config, head_class)
+        says = innermost(head_class)
+        takes_hidden = getattr(says, "TAKES_HIDDEN", False) or _streams_take_hidden(config, says)
         hidden = layers.hidden(torso.features + beside, units[:-1] if takes_hidden else units)
         memory: Any = memory_kind.find(config.memory).Memory(hidden.features, memory_options, layers)
         make: Any = partial(RecurrentNetwork, memory=memory) if memory.size else Network

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pixelq.config import Config
 from pixelq.errors import UserError
 from pixelq.loops import has_replay
+from pixelq.named_objects import innermost
 from pixelq.variants import KINDS
 
 LEARNING_RATE = "the learning rate"
@@ -33,7 +34,7 @@ def _sampler_plans(config: Config) -> bool:
         options, made_by = kind.read_options(config.sampler, config.sampler_options), kind.find(config.sampler).Sampler
     except UserError:  # a variant that is not imported here
         return False
-    plans = hasattr(made_by, "planned")
+    plans = hasattr(innermost(made_by), "planned")
     try:
         return bool(getattr(made_by(1, 1, options), "goes_by_steps", plans))
     except Exception:  # a person's own that cannot be so small

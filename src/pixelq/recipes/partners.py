@@ -7,6 +7,7 @@ from typing import Any
 
 from pixelq import loops
 from pixelq.errors import UserError
+from pixelq.named_objects import innermost
 from pixelq.variants import KINDS
 
 USUAL = ("transitions", "rollouts")
@@ -21,7 +22,7 @@ def learns_head(loss: str, head: str) -> bool:
     heads = getattr(KINDS["loss"].find(loss), "HEADS", None)
     if heads is None or head in heads:
         return True
-    part = KINDS["head"].find(head).Head
+    part = innermost(KINDS["head"].find(head).Head)
     named = [_class_of(name) for name in heads]
     own = [_class_of(name) for name in KINDS["head"].names() if KINDS["head"].is_own(name)]
     nearest = next((kind for kind in getattr(part, "__mro__", ()) if kind in named or kind in own), None)
@@ -73,6 +74,6 @@ def steps_in(optimizer: str, loop: str) -> bool:
 def _class_of(head: str) -> Any:
     """A head's class; None: there is no such head here."""
     try:
-        return KINDS["head"].find(head).Head
+        return innermost(KINDS["head"].find(head).Head)
     except UserError:
         return None
