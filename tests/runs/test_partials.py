@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import pixelq
+from pixelq.cli import main
 from pixelq.losses import c51, dqn
 from pixelq.networks.heads import categorical, linear
 from pixelq.networks.linear import noisy
@@ -49,3 +50,15 @@ def test_a_partial_trains_and_plays_as_the_variant_that_it_is_of(case: str, in_f
     assert [one.agent_steps for one in longer] == [160, 160]
     expected = pixelq.load("named").q_values(states)
     assert np.array_equal(pixelq.load("partial", **again).q_values(states), expected)
+
+
+def test_verify_says_of_a_part_that_was_handed_over_that_no_file_brings_it_back(
+    in_folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pixelq.train("CartPole-v1", run_dir="r", **REPLAY | {"loss": functools.partial(dqn.loss)})
+    capsys.readouterr()
+    assert main(["verify", "r"]) == 2
+    shown = capsys.readouterr()
+    said = " ".join((shown.out + shown.err).split())
+    assert "is not known here; it was handed over in Python, and no file brings it back" in said
+    assert "--import" not in said

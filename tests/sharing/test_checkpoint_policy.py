@@ -97,3 +97,54 @@ def test_a_damaged_checkpoint_is_named_in_one_line(young: Path, capfd: pytest.Ca
     error = capfd.readouterr().err
     assert str(file.parent) in error
     assert error.count("\n") == 1
+
+
+DAMAGES: dict[str, Any] = {
+    "cut": lambda file: file.write_bytes(file.read_bytes()[:100]),
+    "empty": lambda file: file.write_bytes(b""),
+    "gone": lambda file: file.unlink(),
+    "flipped": lambda file: file.write_bytes(file.read_bytes()[:-1] + bytes([file.read_bytes()[-1] ^ 1])),
+}
+
+
+@pytest.fixture(scope="module")
+def stopped(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run without a policy and with two checkpoints."""
+    folder = tmp_path_factory.mktemp("stopped") / "run"
+    quick = {name: value for name, value in QUICK.items() if name != "eval_episodes"}
+    pixelq.train("CartPole-v1", run_dir=folder, **quick | {"eval_every": 0, "checkpoint_every": 60})
+    for name in ("best", "final"):
+        shutil.rmtree(folder / name, ignore_errors=True)
+    return folder
+
+
+@pytest.fixture
+def twice_saved(stopped: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(stopped, tmp_path / "run"))
+
+
+@pytest.mark.parametrize("name", ["tensors.safetensors", "manifest.json"])
+@pytest.mark.parametrize("how", DAMAGES)
+def test_where_the_newest_checkpoint_is_damaged_the_one_before_plays_and_both_are_named(
+    how: str, name: str, twice_saved: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    before, newest = sorted((twice_saved / "checkpoints").glob("step-*"))[-2:]
+    DAMAGES[how](next(newest.glob(f"*{name}")))
+    agent = pixelq.load(twice_saved)
+    said = capfd.readouterr().err.splitlines()
+    assert len(said) == 1
+    steps = int(before.name.rpartition("-")[2])
+    assert f"plays: agent step {steps:,}" in said[0]
+    assert (str(newest) in said[0]) or (how, name) == ("gone", "manifest.json")  # then it is no checkpoint at all
+    assert agent.network is not None
+    shutil.rmtree(newest)
+    states = np.random.default_rng(0).normal(size=(5, 1, 4)).astype(np.float32)
+    assert np.array_equal(agent.q_values(states), pixelq.load(twice_saved).q_values(states))
+
+
+def test_where_every_checkpoint_is_damaged_the_newests_damage_is_told(twice_saved: Path) -> None:
+    for folder in (twice_saved / "checkpoints").glob("step-*"):
+        DAMAGES["cut"](next(folder.glob("*tensors.safetensors")))
+    newest = sorted((twice_saved / "checkpoints").glob("step-*"))[-1]
+    with pytest.raises(pixelq.UserError, match=f"{newest}.*cut or damaged"):
+        pixelq.load(twice_saved)

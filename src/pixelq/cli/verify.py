@@ -15,6 +15,7 @@ from tyro.conf import Positional
 from pixelq.cli.arguments import parse
 from pixelq.command_lines import command_line
 from pixelq.errors import UserError
+from pixelq.named_objects import session_only
 from pixelq.variants import KINDS
 
 if TYPE_CHECKING:
@@ -86,11 +87,13 @@ def verify(folder: Path) -> Report:
     if not report.checkpoints and not report.damaged:
         raise UserError(f"{folder}: no checkpoint yet, so there is nothing to verify; wait or train longer")
     if missing := _missing_variants(newest):
-        line = command_line("verify", folder).replace("pixelq", "pixelq --import MODULE", 1)
-        report.not_checked.append(
-            f"{folder / 'config.toml'}: {' and '.join(missing)} is not known here; name the module that registers it: "
-            f"`{line}`"
-        )
+        words = " and ".join(f"{kind} {name!r}" for kind, name in missing)
+        if any(session_only(name) for _, name in missing if ":" in name):
+            what_to_do = "it was handed over in Python, and no file brings it back"
+        else:
+            line = command_line("verify", folder).replace("pixelq", "pixelq --import MODULE", 1)
+            what_to_do = f"name the module that registers it: `{line}`"
+        report.not_checked.append(f"{folder / 'config.toml'}: {words} is not known here; {what_to_do}")
     else:
         with report.noting_damage():
             run_configuration(folder / "config.toml", newest)
@@ -123,13 +126,13 @@ def _verify_checkpoint(report: Report, path: Path) -> LoadedCheckpoint | None:
     return dataclasses.replace(checkpoint, replay=None)  # it may be large, and the next checkpoint is read after it
 
 
-def _missing_variants(checkpoint: LoadedCheckpoint | None) -> list[str]:
-    """The variants that a checkpoint was made with and that are not known in this process, in words."""
+def _missing_variants(checkpoint: LoadedCheckpoint | None) -> list[tuple[str, str]]:
+    """The variants that a checkpoint was made with and that are not known in this process: kinds and names."""
     made_with = checkpoint.state.get("config") if checkpoint is not None else None
     if not isinstance(made_with, dict):
         return []
     chosen = ((kind, made_with.get(kind.name)) for kind in KINDS.values())
-    return [f"{kind.name} {name!r}" for kind, name in chosen if isinstance(name, str) and not kind.knows(name)]
+    return [(kind.name, name) for kind, name in chosen if isinstance(name, str) and not kind.knows(name)]
 
 
 def _print(report: Report) -> None:

@@ -94,11 +94,14 @@ def read_config(path: Path, *, known: Collection[str] = tuple(KINDS)) -> Config:
     if missing:
         raise UserError(f"{path}: field {missing[0]!r} is missing; restore the file or start a new run")
     config = config_from_values(values, where=str(path))
-    if known and all(kind.name in known or kind.knows(getattr(config, kind.name)) for kind in KINDS.values()):
-        validate(config)
-    else:
-        validate_ranges(config)
-        with_all_options(config, known)  # which reads and refuses what is known
+    try:
+        if known and all(kind.name in known or kind.knows(getattr(config, kind.name)) for kind in KINDS.values()):
+            validate(config)
+        else:
+            validate_ranges(config)
+            with_all_options(config, known)  # which reads and refuses what is known
+    except UserError as error:
+        raise UserError(f"{path}: {error}") from None
     return config
 
 
