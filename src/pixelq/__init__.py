@@ -138,7 +138,10 @@ def make_envs(
     return made_envs(config, num_envs, seed, threads, env, wrappers)
 
 
-def load(run: Path | str, device: str = "cpu", *, seed: int = 0, **variants: Any) -> Agent | TableAgent:
+def load(
+    run: Path | str, device: str = "cpu", *, seed: int = 0, env: Any = None, wrappers: Sequence[Any] | None = None,
+    **variants: Any,
+) -> Agent | TableAgent:  # fmt: skip
     """Load a trained policy: the best of a run folder, a `policy.safetensors`, an export (folder or zip) or one from
     the Hugging Face hub (`hf:owner/name`, `hf:owner/name@revision`); of `pixelq tabular`'s run the table.
 
@@ -150,6 +153,9 @@ def load(run: Path | str, device: str = "cpu", *, seed: int = 0, **variants: Any
         run: where the policy is.
         device: cpu, cuda, mps or auto.
         seed: of the random actions that `act` takes where it is given an epsilon.
+        env: what `train` was given, where no name brings it back: for a run that was stopped before its first
+            evaluation, of whose game the network's size is asked.
+        wrappers: the same.
         variants: parts of the network that were handed over to `train` (`torso=MyTorso`), where no name brings them
             back.
 
@@ -168,11 +174,11 @@ def load(run: Path | str, device: str = "cpu", *, seed: int = 0, **variants: Any
     from pixelq.checkpoints.policy_file import load_agent
     from pixelq.machine.device import choose_device
     from pixelq.named_objects import handed_over
-    from pixelq.runs.python_calls import variants_again
+    from pixelq.runs.python_calls import handed_to_load
     from pixelq.sharing.checkpoint_policy import playable
     from pixelq.standard_error import tell
 
-    with handed_over(variants_again(variants, run)), playable(given, tell) as place:
+    with handed_over(handed_to_load(run, env, wrappers, variants)), playable(given, tell) as place:
         return load_agent(place.path, choose_device(device)[0], seed)
 
 

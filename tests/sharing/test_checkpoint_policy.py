@@ -148,3 +148,19 @@ def test_where_every_checkpoint_is_damaged_the_newests_damage_is_told(twice_save
     newest = sorted((twice_saved / "checkpoints").glob("step-*"))[-1]
     with pytest.raises(pixelq.UserError, match=f"{newest}.*cut or damaged"):
         pixelq.load(twice_saved)
+
+
+def test_a_stopped_runs_environment_and_wrappers_are_handed_to_load_as_to_resume(tmp_path: Path) -> None:
+    def around(env: Any) -> Any:
+        return gymnasium.wrappers.TransformReward(env, lambda reward: reward)
+
+    quick = {name: value for name, value in QUICK.items() if name != "eval_episodes"} | {"eval_every": 0}
+    pixelq.train(lambda: Unseen(), run_dir=tmp_path / "r", wrappers=[around], **quick)
+    for name in ("best", "final"):
+        shutil.rmtree(tmp_path / "r" / name, ignore_errors=True)
+    with pytest.raises(pixelq.UserError, match=r"pixelq\.load\(run, env=\.\.\.\)"):
+        pixelq.load(tmp_path / "r")
+    agent: Any = pixelq.load(tmp_path / "r", env=lambda: Unseen(), wrappers=[around])
+    assert agent.q_values(np.zeros((1, *agent.observation_space.shape), np.float32)).shape == (1, 2)
+    with pytest.raises(pixelq.UserError, match="it has 1 wrappers"):
+        pixelq.load(tmp_path / "r", env=lambda: Unseen(), wrappers=[around, around])

@@ -56,7 +56,7 @@ def wrapped(env: gymnasium.Env[Any, Any], wrappers: Sequence[str], game: str) ->
     """
     try:
         for name in wrappers:
-            wrapper = find(name, "wrapper", "pixelq.resume(run, wrappers=[{}])")
+            wrapper = find(name, "wrapper", "pixelq.resume(run, wrappers=[{0}]) or pixelq.load(run, wrappers=[{0}])")
             try:
                 env, inner = wrapper(env), env
             except KeyboardInterrupt:

@@ -8,7 +8,7 @@ from typing import Any
 from pixelq.errors import UserError
 from pixelq.named_objects import find
 
-AGAIN = "pixelq.resume(run, env={})"
+AGAIN = "pixelq.resume(run, env={0}) or pixelq.load(run, env={0})"
 """Python that hands a factory over once more."""
 
 

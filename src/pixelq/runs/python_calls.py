@@ -86,15 +86,16 @@ def made_envs(
         return make_envs(config, num_envs=num_envs, seed=seed, threads=threads)
 
 
-def variants_again(variants: Mapping[str, Any], run: Path) -> dict[str, Any]:
-    """Variants that a person hands over to `pixelq.load`, by the names that the run's configuration gives them.
+def handed_to_load(run: Path, env: Any, wrappers: Sequence[Any] | None, variants: Mapping[str, Any]) -> dict[str, Any]:
+    """What a person hands over to `pixelq.load`, by the names that the run's configuration gives it.
 
     Args:
-        variants: by their kinds.
         run: what is loaded; its configuration is in this folder, or not far above it.
+        env, wrappers: as of `_handed_again`.
+        variants: by their kinds.
 
     Raises:
-        UserError: a name that is no kind of variant, or a variant that lacks its part.
+        UserError: a name that is no kind of variant, or a variant that lacks its part; as `_handed_again`.
     """
     handed: dict[str, Any] = {}
     saved = _values_near(run)
@@ -103,7 +104,7 @@ def variants_again(variants: Mapping[str, Any], run: Path) -> dict[str, Any]:
             raise UserError(f"load: there is no {name!r}; variants of one's own are {', '.join(KINDS)}")
         if not isinstance(thing, str):
             _hand_over(KINDS[name], thing, saved, handed)
-    return handed
+    return handed | _handed_again(saved, env, wrappers, str(run))[0]
 
 
 def _hand_over(kind: Kind, thing: Any, saved: Mapping[str, Any], handed: dict[str, Any]) -> tuple[str, str]:
