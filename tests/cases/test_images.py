@@ -224,6 +224,25 @@ def test_a_dark_image_of_numbers_is_no_error_once_a_bright_one_was_seen() -> Non
     assert make(np.full((48, 64, 3), 0.4)).max() == 0
 
 
+def test_a_game_may_be_faded_in_but_not_stay_so_dark() -> None:
+    space = box(0, 255, 48, 64, 3, dtype=np.float32)
+
+    def made() -> Any:
+        return frames_of(space, Config(screen_size=0, grayscale=False), "Odd/Game-v0").make
+
+    for beginning in ([0.01] * 100, [0, 0.3, 0, 0.5], [0.1]):
+        make = made()
+        for brightness in [*beginning, 200, 0.7, 0.2, 1]:
+            frame = make(np.full((48, 64, 3), brightness, np.float32))
+            assert (frame == round(brightness)).all()
+    make = made()
+    for _ in range(100):
+        make(np.full((48, 64, 3), 0.5, np.float32))
+    for _ in range(2):
+        with pytest.raises(MisreadError, match=r"from 0\.5 to 0\.5, but its space says"):
+            make(np.full((48, 64, 3), 0.5, np.float32))
+
+
 def test_what_a_resize_leaves_beside_the_range_is_clipped() -> None:
     given = np.full((64, 64, 1), 1.004, np.float32)
     assert frame(box(0, 1, 64, 64, 1, dtype=np.float32), given).min() == 255

@@ -36,8 +36,8 @@ SMALL_SIDE = 36
 COLOURS = (1, 3, 4)
 """How many colours an image commonly has: gray, red-green-blue, and these with transparency."""
 
-MOST_DARK = 100
-"""So many observations whose numbers do not go beyond 1 are not of 0 to 255."""
+DARK, MOST_DARK = 0.5, 100
+"""An image of 0 to 255 may begin with as dark ones as this, as where a game is faded in, but not with so many."""
 
 _TOLERANCE = 0.01
 """By this fraction of its range numbers may leave it, as a resized image's do; they are clipped."""
@@ -225,8 +225,8 @@ class _Checked:
         self.of_bytes = space.dtype == np.uint8 and (self._low, self._high) == (0.0, 255.0)
         """Whether the space has every byte, and nothing else."""
         self._shape = _without_ones(space.shape)
-        self._dark = 0
-        """How many observations that are not black, one after the other from the first on, had no number above 1."""
+        self._bright, self._dark = False, 0
+        """Whether an observation had a number above 1, and how many before had none above `DARK`."""
 
     def __call__(self, observation: Any) -> np.ndarray:
         given = _array(observation)
@@ -242,20 +242,19 @@ class _Checked:
         low, high = float(given.min()), float(given.max())
         if not (self._low - self._slack <= low and high <= self._high + self._slack):  # false for NaN
             raise self._refusal(given)
-        # Until one is brighter than 1, numbers with a fraction (and truths) may be of 0..1 as well as of 0..255: a game
-        # that begins in the dark is not dark for long.
-        if self._high == 255.0 and given.dtype.kind in "bf" and self._dark < MOST_DARK and high > 0:
-            self._dark = self._dark + 1 if high <= 1 else MOST_DARK + 1
-            if self._dark == MOST_DARK:
-                self._dark -= 1  # whoever goes on is told again
-                raise self._refusal(given, f", as in {MOST_DARK} observations from the first on")
+        # Until one is brighter than 1, numbers with a fraction (and truths) may be of 0..1 as well as of 0..255.
+        if self._high == 255.0 and given.dtype.kind in "bf" and not self._bright:
+            self._bright = high > 1
+            self._dark += 0 < high <= DARK
+            if DARK < high <= 1 or self._dark > MOST_DARK:
+                raise self._refusal(given)
 
-    def _refusal(self, given: np.ndarray, more: str = "") -> MisreadError:
+    def _refusal(self, given: np.ndarray) -> MisreadError:
         seen = f"{given.shape} {given.dtype}"
         if given.size and given.dtype.kind in "biuf":
             seen += f" from {float(given.min()):.4g} to {float(given.max()):.4g}"
         return MisreadError(
-            f"game {self._game}: an observation is {seen}{more}, but its space says {_words(self._space)}; correct the "
+            f"game {self._game}: an observation is {seen}, but its space says {_words(self._space)}; correct the "
             "space, or the observation"
         )
 
