@@ -178,7 +178,10 @@ def load(
     from pixelq.sharing.checkpoint_policy import playable
     from pixelq.standard_error import tell
 
-    with handed_over(handed_to_load(run, env, wrappers, variants)), playable(given, tell) as place:
+    handed, notes = handed_to_load(run, env, wrappers, variants)
+    for note in notes:
+        tell(note)
+    with handed_over(handed), playable(given, tell) as place:
         return load_agent(place.path, choose_device(device)[0], seed)
 
 

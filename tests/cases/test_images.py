@@ -9,7 +9,7 @@ from gymnasium import spaces
 
 from pixelq.config import Config
 from pixelq.envs import resolve_game
-from pixelq.envs.frames import MisreadError, picture_of
+from pixelq.envs.frames import MOST_DARK, MisreadError, picture_of
 from pixelq.envs.observation_frames import frames_of
 from pixelq.errors import UserError
 from pixelq.recipes.choice import configure, recipe_for
@@ -230,17 +230,18 @@ def test_a_game_may_be_faded_in_but_not_stay_so_dark() -> None:
     def made() -> Any:
         return frames_of(space, Config(screen_size=0, grayscale=False), "Odd/Game-v0").make
 
-    for beginning in ([0.01] * 100, [0, 0.3, 0, 0.5], [0.1]):
+    for beginning in ([0.01] * 200, [0, 0.3, 0, 0.5], [0.1]):
         make = made()
         for brightness in [*beginning, 200, 0.7, 0.2, 1]:
             frame = make(np.full((48, 64, 3), brightness, np.float32))
             assert (frame == round(brightness)).all()
     make = made()
-    for _ in range(100):
+    for _ in range(MOST_DARK):
         make(np.full((48, 64, 3), 0.5, np.float32))
     for _ in range(2):
         with pytest.raises(MisreadError, match=r"from 0\.5 to 0\.5, but its space says"):
             make(np.full((48, 64, 3), 0.5, np.float32))
+    assert make(np.full((48, 64, 3), 200, np.float32)).min() == 200
 
 
 def test_what_a_resize_leaves_beside_the_range_is_clipped() -> None:

@@ -7,10 +7,12 @@ import numpy as np
 import pytest
 import torch
 from gymnasium.spaces import Box
-from gymnasium.wrappers import TransformObservation, TransformReward
+from gymnasium.vector import AsyncVectorEnv, SyncVectorEnv
+from gymnasium.wrappers import FilterObservation, TransformObservation, TransformReward
 
 from pixelq.config import Config
 from pixelq.envs import make_envs
+from pixelq.envs.minigrid import made_of_cells, of_missions
 from pixelq.envs.minigrid_cells import Cells
 from pixelq.envs.misread import MisreadError
 from pixelq.named_objects import handed_over
@@ -164,6 +166,52 @@ def test_a_minigrid_under_another_name_is_read_as_one(shows_mission: bool) -> No
         frame, seed = first_frame(config)
         assert np.array_equal(frame, 25 * ImgObsWrapper(gymnasium.make(GAME)).reset(seed=seed)[0].astype(int))
         assert np.array_equal(seen_by_a_player(config, made(), seed), frame)
+
+
+def test_wrappers_around_a_minigrid_under_another_name_see_what_it_shows() -> None:
+    from minigrid.wrappers import ImgObsWrapper
+
+    for wrapper in (ImgObsWrapper, lambda env: FilterObservation(env, ["image", "direction"])):
+        with handed_over({"tests:made (local)": lambda: gymnasium.make(GAME), "own (local)": wrapper}):
+            config = configured(("own (local)",), "tests:made (local)()")
+            frame, seed = first_frame(config)
+            image = ImgObsWrapper(gymnasium.make(GAME)).reset(seed=seed)[0].ravel()
+            assert np.array_equal(frame.ravel()[: len(image)], 25 * image.astype(int))
+            assert np.array_equal(seen_by_a_player(config, wrapper(gymnasium.make(GAME)), seed), frame)
+
+
+def test_a_minigrid_is_known_among_several_and_in_other_processes_and_other_games_are_not() -> None:
+    class Tasks(gymnasium.Env[Any, Any]):
+        envs: Any = ("easy", "hard")
+
+    def made() -> gymnasium.Env[Any, Any]:
+        return gymnasium.make(GAME)
+
+    for envs in (SyncVectorEnv([made] * 2), AsyncVectorEnv([made], shared_memory=False)):
+        assert made_of_cells(envs)
+        envs.close()
+    assert made_of_cells(made())
+    cart_poles = SyncVectorEnv([lambda: gymnasium.make("CartPole-v1")])
+    assert not made_of_cells(cart_poles)
+    for own in ({"a": 1}, ["easy"], 7, np.zeros(3), [cart_poles]):
+        tasks = Tasks()
+        tasks.envs = own
+        assert not made_of_cells(tasks)
+
+
+def test_only_minigrids_wrappers_at_the_beginning_see_the_mission() -> None:
+    own = ["minigrid.wrappers:A", "minigrid.wrappers:B(2)", "my.minigrid.wrappers:C", "minigrid.wrappers:D"]
+    assert of_missions(own) == own[:2]
+    assert of_missions(["own_minigrid.wrappers:A"]) == of_missions(["minigrid.wrappers_extra:A"]) == []
+
+
+def test_an_object_of_ones_own_makes_the_steps_between_numbers_smaller(monkeypatch: pytest.MonkeyPatch) -> None:
+    from minigrid.core.constants import OBJECT_TO_IDX
+
+    monkeypatch.setitem(OBJECT_TO_IDX, "coin", 16)
+    assert Cells("g")(np.full((2, 2), 16, np.uint8)).tolist() == [[15 * 16] * 2] * 2
+    monkeypatch.setitem(OBJECT_TO_IDX, "coin", 85)
+    assert Cells("g")(np.full((2, 2), 85, np.uint8)).max() == 255
 
 
 def test_the_first_image_says_whether_bytes_are_numbers_of_cells_and_others_are_refused() -> None:

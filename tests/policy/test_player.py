@@ -356,6 +356,18 @@ def test_what_is_no_mask_is_refused_with_the_environment_that_gives_it(mask: Any
         assert "\n" not in str(caught.value)
 
 
+def test_where_the_info_has_masks_of_some_environments_alone_the_others_are_asked() -> None:
+    class AtFirst(Asked):
+        def reset(self, **options: Any) -> Any:
+            return self.env.reset(**options)[0], {"action_mask": self.action_masks()}
+
+    agent, _ = opened("Taxi-v4", hidden=(16,))
+    envs = several_taxis(Asked, AtFirst)
+    observations, infos = envs.reset(seed=1)
+    assert infos["_action_mask"].tolist() == [False, True]
+    assert agent.player(envs).act(observations, infos).tolist() == [0, 0]
+
+
 def test_masks_as_lists_count_in_several_environments_too() -> None:
     class Lists(WithoutMasks):
         def reset(self, **options: Any) -> Any:

@@ -139,7 +139,7 @@ def test_one_game_has_no_spread_and_no_interval() -> None:
     assert one.told() == {"mean": 7.0, "std": None, "min": 7.0, "max": 7.0, "median": 7.0, "interval_95": None}
 
 
-def test_the_interval_of_many_games_is_that_of_all_resamples_at_once_in_a_hundredth_of_their_memory() -> None:
+def test_the_interval_of_many_games_is_that_of_all_resamples_at_once_in_a_part_of_their_memory() -> None:
     scores = np.random.default_rng(1).normal(5, 2, 3_001)
     tracemalloc.start()
     low, high = result(scores.tolist()).interval()

@@ -87,13 +87,12 @@ def verify(folder: Path) -> Report:
     if not report.checkpoints and not report.damaged:
         raise UserError(f"{folder}: no checkpoint yet, so there is nothing to verify; wait or train longer")
     if missing := _missing_variants(newest):
-        words = " and ".join(f"{kind} {name!r}" for kind, name in missing)
-        if any(session_only(name) for _, name in missing if ":" in name):
-            what_to_do = "it was handed over in Python, and no file brings it back"
-        else:
-            line = command_line("verify", folder).replace("pixelq", "pixelq --import MODULE", 1)
+        line = command_line("verify", folder).replace("pixelq", "pixelq --import MODULE", 1)
+        for kind, name in missing:
             what_to_do = f"name the module that registers it: `{line}`"
-        report.not_checked.append(f"{folder / 'config.toml'}: {words} is not known here; {what_to_do}")
+            if ":" in name and session_only(name):
+                what_to_do = "it was handed over in Python, and no file brings it back"
+            report.not_checked.append(f"{folder / 'config.toml'}: {kind} {name!r} is not known here; {what_to_do}")
     else:
         with report.noting_damage():
             run_configuration(folder / "config.toml", newest)

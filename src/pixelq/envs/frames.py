@@ -36,8 +36,9 @@ SMALL_SIDE = 36
 COLOURS = (1, 3, 4)
 """How many colours an image commonly has: gray, red-green-blue, and these with transparency."""
 
-DARK, MOST_DARK = 0.5, 100
-"""An image of 0 to 255 may begin with as dark ones as this, as where a game is faded in, but not with so many."""
+DARK, MOST_DARK = 0.5, 10_000
+"""Images of 0 to 255 may be as dark as this at the beginning, where games are faded in, but not so many, of all
+environments together."""
 
 _TOLERANCE = 0.01
 """By this fraction of its range numbers may leave it, as a resized image's do; they are clipped."""
@@ -246,7 +247,7 @@ class _Checked:
         if self._high == 255.0 and given.dtype.kind in "bf" and not self._bright:
             self._bright = high > 1
             self._dark += 0 < high <= DARK
-            if DARK < high <= 1 or self._dark > MOST_DARK:
+            if not self._bright and (high > DARK or self._dark > MOST_DARK):
                 raise self._refusal(given)
 
     def _refusal(self, given: np.ndarray) -> MisreadError:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from pixelq.command_lines import IMPORTED
 from pixelq.envs.factory_names import find_factory, is_factory
-from pixelq.envs.minigrid import has_mission, of_missions
+from pixelq.envs.minigrid import has_mission, is_minigrid, of_missions
 from pixelq.errors import UserError
 
 if TYPE_CHECKING:
@@ -181,8 +181,8 @@ def make_environment(
     keywords: Mapping[str, Any] | None = None,
     wrappers: Sequence[str] = (),
 ) -> gymnasium.Env[Any, Any]:
-    """Make one environment, with the time limit of its registration. MiniGrid's observations are reduced to the image,
-    between MiniGrid's own wrappers and others.
+    """Make one environment, with the time limit of its registration. MiniGrid's observations are reduced to the image:
+    after MiniGrid's own wrappers and before others, or, under another name, after all.
 
     Args:
         game: from `find_gymnasium_game`.
@@ -215,11 +215,10 @@ def make_environment(
     except BaseException as error:
         said = f" with env_kwargs {dict(keywords)}" if keywords else ""
         raise UserError(f"game {game.id} cannot be made{said} ({type(error).__name__}: {error})") from None
-    if not has_mission(getattr(env, "observation_space", None)):
-        return wrapped(env, wrappers, game.id)
-    inside = of_missions(wrappers)
+    # Wrappers around an environment under another name may have been made for what it shows itself.
+    inside = of_missions(wrappers) if is_minigrid(game.id) else wrappers
     env = wrapped(env, inside, game.id)
-    if has_mission(env.observation_space):
+    if has_mission(getattr(env, "observation_space", None)):
         from minigrid.wrappers import ImgObsWrapper
 
         env = ImgObsWrapper(env)

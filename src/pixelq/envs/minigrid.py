@@ -19,10 +19,30 @@ def is_minigrid(game_id: str) -> bool:
 
 
 def made_of_cells(env: Any) -> bool:
-    """Whether an environment, or the first of a vector environment in this process, is a MiniGrid, whatever its id."""
-    inner = env.unwrapped
-    inner = inner.envs[0].unwrapped if getattr(inner, "envs", None) else inner
-    return any(kind.__module__.startswith("minigrid.") for kind in type(inner).__mro__)
+    """Whether an environment, or one of a vector environment, is a MiniGrid, whatever its id."""
+    import gymnasium
+
+    inner: Any = env.unwrapped
+    if not isinstance(inner, gymnasium.vector.VectorEnv):
+        return any(kind.__module__.startswith("minigrid.") for kind in type(inner).__mro__)
+    alone = [one for one in getattr(inner, "envs", ()) if isinstance(one, gymnasium.Env)]
+    if alone:
+        return any(made_of_cells(one) for one in alone)
+    try:
+        ask: Any = inner
+        specs = ask.get_attr("spec")  # of environments in other processes
+    except Exception:  # a stranger's vector environment need not have it
+        specs = (inner.spec,)
+    return any(spec is not None and is_minigrid(spec.id) for spec in specs)
+
+
+def highest_number() -> int:
+    """The highest number of a cell: 10, or that of an object that a person has added to MiniGrid's."""
+    try:
+        from minigrid.core.constants import COLOR_TO_IDX, OBJECT_TO_IDX, STATE_TO_IDX
+    except ImportError:
+        return 10
+    return max(*OBJECT_TO_IDX.values(), *COLOR_TO_IDX.values(), *STATE_TO_IDX.values())
 
 
 def has_mission(space: gymnasium.Space[Any] | None) -> bool:
@@ -34,5 +54,5 @@ def has_mission(space: gymnasium.Space[Any] | None) -> bool:
 
 
 def of_missions(wrappers: Sequence[str]) -> list[str]:
-    """Those of MiniGrid's own wrappers, before any other, which want to see the mission: they go inside."""
-    return [*takewhile(lambda name: "minigrid.wrappers" in name, wrappers)]
+    """The wrappers at the beginning that are MiniGrid's own: they see the mission beside the image."""
+    return [*takewhile(lambda name: f"{name.partition(':')[0]}.".startswith("minigrid.wrappers."), wrappers)]

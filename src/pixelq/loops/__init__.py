@@ -14,7 +14,7 @@ dataclass `Options`, whose values are `config.loop_options`. It may also say
   which a loss of one's own says `TAKES`. Without it, transitions if it has a replay; else a loss that says nothing of
   loops, or names this one, goes with it;
 - `HAS_REPLAY = True`: a replay memory is built for it, and is a part of its checkpoints;
-- `build_replay(config, network, make_sampler, sizes)`: that memory, of what `sizes` say of `Replay`'s arguments;
+- `build_replay(config, network, make_sampler, sizes)`: that memory, of what `sizes` say of `BaseReplay`'s arguments;
   without it, a `Replay`. `make_sampler(num_envs, size, every)` makes the recipe's sampler, `every` as in
   `pixelq.replay.samplers`;
 - `WITH_MEMORY_AS = "parallel"`: it is made for networks with a memory (`Config.memory`), and for others the loop of

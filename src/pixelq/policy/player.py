@@ -53,7 +53,7 @@ class Player:
         env: the environment, to read its spaces; it is never stepped.
         frame_skip: observations to one action; None: the policy's, for an environment that plays one frame a step.
         epsilon: probability of a random action.
-        seed: of the no-ops and other openings that are drawn; `act` has its own randomness.
+        seed: of the no-ops and other openings; random actions are drawn by `act`, from a generator of its own.
 
     Raises:
         UserError: the environment does not show what the policy was trained on, or does not take its actions.
@@ -172,19 +172,22 @@ class Player:
         """
         given = info.get(KEY)
         if given is None:
-            asked = [self._asked[i] for i in deciding] if self._asked else []
-            masks = [asked_mask(one) if has_mask_method(one) else None for one in asked]
+            masks = [self._asked_mask(i) for i in deciding]
         elif not self._several:
             masks = [given]
         elif not hasattr(given, "__len__") or len(given) != len(self._games):
             raise UserError(f"player: {KEY} must be a mask for each of {len(self._games)} environments")
         else:
             # Gymnasium fills up what some environments do not give, and says so beside it.
-            there = np.broadcast_to(info.get(f"_{KEY}", True), len(self._games))
-            masks = [given[i] if there[i] else None for i in deciding]
+            there = np.asarray(info.get(f"_{KEY}", np.ones(len(self._games), np.bool_)))
+            masks = [given[i] if there[i] else self._asked_mask(i) for i in deciding]
         if all(mask is None for mask in masks):
             return None
         return np.stack([self._checked_mask(mask, i) for mask, i in zip(masks, deciding, strict=True)])
+
+    def _asked_mask(self, number: int) -> Any:
+        asked = self._asked[number] if self._asked else None
+        return asked_mask(asked) if asked is not None and has_mask_method(asked) else None
 
     def _checked_mask(self, mask: Any, number: int) -> np.ndarray:
         of = f"the action mask of environment {number}" if self._several else "the action mask"

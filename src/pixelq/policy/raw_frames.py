@@ -45,9 +45,11 @@ def raw_frames(space: gymnasium.Space[Any], config: Config, *, cells: bool = Fal
         return _atari(space, config)
     if game == "CarRacing-v3":
         return _car_racing(space, config)
-    whole = has_mission(space)
-    if isinstance(space, gymnasium.spaces.Dict) and whole:
-        space = space.spaces["image"]  # `make_environment` leaves them the image
+    whole = False
+    if isinstance(space, gymnasium.spaces.Dict):
+        plain = is_minigrid(config.game) and not config.wrappers and "image" in space.spaces
+        if whole := plain or has_mission(space):
+            space = space.spaces["image"]  # `make_environment` leaves them the image
     frames = frames_of(space, config, config.game, symbols=cells or is_minigrid(config.game))
 
     def make(shown: list[Any]) -> np.ndarray:

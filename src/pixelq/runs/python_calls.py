@@ -86,8 +86,11 @@ def made_envs(
         return make_envs(config, num_envs=num_envs, seed=seed, threads=threads)
 
 
-def handed_to_load(run: Path, env: Any, wrappers: Sequence[Any] | None, variants: Mapping[str, Any]) -> dict[str, Any]:
-    """What a person hands over to `pixelq.load`, by the names that the run's configuration gives it.
+def handed_to_load(
+    run: Path, env: Any, wrappers: Sequence[Any] | None, variants: Mapping[str, Any]
+) -> tuple[dict[str, Any], list[str]]:
+    """What a person hands over to `pixelq.load`, by the names that the run's configuration gives it, and a line for
+    each environment or wrapper that is called otherwise now.
 
     Args:
         run: what is loaded; its configuration is in this folder, or not far above it.
@@ -104,7 +107,8 @@ def handed_to_load(run: Path, env: Any, wrappers: Sequence[Any] | None, variants
             raise UserError(f"load: there is no {name!r}; variants of one's own are {', '.join(KINDS)}")
         if not isinstance(thing, str):
             _hand_over(KINDS[name], thing, saved, handed)
-    return handed | _handed_again(saved, env, wrappers, str(run))[0]
+    again, notes = _handed_again(saved, env, wrappers, str(run))
+    return handed | again, notes
 
 
 def _hand_over(kind: Kind, thing: Any, saved: Mapping[str, Any], handed: dict[str, Any]) -> tuple[str, str]:

@@ -158,6 +158,9 @@ def _reopened(path: Path, fallback: bool, callbacks: Sequence[Any], overrides: d
             if not fallback:
                 _check_no_checkpoints_lost(path, config)
             begin_with(run, read_initial_weights(config))
+        if config.deterministic:  # perhaps on another device than before
+            parts = run.parts
+            try_parts(config, parts.learner.network, parts.device, masked=parts.envs.masked_actions > 0)
         folder.remove_temporaries()
         run.open(folder, store, checkpoint, open_wandb(config, folder.path), shorter_logs=fallback)
         if config != saved:
