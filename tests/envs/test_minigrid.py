@@ -3,12 +3,15 @@
 from typing import Any
 
 import gymnasium
+import minigrid.wrappers
 import numpy as np
 import pytest
 import torch
 from gymnasium.spaces import Box
 from gymnasium.vector import AsyncVectorEnv, SyncVectorEnv
 from gymnasium.wrappers import FilterObservation, TransformObservation, TransformReward
+from minigrid.core.constants import OBJECT_TO_IDX
+from minigrid.wrappers import ImgObsWrapper
 
 from pixelq.config import Config
 from pixelq.envs import make_envs
@@ -104,8 +107,6 @@ def seen_by_a_player(config: Config, env: gymnasium.Env[Any, Any], seed: int) ->
 
 @pytest.mark.parametrize("case", OWN)
 def test_numbers_of_cells_are_scaled_and_a_wrappers_picture_is_not(case: str) -> None:
-    from minigrid.wrappers import ImgObsWrapper
-
     wrapper, scale = OWN[case]
     with handed_over({"own (local)": wrapper}):
         config = configured(("own (local)",))
@@ -119,8 +120,6 @@ def test_numbers_of_cells_are_scaled_and_a_wrappers_picture_is_not(case: str) ->
 
 @pytest.mark.parametrize("name", THEIRS)
 def test_minigrids_own_wrappers_go_inside_where_they_see_the_mission(name: str) -> None:
-    import minigrid.wrappers
-
     config = configured((f"minigrid.wrappers:{name}",))
     frame, seed = first_frame(config)
     env = getattr(minigrid.wrappers, name)(gymnasium.make(GAME))
@@ -131,8 +130,6 @@ def test_minigrids_own_wrappers_go_inside_where_they_see_the_mission(name: str) 
 
 
 def test_a_wrapper_of_ones_own_around_minigrids_sees_the_image_that_they_make() -> None:
-    import minigrid.wrappers
-
     with handed_over({"own (local)": tenfold}):
         config = configured(("minigrid.wrappers:RGBImgPartialObsWrapper", "own (local)"))
         frame, seed = first_frame(config)
@@ -141,8 +138,6 @@ def test_a_wrapper_of_ones_own_around_minigrids_sees_the_image_that_they_make() 
 
 
 def test_numbers_in_a_row_and_parts_with_the_mission_in_words_are_scaled_too() -> None:
-    import minigrid.wrappers
-
     for name, torso in (("FlatObsWrapper", "mlp"), ("DictObservationSpaceWrapper", "minatar")):
         config = configured((f"minigrid.wrappers:{name}",), torso=torso)
         frame, seed = first_frame(config)
@@ -156,8 +151,6 @@ def test_numbers_in_a_row_and_parts_with_the_mission_in_words_are_scaled_too() -
 
 @pytest.mark.parametrize("shows_mission", [True, False])
 def test_a_minigrid_under_another_name_is_read_as_one(shows_mission: bool) -> None:
-    from minigrid.wrappers import ImgObsWrapper
-
     def made() -> gymnasium.Env[Any, Any]:
         return gymnasium.make(GAME) if shows_mission else ImgObsWrapper(gymnasium.make(GAME))
 
@@ -169,8 +162,6 @@ def test_a_minigrid_under_another_name_is_read_as_one(shows_mission: bool) -> No
 
 
 def test_wrappers_around_a_minigrid_under_another_name_see_what_it_shows() -> None:
-    from minigrid.wrappers import ImgObsWrapper
-
     for wrapper in (ImgObsWrapper, lambda env: FilterObservation(env, ["image", "direction"])):
         with handed_over({"tests:made (local)": lambda: gymnasium.make(GAME), "own (local)": wrapper}):
             config = configured(("own (local)",), "tests:made (local)()")
@@ -206,8 +197,6 @@ def test_only_minigrids_wrappers_at_the_beginning_see_the_mission() -> None:
 
 
 def test_an_object_of_ones_own_makes_the_steps_between_numbers_smaller(monkeypatch: pytest.MonkeyPatch) -> None:
-    from minigrid.core.constants import OBJECT_TO_IDX
-
     monkeypatch.setitem(OBJECT_TO_IDX, "coin", 16)
     assert Cells("g")(np.full((2, 2), 16, np.uint8)).tolist() == [[15 * 16] * 2] * 2
     monkeypatch.setitem(OBJECT_TO_IDX, "coin", 85)
