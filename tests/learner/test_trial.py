@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from own_variants import as_it_was, refused
 from pixelq.config import Config
 from pixelq.errors import UserError
+from pixelq.image_and_numbers import ImageAndNumbers
 from pixelq.learner import trial
 from pixelq.learner.learner import check_same_formats
 from pixelq.learner.trial import try_parts
@@ -280,6 +281,27 @@ def test_a_trial_changes_neither_weights_nor_statistics_nor_generators() -> None
     for name, value in network.state_dict().items():
         assert torch.equal(value, before[name]), name
     assert all(parameter.grad is None for parameter in network.parameters())
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_loss_of_ones_own_is_tried_on_numbers_beside_an_image_that_are_numbers(seed: int) -> None:
+    register("loss", "mine", loss=loss, Options=Options)
+    fields = SMALL | {
+        "torso": "plain",
+        "channels": (2,),
+        "kernels": (3,),
+        "strides": (2,),
+        "loss": "mine",
+        "seed": seed,
+    }
+    space = ImageAndNumbers(2, (9, 7, 3), 40)
+    config = overridden(Config(), fields)
+    network = build_network(config, space, 3, torch.Generator().manual_seed(1))
+    drawn = trial._states(8, network, np.random.default_rng(seed))
+    assert space.contains(drawn[0].numpy())
+    assert space.split(drawn)[1].abs().max() <= 1
+    assert len({one.numpy().tobytes() for one in drawn}) == 8
+    try_parts(config, network, CPU, masked=False)  # random bytes would hold NaN, which the loss would be blamed for
 
 
 def test_an_operation_without_a_deterministic_kernel_is_told_before_a_deterministic_run_begins(

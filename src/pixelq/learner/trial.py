@@ -21,6 +21,7 @@ from torch import Tensor, nn
 from pixelq.config import Config
 from pixelq.envs.global_random import kept_global_random
 from pixelq.errors import UserError
+from pixelq.image_and_numbers import ImageAndNumbers
 from pixelq.learner.learner import check_same_formats, checked_loss
 from pixelq.learner.optimizer_trial import try_optimizer, try_stream_optimizer
 from pixelq.loops import gives, has_replay
@@ -167,9 +168,17 @@ def _hold_to_shape(value: Any, shape: tuple[int, ...], what: str) -> None:
 
 
 def _states(n: int, network: Network, generator: np.random.Generator) -> Tensor:
-    """States of the observation space, all different; where it has no bounds, of -1 to 1."""
+    """States of the observation space, all different; numbers without bounds are of -1 to 1."""
     space: Any = network.observation_space
     shape = (n, *space.shape)
+    if isinstance(space, ImageAndNumbers):  # whose bytes hold numbers, too: any bytes may be NaN
+        stack = space.shape[0]
+        images = generator.integers(0, 256, (n, stack, *space.image_shape), np.uint8)
+        numbers = generator.uniform(-1, 1, (n, stack, space.numbers)).astype(np.float32)
+        frames = [
+            [space.joined(*one) for one in zip(*state, strict=True)] for state in zip(images, numbers, strict=True)
+        ]
+        return torch.from_numpy(np.array(frames))
     if space.dtype == np.uint8:
         return torch.from_numpy(generator.integers(0, 256, shape, np.uint8))
     low, high = (np.where(np.isfinite(end), end, usual) for end, usual in ((space.low, -1.0), (space.high, 1.0)))

@@ -73,7 +73,9 @@ class Head(nn.Module):
         precision = "bf16" if features.dtype == torch.bfloat16 else "float32"
         with arithmetic(precision, features.device):
             product = features.unsqueeze(1) * self.embedded(taus)
-        quantiles: Tensor = self.output(product.flatten(0, 1).float(), noise)
+        if product.dtype == torch.bfloat16:
+            product = product.float()  # an output layer without hidden ones before it has no other
+        quantiles: Tensor = self.output(product.flatten(0, 1), noise)
         return quantiles.unflatten(0, taus.shape).transpose(1, 2)
 
     def embedded(self, taus: Tensor) -> Tensor:
