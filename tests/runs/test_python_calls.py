@@ -240,7 +240,7 @@ def test_a_part_is_handed_to_load_as_to_resume_whatever_its_address_is_now(in_fo
 @pytest.mark.parametrize("tabular", [False, True])
 def test_a_loaded_policy_takes_its_random_actions_from_the_seed(tabular: bool, in_folder: Path) -> None:
     if tabular:
-        assert main(["tabular", "Taxi-v4", "--episodes", "2", "--run-dir", "r"]) == 0
+        assert main(["tabular", "FrozenLake-v1", "--episodes", "2", "--run-dir", "r"]) == 0
         states: np.ndarray = np.zeros(40, np.int64)
     else:
         pixelq.train("CartPole-v1", run_dir="r", **UNTESTED | {"steps": 100})
