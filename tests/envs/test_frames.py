@@ -14,8 +14,8 @@ from pixelq.envs.observation_frames import frames_of
 from pixelq.errors import UserError
 
 
-def frame(space: gymnasium.Space[Any], observation: Any, *, symbols: bool = False, **fields: Any) -> np.ndarray:
-    frames = frames_of(space, Config(**({"screen_size": 0} | fields)), "Game-v0", symbols=symbols)
+def frame(space: gymnasium.Space[Any], observation: Any, *, cells: bool = False, **fields: Any) -> np.ndarray:
+    frames = frames_of(space, Config(**({"screen_size": 0} | fields)), "Game-v0", cells=cells)
     made = frames.make(observation)
     assert (made.shape, made.dtype) == (frames.shape, np.dtype(frames.dtype))
     assert frames.stacked_space(3).shape == (3, *frames.shape)
@@ -70,7 +70,7 @@ def test_booleans_become_black_and_white() -> None:
 
 def test_minigrids_small_numbers_use_the_range_of_a_byte() -> None:
     image = np.random.default_rng(0).integers(0, 11, (7, 7, 3), np.uint8)
-    made = frame(pixels(7, 7, 3), image, symbols=True, grayscale=False)
+    made = frame(pixels(7, 7, 3), image, cells=True, grayscale=False)
     assert np.array_equal(made, image.astype(int) * 25)
 
 
@@ -78,7 +78,7 @@ def test_numbers_that_minigrid_does_not_have_are_refused_and_never_wrap_around()
     image = np.random.default_rng(0).integers(0, 11, (7, 7, 3), np.uint8)
     image[3, 4, 1] = 11
     with pytest.raises(UserError, match="a cell of an observation has the number 11, and MiniGrid's go to 10"):
-        frame(pixels(7, 7, 3), image, symbols=True, grayscale=False)
+        frame(pixels(7, 7, 3), image, cells=True, grayscale=False)
 
 
 def test_shrinking_to_half_keeps_the_mean_and_a_flat_image_stays_flat() -> None:

@@ -22,6 +22,7 @@ from pixelq.named_objects import handed_over
 from pixelq.networks import build_network
 from pixelq.policy import Agent
 from pixelq.recipes.choice import configure
+from watched_player import states_shown_by
 
 GAME = "MiniGrid-Empty-8x8-v0"
 
@@ -91,17 +92,10 @@ def seen_by_a_player(config: Config, env: gymnasium.Env[Any, Any], seed: int) ->
     space = envs.single_observation_space
     envs.close()
     agent = Agent(build_network(config, space, 7, torch.Generator().manual_seed(1)), config, torch.device("cpu"))  # type: ignore[arg-type]
-    seen: list[np.ndarray] = []
-    choose = agent._choose
-
-    def watched(acting: Any, generator: Any, states: np.ndarray, *rest: Any) -> np.ndarray:
-        seen.append(states[0])
-        return choose(acting, generator, states, *rest)
-
-    agent._choose = watched  # type: ignore[method-assign]
     player = agent.player(env)
+    states = states_shown_by(player)
     player.act(*env.reset(seed=seed))
-    frame: np.ndarray = seen[0][-1]
+    frame: np.ndarray = states[0][-1]
     return frame
 
 

@@ -18,8 +18,8 @@ from pixelq.envs.seeded_episodes import SeededEpisodes
 from pixelq.errors import UserError
 from pixelq.networks import build_network
 from pixelq.policy import Agent
-from pixelq.policy.acting import Acting
 from pixelq.recipes.choice import configure
+from watched_player import states_shown_by
 
 gymnasium.register_envs(ale_py)
 SMALL: dict[str, Any] = {"channels": (4, 4, 4), "hidden": (16,)}
@@ -81,16 +81,8 @@ def plain_game(
     agent: Agent, env: gymnasium.Env[Any, Any], seed: int, frames: int
 ) -> tuple[list[np.ndarray], list[Any], float]:
     """The same in a plain environment, one frame at a time: every frame's action."""
-    states, actions, score = [], [], 0.0
-    choose = agent._choose
-
-    def watched(acting: Acting, generator: Any, observations: np.ndarray, *rest: Any) -> np.ndarray:
-        states.append(observations[0])
-        return choose(acting, generator, observations, *rest)
-
-    agent._choose = watched  # type: ignore[method-assign]
     player = agent.player(env)
-    agent._choose = choose  # type: ignore[method-assign]
+    states, actions, score = states_shown_by(player), [], 0.0
     observation, info = env.reset(seed=seed)
     player.reset()
     for _ in range(frames):
@@ -260,7 +252,12 @@ class Asked(gymnasium.Wrapper[Any, Any, Any, Any]):
         return np.arange(6) == self.only
 
 
-def test_masks_of_a_method_decide_too_in_one_environment_and_in_several() -> None:
+def several_taxis(*wrappers: Any) -> SyncVectorEnv:
+    return SyncVectorEnv([lambda wrapper=wrapper: wrapper(gymnasium.make("Taxi-v4")) for wrapper in wrappers])  # type: ignore[misc]
+
+
+@pytest.mark.parametrize("within", [lambda envs: envs, gymnasium.wrappers.vector.RecordEpisodeStatistics])
+def test_masks_of_a_method_decide_too_in_one_environment_and_in_several(within: Any) -> None:
     agent, _ = opened("Taxi-v4", hidden=(16,))
     env = gymnasium.wrappers.TimeLimit(Asked(gymnasium.make("Taxi-v4")), 100)
     player = agent.player(env)
@@ -270,17 +267,13 @@ def test_masks_of_a_method_decide_too_in_one_environment_and_in_several() -> Non
         action = player.act(observation, info)
         assert action == step % 6
         observation, *_, info = env.step(action)
-    envs = SyncVectorEnv([lambda: Asked(gymnasium.make("Taxi-v4"))] * 3)
+    envs = within(several_taxis(Asked, Asked, Asked))
     several = agent.player(envs)
     observations, infos = envs.reset(seed=1)
     for step in range(8):
         actions = several.act(observations, infos)
         assert actions.tolist() == [step % 6] * 3
         observations, *_, infos = envs.step(actions)
-
-
-def several_taxis(*wrappers: Any) -> SyncVectorEnv:
-    return SyncVectorEnv([lambda wrapper=wrapper: wrapper(gymnasium.make("Taxi-v4")) for wrapper in wrappers])  # type: ignore[misc]
 
 
 class Silent(Asked):
@@ -298,17 +291,6 @@ class WithoutMasks(gymnasium.Wrapper[Any, Any, Any, Any]):
 
     def reset(self, **options: Any) -> Any:
         return self.env.reset(**options)[0], {}
-
-
-def test_masks_of_a_method_decide_within_a_vector_wrapper() -> None:
-    agent, _ = opened("Taxi-v4", hidden=(16,))
-    envs = gymnasium.wrappers.vector.RecordEpisodeStatistics(several_taxis(Asked, Asked))
-    player = agent.player(envs)
-    observations, infos = envs.reset(seed=1)
-    for step in range(8):
-        actions = player.act(observations, infos)
-        assert actions.tolist() == [step % 6] * 2
-        observations, *_, infos = envs.step(actions)
 
 
 def test_a_method_without_a_mask_allows_all_and_masks_of_some_environments_are_refused() -> None:

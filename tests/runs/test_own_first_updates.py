@@ -13,7 +13,7 @@ from pixelq.config import Config
 from pixelq.losses.dqn import Options, loss
 from pixelq.recipes.choice import configure
 from pixelq.replay.samplers.uniform import Sampler as UniformSampler
-from pixelq.runs.session import start
+from pixelq.runs.session import resume, start
 from pixelq.variants import register
 from small_runs import CART_POLE, QUICK, facts
 
@@ -57,6 +57,23 @@ def test_a_run_is_the_same_with_and_without_the_trial(in_folder: Path, monkeypat
     start(config, Path("untried"))
     assert tried
     assert facts(Path("tried")) == facts(Path("untried"))
+
+
+def test_a_deterministic_run_is_tried_at_resume_too_for_it_may_go_on_elsewhere(
+    in_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    start(configured(), Path("run"))
+    before = facts(Path("run"))
+
+    def without_kernel(*given: Any) -> Any:
+        raise RuntimeError("some_backward_cuda does not have a deterministic implementation, but you set")
+
+    with monkeypatch.context() as elsewhere:
+        elsewhere.setattr("pixelq.learner.trial.bound_loss", without_kernel)
+        line = refused(lambda: resume(Path("run"), steps=240))
+    assert "torch has no deterministic kernel of some_backward_cuda" in line
+    assert facts(Path("run")) == before
+    assert resume(Path("run"), steps=240).agent_steps == 240
 
 
 @pytest.mark.parametrize("compiled", [False, True])

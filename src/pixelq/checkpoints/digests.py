@@ -17,8 +17,7 @@ from pixelq.checkpoints.reader import LoadedCheckpoint, StoredReplay
 from pixelq.checkpoints.state_tree import tree_digest
 from pixelq.checkpoints.sufficient_sizes import sufficient_sizes
 from pixelq.errors import UserError
-from pixelq.replay import Replay, ReplaySnapshot
-from pixelq.replay.base_replay import BaseReplay
+from pixelq.replay import BaseReplay, Replay, ReplaySnapshot
 from pixelq.replay.sequence_replay import SequenceReplay, Sequencing
 from pixelq.reports.tracking import COLUMNS, TIMINGS
 from pixelq.variants import KINDS

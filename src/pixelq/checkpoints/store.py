@@ -42,8 +42,7 @@ from pixelq.command_lines import command_line
 from pixelq.errors import UserError
 from pixelq.files.atomic import atomic_file, remove_temporaries, sync_file, sync_folder, write_bytes
 from pixelq.machine.out_of_memory import as_memory_error
-from pixelq.replay import ReplaySnapshot
-from pixelq.replay.base_replay import BaseReplay
+from pixelq.replay import BaseReplay, ReplaySnapshot
 from pixelq.replay.segments import write_segment
 
 STATE, TENSORS = "state.json", "tensors.safetensors"

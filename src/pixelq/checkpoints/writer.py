@@ -8,7 +8,7 @@ from typing import Any
 
 from pixelq.checkpoints.store import CheckpointStore, PendingCheckpoint
 from pixelq.files.atomic import reason_of, remedy
-from pixelq.replay.base_replay import BaseReplay
+from pixelq.replay import BaseReplay
 
 
 class CheckpointWriter:

@@ -83,7 +83,7 @@ class Picture(NamedTuple):
         return self.stack * self.colours
 
 
-def part_frames(space: gymnasium.Space[Any], config: Config, game: str, *, symbols: bool = False) -> Frames:
+def part_frames(space: gymnasium.Space[Any], config: Config, game: str, *, cells: bool = False) -> Frames:
     """Return how an observation that has no parts, or one part of it, becomes a frame.
 
     What counts as an image: see `picture_of`. Its numbers are brought to 0..255, red-green-blue becomes brightness if
@@ -95,7 +95,7 @@ def part_frames(space: gymnasium.Space[Any], config: Config, game: str, *, symbo
         space: of the observation or its part.
         config: `grayscale` and `screen_size` are used for images.
         game: the id, for the message; the part's name may follow it.
-        symbols: bytes may be MiniGrid's numbers; see `Cells`.
+        cells: bytes may be MiniGrid's numbers; see `Cells`.
 
     Raises:
         UserError: another space, an image whose layout or range cannot be told, or `grayscale` for one that is not
@@ -117,9 +117,9 @@ def part_frames(space: gymnasium.Space[Any], config: Config, game: str, *, symbo
     _check_size(space, game, MOST_NUMBERS * 64)
     picture = picture_of(space)
     if picture is not None:
-        return _image(space, picture, config, game, symbols=symbols)
+        return _image(space, picture, config, game, cells=cells)
     _check_not_an_unclear_image(space, game)
-    return _vector(space, game, symbols=symbols)
+    return _vector(space, game, cells=cells)
 
 
 def _check_size(space: Box, game: str, most: int) -> None:
@@ -311,24 +311,24 @@ def _not_a_state(space: Discrete | MultiDiscrete, game: str, observation: Any) -
     return f"game {game}: an observation is {observation!r:.60}, but its space says a whole number from {low} to {high}"
 
 
-def _vector(space: Box, game: str, *, symbols: bool = False) -> Frames:
+def _vector(space: Box, game: str, *, cells: bool = False) -> Frames:
     size = int(np.prod(space.shape))
     whole = space.dtype in (np.dtype(np.uint8), np.dtype(np.bool_))
     checked = _Checked(space, game, bounded=whole)
     highest = _range(space)[1]
     scale = np.float32(1 / highest) if space.dtype == np.uint8 and highest > 0 else np.float32(1)
-    cells = Cells(game) if symbols and checked.of_bytes else None
+    spread = Cells(game) if cells and checked.of_bytes else None
 
     def make(observation: Any) -> np.ndarray:
         numbers = checked(observation)
-        frame: np.ndarray = (numbers if cells is None else cells(numbers)).astype(np.float32).reshape(size) * scale
+        frame: np.ndarray = (numbers if spread is None else spread(numbers)).astype(np.float32).reshape(size) * scale
         return frame
 
     reads = f"observations ({_words(space)}) are read as {size} number{'s' if size > 1 else ''} in a row"
     return Frames((size,), np.float32, make, reads)
 
 
-def _image(space: Box, picture: Picture, config: Config, game: str, *, symbols: bool) -> Frames:
+def _image(space: Box, picture: Picture, config: Config, game: str, *, cells: bool) -> Frames:
     height, width, stack, colours = picture[1:]
     if config.grayscale and colours not in (1, 3):
         raise UserError(
@@ -342,15 +342,15 @@ def _image(space: Box, picture: Picture, config: Config, game: str, *, symbols: 
     # Bytes that use half of their range or more are pixels as they are; a space of 0 and 1 would be all but black.
     scaled = 0 < high < 128 if space.dtype == np.uint8 else (low, high) != (0.0, 255.0)
     bottom = 0.0 if space.dtype == np.uint8 else low
-    cells = Cells(game) if symbols and checked.of_bytes else None
+    spread = Cells(game) if cells and checked.of_bytes else None
 
     def make(observation: Any) -> np.ndarray:
         image = checked(observation)
         if scaled:
             image = (image.astype(np.float32) - np.float32(bottom)) * np.float32(255 / (high - bottom))
         image = image.transpose(picture.axes).reshape(height, width, stack, colours)
-        if cells is not None:
-            image = cells(image)
+        if spread is not None:
+            image = spread(image)
         image = image @ LUMINANCE if gray else image.reshape(height, width, channels)
         if size != (height, width):
             image = _resized(image, size)

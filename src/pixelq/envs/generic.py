@@ -71,8 +71,8 @@ class GymnasiumEnvs:
         try:
             self._envs.append(self._made())
             self.actions = actions_of(self._envs[0].action_space, game.id)
-            symbols = is_minigrid(game.id) or made_of_cells(self._envs[0])
-            self._frames = frames_of(self._envs[0].observation_space, config, game.id, symbols=symbols)
+            cells = is_minigrid(game.id) or made_of_cells(self._envs[0])
+            self._frames = frames_of(self._envs[0].observation_space, config, game.id, cells=cells)
             self._envs.extend(self._made() for _ in range(num_envs - 1))
         except BaseException:
             self.close()

@@ -50,7 +50,7 @@ def pictures_in(space: gymnasium.Space[Any]) -> list[Picture]:
     return [picture for picture in found if picture is not None]
 
 
-def frames_of(space: gymnasium.Space[Any], config: Config, game: str, *, symbols: bool = False) -> Frames:
+def frames_of(space: gymnasium.Space[Any], config: Config, game: str, *, cells: bool = False) -> Frames:
     """Return how an observation becomes a frame; see `frames.part_frames` for one without parts.
 
     Images, which must be equally large in the end (`screen_size` makes them so), are put together as channels. Numbers
@@ -60,17 +60,17 @@ def frames_of(space: gymnasium.Space[Any], config: Config, game: str, *, symbols
         space: of one observation.
         config: `grayscale` and `screen_size` are used for images.
         game: the id, for messages.
-        symbols: bytes in it may be MiniGrid's numbers.
+        cells: bytes in it may be MiniGrid's numbers.
 
     Raises:
         UserError: a part of another space, images of different sizes, or no part at all.
     """
     parts = parts_of(space)
     if parts == [Part((), space)]:
-        return part_frames(space, config, game, symbols=symbols)
+        return part_frames(space, config, game, cells=cells)
     if not parts:
         raise UserError(f"game {game}: its observations have no parts ({space}); give them some numbers or an image")
-    made = [part_frames(part.space, config, f"{game}, part {part.name}", symbols=symbols) for part in parts]
+    made = [part_frames(part.space, config, f"{game}, part {part.name}", cells=cells) for part in parts]
     images = [i for i, frames in enumerate(made) if frames.dtype is np.uint8]
     numbers = [i for i, frames in enumerate(made) if frames.dtype is not np.uint8]
     size = sum(made[i].shape[0] for i in numbers)

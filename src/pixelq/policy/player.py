@@ -100,8 +100,9 @@ class Player:
         self._games = [_PlayedGame(frames, skip, beginning, np.random.default_rng(one)) for one in seeds]
         self._ends_late = self._several and _ends_late(env)
         alone = [env] if isinstance(env, gymnasium.Env) else list(getattr(env.unwrapped, "envs", []))
-        self._asked = alone if any(has_mask_method(one) for one in alone) else []
-        """The environments that are asked for their action masks where `info` has none."""
+        asked = [one if has_mask_method(one) else None for one in alone]
+        self._asked: list[Any] = asked or [None] * len(self._games)
+        """The environments that are asked for their action masks where `info` has none; None: it has no method."""
 
     def reset(self, where: Any = True) -> None:
         """Say that the next observations are the first ones of new episodes.
@@ -186,8 +187,8 @@ class Player:
         return np.stack([self._checked_mask(mask, i) for mask, i in zip(masks, deciding, strict=True)])
 
     def _asked_mask(self, number: int) -> Any:
-        asked = self._asked[number] if self._asked else None
-        return asked_mask(asked) if asked is not None and has_mask_method(asked) else None
+        asked = self._asked[number]
+        return None if asked is None else asked_mask(asked)
 
     def _checked_mask(self, mask: Any, number: int) -> np.ndarray:
         of = f"the action mask of environment {number}" if self._several else "the action mask"

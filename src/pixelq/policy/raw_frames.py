@@ -50,7 +50,7 @@ def raw_frames(space: gymnasium.Space[Any], config: Config, *, cells: bool = Fal
         plain = is_minigrid(config.game) and not config.wrappers and "image" in space.spaces
         if whole := plain or has_mission(space):
             space = space.spaces["image"]  # `make_environment` leaves them the image
-    frames = frames_of(space, config, config.game, symbols=cells or is_minigrid(config.game))
+    frames = frames_of(space, config, config.game, cells=cells or is_minigrid(config.game))
 
     def make(shown: list[Any]) -> np.ndarray:
         return frames.make(shown[-1]["image"] if whole else shown[-1])

@@ -17,8 +17,7 @@ from pixelq.learner.learner import Learner
 from pixelq.learner.stream_learner import StreamLearner
 from pixelq.loops.rollout import Rollout
 from pixelq.policy import EpsilonGreedy
-from pixelq.replay import Replay
-from pixelq.replay.base_replay import BaseReplay
+from pixelq.replay import BaseReplay, Replay
 from pixelq.replay.sequence_replay import SequenceReplay
 
 PARTS: dict[str, tuple[tuple[type, tuple[str, ...]], ...]] = {

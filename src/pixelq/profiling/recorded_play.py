@@ -7,8 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from pixelq.action_masks import random_actions
-from pixelq.replay import Replay
-from pixelq.replay.base_replay import BaseReplay
+from pixelq.replay import BaseReplay, Replay
 from pixelq.replay.batch import Batch
 from pixelq.runs.run import Run
 

@@ -7,8 +7,9 @@ it and `sequence_replay.py` whole sequences, with `recurrent_states.py`, as a sa
 `snapshot.py` and `segments.py` carry a replay to disk and back.
 """
 
+from pixelq.replay.base_replay import BaseReplay
 from pixelq.replay.batch import Batch
 from pixelq.replay.replay import Replay
 from pixelq.replay.snapshot import ReplaySnapshot, SealedBlock
 
-__all__ = ["Batch", "Replay", "ReplaySnapshot", "SealedBlock"]
+__all__ = ["BaseReplay", "Batch", "Replay", "ReplaySnapshot", "SealedBlock"]

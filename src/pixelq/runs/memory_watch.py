@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from pixelq.machine.memory import ROW_BYTES
-from pixelq.replay.base_replay import BaseReplay
+from pixelq.replay import BaseReplay
 from pixelq.replay.block_store import FRAMES_PER_BLOCK
 
 LOOK_SECONDS = 0.5

@@ -31,8 +31,7 @@ from pixelq.networks import PARTS, Network, build_network
 from pixelq.own_code import told_as_own_code
 from pixelq.policy import EpsilonGreedy
 from pixelq.policy.acting import acting_with
-from pixelq.replay import Replay
-from pixelq.replay.base_replay import BaseReplay
+from pixelq.replay import BaseReplay, Replay
 from pixelq.replay.samplers import sampler_maker
 from pixelq.runs.arithmetic import arithmetic
 from pixelq.runs.evaluation_state import EvaluationState

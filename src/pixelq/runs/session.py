@@ -79,8 +79,7 @@ def start(
     run = Run(config, callbacks)
     try:
         begin_with(run, weights)
-        parts = run.parts
-        try_parts(config, parts.learner.network, parts.device, masked=parts.envs.masked_actions > 0)
+        _try_parts(run)
         folder = create_run_folder(config, run_dir)
         try:
             run.open(folder, CheckpointStore(folder.checkpoints), wandb_run=open_wandb(config, folder.path))
@@ -134,6 +133,11 @@ def resume(
     return _train(run)
 
 
+def _try_parts(run: Run) -> None:
+    parts = run.parts
+    try_parts(run.config, parts.learner.network, parts.device, masked=parts.envs.masked_actions > 0)
+
+
 def _reopened(path: Path, fallback: bool, callbacks: Sequence[Any], overrides: dict[str, Any]) -> Run:
     """The run as its last checkpoint has it, which nothing refers to any more when this returns."""
     _check_may_change(path, overrides)
@@ -159,8 +163,7 @@ def _reopened(path: Path, fallback: bool, callbacks: Sequence[Any], overrides: d
                 _check_no_checkpoints_lost(path, config)
             begin_with(run, read_initial_weights(config))
         if config.deterministic:  # perhaps on another device than before
-            parts = run.parts
-            try_parts(config, parts.learner.network, parts.device, masked=parts.envs.masked_actions > 0)
+            _try_parts(run)
         folder.remove_temporaries()
         run.open(folder, store, checkpoint, open_wandb(config, folder.path), shorter_logs=fallback)
         if config != saved:
